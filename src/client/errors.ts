@@ -1,0 +1,122 @@
+// How a call or a job can end badly, as classes that a caller can tell apart with `instanceof`.
+
+/** A refusal as the server words it (RFC 9457; surface 13). */
+export interface ProblemDocument {
+  readonly type?: string
+  readonly title?: string
+  readonly status: number
+  readonly code: string
+  readonly detail?: string
+  readonly instance?: string
+  readonly errors?: readonly { readonly path: string; readonly code: string; readonly detail: string }[]
+  /** The work item's state, where the refusal depends on it. */
+  readonly state?: string
+}
+
+const sentence = (problem: ProblemDocument): string => {
+  const fields = (problem.errors ?? []).map(({ path, detail }) => `${path || '/'}: ${detail}`)
+  return [problem.title ?? problem.code, problem.detail, ...fields].filter((part) => part !== undefined && part !== '').join(' ')
+}
+
+/** Stint understood the call and refused it. */
+export class StintError extends Error {
+  override readonly name = 'StintError'
+  /** A code of `GET /problems`, for instance `settled`. */
+  readonly code: string
+  readonly status: number
+  readonly problem: ProblemDocument
+  /** How long the server asks to wait before a repeat; undefined when it does not say. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(problem: ProblemDocument, retryAfterMs?: number) {
+    super(sentence(problem))
+    this.code = problem.code
+    this.status = problem.status
+    this.problem = problem
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** No answer came from Stint: no connection, a cut one, no answer in time, or a gateway that found no server. What was sent may have been done or not. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable'
+  readonly url: string
+
+  constructor(url: string, cause: unknown) {
+    super(`Expected an answer from ${url}, but got none: ${reasonOf(cause)}`, { cause })
+    this.url = url
+  }
+}
+
+/** Something answered, but not as the contract says: another program, or a Stint of another version. */
+export class UnexpectedAnswer extends Error {
+  override readonly name = 'UnexpectedAnswer'
+  readonly status: number
+
+  constructor(status: number, detail: string) {
+    super(`Expected an answer of Stint, but ${detail} (status ${status}).`)
+    this.status = status
+  }
+}
+
+/** The administrator wants this job to end. Thrown by `checkpoint()`, and the reason of the job's `signal`. */
+export class AbortRequested extends Error {
+  override readonly name = 'AbortRequested'
+  /** Number of the directive, as its receipt shows it. */
+  readonly directive: number
+  readonly by: string
+  /** What the administrator gave as the reason, or who asked. */
+  readonly reason: string
+
+  constructor(directive: number, by: string, reason?: string) {
+    super(reason === undefined || reason === '' ? `${by} asked for the job to be aborted.` : reason)
+    this.directive = directive
+    this.by = by
+    this.reason = this.message
+  }
+}
+
+/** The job no longer belongs to this process: another instance took it over, or it was settled without it. What it does from now on is not counted. */
+export class LeaseLost extends Error {
+  override readonly name = 'LeaseLost'
+  readonly code: string
+  /** State of the job as Stint sees it, where known. */
+  readonly state: string | undefined
+
+  constructor(job: string, code: string, state?: string) {
+    super(`Expected to hold job ${job}, but the lease is gone (${code}${state === undefined ? '' : `, ${state}`}).`)
+    this.code = code
+    this.state = state
+  }
+}
+
+/** A job of this id has ended before; it is not run again. */
+export class AlreadySettled extends Error {
+  override readonly name = 'AlreadySettled'
+  readonly job: string
+  readonly state: string
+  /** How it ended, as the proxy shows it. */
+  readonly outcome: unknown
+
+  constructor(job: string, state: string, outcome: unknown) {
+    super(`Expected a new job, but ${job} is ${state}.`)
+    this.job = job
+    this.state = state
+    this.outcome = outcome
+  }
+}
+
+/** The client or job server was closed. */
+export class Closed extends Error {
+  override readonly name = 'Closed'
+
+  constructor(what: string) {
+    super(`Expected an open ${what}, but it is closed.`)
+  }
+}
+
+/** A sentence for whatever was thrown; the innermost cause says most about a failed fetch. */
+export const reasonOf = (thrown: unknown): string => {
+  if (!(thrown instanceof Error)) return String(thrown)
+  return thrown.cause === undefined ? thrown.message : `${thrown.message} (${reasonOf(thrown.cause)})`
+}

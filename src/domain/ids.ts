@@ -1,0 +1,54 @@
+// Work-item IDs, readable and unique in the installation, and the names of the streams that carry them (rules 1).
+import * as E from 'fp-ts/lib/Either.js'
+import * as t from 'io-ts'
+
+export const Kind = t.keyof({ job: null, task: null })
+/** The door through which a work item came in. */
+export type Kind = t.TypeOf<typeof Kind>
+
+/** `job/<id>` · `task/<app>/<queue>/<id>`, each segment percent-encoded. */
+export type WorkItemId = string
+
+/** Bytes of a work-item ID, at most. */
+export const WORK_ITEM_ID_BYTES_MAX = 1_000
+
+const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3 }
+
+/** Percent-encodes what is not `[A-Za-z0-9._~-]`; a segment that is safe already, as nearly all are, costs one test. */
+const segment = (text: string): string =>
+  /^[A-Za-z0-9._~-]+$/.test(text)
+    ? text
+    : encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+
+export const jobId = (id: string): WorkItemId => `job/${segment(id)}`
+export const taskId = (app: string, queue: string, id: string): WorkItemId => `task/${segment(app)}/${segment(queue)}/${segment(id)}`
+
+export interface ParsedWorkItemId {
+  readonly kind: Kind
+  /** What stands between kind and id: nothing for a job, `<app>/<queue>` for a task. */
+  readonly scope: string
+  /** The caller's name for it in its collection, decoded. */
+  readonly id: string
+}
+
+/** Takes a work-item ID apart; Left with a sentence when it is none. */
+export const parseWorkItemId = (text: string): E.Either<string, ParsedWorkItemId> => {
+  const [kind = '', ...segments] = text.split('/')
+  if (!Kind.is(kind)) return E.left(`Expected a work-item ID to begin with one of ${Object.keys(SEGMENTS).join(', ')}, but it begins with "${kind.slice(0, 40)}"`)
+  if (segments.length !== SEGMENTS[kind] || segments.includes('')) return E.left(`Expected ${SEGMENTS[kind]} segments after "${kind}/"`)
+  if (text.length > WORK_ITEM_ID_BYTES_MAX) return E.left(`Expected at most ${WORK_ITEM_ID_BYTES_MAX} bytes`)
+  let id: string
+  try {
+    id = decodeURIComponent(segments[segments.length - 1] ?? '')
+  } catch {
+    return E.left('Expected percent-encoded UTF-8')
+  }
+  return E.right({ kind, scope: segments.slice(0, -1).join('/'), id })
+}
+
+const STREAM_PREFIX = 'workItem-'
+
+export const streamOf = (workItem: WorkItemId): string => STREAM_PREFIX + workItem
+
+/** The work item whose stream this is; undefined for the streams of queues, tokens and audit. */
+export const workItemOf = (stream: string): WorkItemId | undefined => (stream.startsWith(STREAM_PREFIX) ? stream.slice(STREAM_PREFIX.length) : undefined)

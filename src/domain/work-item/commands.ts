@@ -1,0 +1,53 @@
+// What may be asked of a work item, and how it may be refused. Time, hashes, tokens and policies arrive as fields: the rules look nothing up.
+import type { DirectiveName, Holder, Outcome, Progress } from './events.ts'
+import type { JobFacts, SurfaceState, TaskFacts } from './state.ts'
+
+/** When a failed or expired attempt is followed by another (tasks). */
+export interface RetryPolicy {
+  /** Attempts before the dead letter; undefined: no limit. */
+  readonly attemptsMax?: number | undefined
+  /** Pause before the next attempt, already drawn with its jitter, in milliseconds. */
+  readonly pauseMs: number
+}
+
+export type Command =
+  | { readonly type: 'RegisterJob'; readonly time: number; readonly by: string; readonly job: JobFacts; readonly attributes?: Record<string, unknown> | undefined; readonly digest: string; readonly holder: Holder; readonly token: string }
+  | { readonly type: 'InsertTask'; readonly time: number; readonly by: string; readonly task: TaskFacts; readonly mediaType: string; readonly digest: string }
+  | { readonly type: 'LeaseTask'; readonly time: number; readonly holder: Holder; readonly token: string; readonly termMs: number }
+  | { readonly type: 'ExtendLease'; readonly time: number; readonly by: string; readonly lease: string; readonly termMs: number }
+  | { readonly type: 'ReleaseLease'; readonly time: number; readonly by: string; readonly lease: string; readonly busy: boolean; readonly delayMs: number; readonly reason?: string | undefined }
+  | {
+      readonly type: 'Report'
+      readonly time: number
+      readonly by: string
+      readonly lease: string
+      readonly phase?: string | undefined
+      readonly progress?: Progress | undefined
+      readonly state?: 'paused' | 'running' | undefined
+      readonly refuse?: { readonly directive: number; readonly reason: string } | undefined
+      readonly outcome?: Outcome | undefined
+      /** SHA-256 of the outcome in canonical JSON; there whenever the outcome is. */
+      readonly digest?: string | undefined
+      readonly retry: RetryPolicy
+    }
+  /** The holder asks what the administrator wants. */
+  | { readonly type: 'AskDirective'; readonly time: number; readonly by: string; readonly lease: string }
+  | { readonly type: 'GiveDirective'; readonly time: number; readonly by: string; readonly commandId: string; readonly directive: DirectiveName; readonly reason?: string | undefined }
+  | { readonly type: 'Redrive'; readonly time: number; readonly by: string }
+  /** Time has passed: what the timers say, each for the lease they were set for. */
+  | { readonly type: 'ExpireLease'; readonly time: number; readonly lease: number; readonly retry: RetryPolicy }
+  | { readonly type: 'LoseHolder'; readonly time: number; readonly lease: number; readonly lastSeenAt: number }
+  | { readonly type: 'GiveUpLost'; readonly time: number; readonly lease: number }
+
+export type CommandOfType<Type extends Command['type']> = Extract<Command, { type: Type }>
+
+export type Rejection =
+  | { readonly type: 'not-found' }
+  | { readonly type: 'forbidden'; readonly detail: string }
+  | { readonly type: 'id-in-use' }
+  | { readonly type: 'exists-with-other-content' }
+  | { readonly type: 'stale-lease'; readonly state: SurfaceState; readonly detail: string }
+  | { readonly type: 'settled'; readonly state: SurfaceState }
+  | { readonly type: 'aborting'; readonly state: SurfaceState }
+  /** The command does not fit the state the item is in. */
+  | { readonly type: 'not-possible'; readonly state: SurfaceState; readonly detail: string }

@@ -1,0 +1,136 @@
+// The rules of the one lifecycle: a command meets a work item. One function a command; the reasons stand in the specification of each door.
+import * as E from 'fp-ts/lib/Either.js'
+import { accept, reject, type Decision } from '../decider.ts'
+import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
+import type { Command, CommandOfType, Rejection } from './commands.ts'
+import { directiveEnded, giveDirective, letGo } from './directives.ts'
+import type { WorkItemEvent } from './events.ts'
+import { evolveAll } from './evolve.ts'
+import { askDirective, extendLease, releaseLease, report } from './holding.ts'
+import { isHeld, isUnresolved, surfaceState, type Existing, type WorkItem } from './state.ts'
+
+export type WorkItemDecision = Decision<WorkItemEvent, Rejection>
+
+const registerJob = (c: CommandOfType<'RegisterJob'>, item: WorkItem): WorkItemDecision => {
+  const leased = (lease: number): WorkItemEvent => ({ type: 'Leased', lease, token: `${lease}.${c.token}`, holder: c.holder, termMs: c.job.silenceMs, until: c.time + 2 * c.job.silenceMs })
+  if (item.status === 'absent') return accept<WorkItemEvent>({ type: 'JobRegistered', ...c.job, attributes: c.attributes, by: c.by, digest: c.digest }, leased(1))
+  if (item.by !== c.by) return reject({ type: 'id-in-use' })
+  if (item.digest !== c.digest) return reject({ type: 'exists-with-other-content' })
+  if (item.status === 'settled') return accept()
+  if (isHeld(item) && item.lease.holder.instance === c.holder.instance) return accept()
+  // The instance that was taken over from is fenced off for good: its registration, should it come again, must not take the job back.
+  if (item.ended?.how === 'taken-over' && item.ended.holder.instance === c.holder.instance)
+    return reject({ type: 'stale-lease', state: surfaceState(item), detail: 'Expected a new instance, but another one has taken over from this one.' })
+  // A killed server's new instance takes its job over (rules 20), and runs from the start: there is nothing to resume.
+  const goesOn = isUnresolved(item.receipt) && item.receipt.directive === 'resume' ? directiveEnded(item, 'obeyed') : []
+  return accept<WorkItemEvent>(leased(nextLease(item)), ...goesOn)
+}
+
+const nextLease = (item: Existing): number => (isHeld(item) ? item.lease.number : (item.ended?.number ?? 0)) + 1
+
+const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDecision => {
+  if (item.status === 'absent') return accept<WorkItemEvent>({ type: 'TaskInserted', ...c.task, by: c.by, digest: c.digest, mediaType: c.mediaType })
+  if (item.by !== c.by) return reject({ type: 'id-in-use' })
+  return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
+}
+
+const leaseTask = (c: CommandOfType<'LeaseTask'>, item: WorkItem): WorkItemDecision => {
+  if (item.status === 'absent') return reject({ type: 'not-found' })
+  const state = surfaceState(item)
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state, detail: 'Expected a task: a job is leased by its registration.' })
+  if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting task, but it is ${state}.` })
+  if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: 'Expected to lease a waiting task, but it is paused.' })
+  if (item.task !== undefined && item.task.dueAt > c.time) return reject({ type: 'not-possible', state, detail: 'Expected to lease a task that is due, but its delay has not passed.' })
+  const lease = nextLease(item)
+  return accept<WorkItemEvent>({ type: 'Leased', lease, token: `${lease}.${c.token}`, holder: c.holder, termMs: c.termMs, until: c.time + c.termMs })
+}
+
+const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision => {
+  if (item.status === 'absent') return reject({ type: 'not-found' })
+  if (item.status === 'settled') return reject({ type: 'settled', state: surfaceState(item) })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a task: jobs have no dead letters.' })
+  if (item.status !== 'deadLetter') return accept()
+  return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
+}
+
+/** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
+const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
+  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || c.time < item.lease.until) return accept()
+  const expired = letGo(item, { type: 'LeaseExpired', lease: c.lease }, 'Its lease ended while it was to be aborted.')
+  if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...expired)
+  return accept<WorkItemEvent>(...expired, { type: 'DeadLettered', code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` })
+}
+
+/** Nobody is declared gone before the promised silence is over, whatever a timer believes (rules 16). */
+const loseHolder = (c: CommandOfType<'LoseHolder'>, item: WorkItem): WorkItemDecision => {
+  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'job' || item.status === 'lost') return accept()
+  if (c.time < Math.max(c.lastSeenAt, item.lease.since) + item.lease.termMs) return accept()
+  return accept<WorkItemEvent>({ type: 'HolderLost', lease: c.lease, lastSeenAt: c.lastSeenAt })
+}
+
+/** A lost job settles at last: as aborted if that was asked for, else as failed (rules 20). */
+const giveUpLost = (c: CommandOfType<'GiveUpLost'>, item: WorkItem): WorkItemDecision => {
+  if (item.status !== 'lost' || item.lease.number !== c.lease || item.lostAt === undefined) return accept()
+  if (c.time < item.lostAt + (item.job?.lostAfterMs ?? 0)) return accept()
+  if (item.will === 'abort') return accept<WorkItemEvent>(...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: 'Its holder was lost and did not come back.' })
+  return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', code: 'lost', message: 'Its holder was lost and did not come back.' })
+}
+
+const byCommand = (c: Command, item: WorkItem): WorkItemDecision => {
+  switch (c.type) {
+    case 'RegisterJob':
+      return registerJob(c, item)
+    case 'InsertTask':
+      return insertTask(c, item)
+    case 'LeaseTask':
+      return leaseTask(c, item)
+    case 'ExtendLease':
+      return extendLease(c, item)
+    case 'ReleaseLease':
+      return releaseLease(c, item)
+    case 'Report':
+      return report(c, item)
+    case 'AskDirective':
+      return askDirective(c, item)
+    case 'GiveDirective':
+      return giveDirective(c, item)
+    case 'Redrive':
+      return redrive(c, item)
+    case 'ExpireLease':
+      return expireLease(c, item)
+    case 'LoseHolder':
+      return loseHolder(c, item)
+    case 'GiveUpLost':
+      return giveUpLost(c, item)
+  }
+}
+
+/** How an item ends whose stream is full: as the administrator wants if that is to abort, else as a dead letter or a failure. */
+const ending = (item: Existing): readonly WorkItemEvent[] => {
+  const message = `Its stream holds ${STREAM_EVENTS_MAX} events, as many as one work item may have.`
+  if (item.will === 'abort') return [...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: message }]
+  if (item.kind === 'task') return [...directiveEnded(item, 'obeyed'), { type: 'DeadLettered', code: 'history-limit', message }]
+  return [...directiveEnded(item, 'overtaken'), { type: 'Failed', code: 'history-limit', message }]
+}
+
+/** A stream that is full ends its item, so that no history grows without bound (rules 14). Nobody is given a lease of an item that ends so. */
+const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): WorkItemDecision => {
+  if (events.length === 0 || item.status === 'absent' || item.status === 'settled') return accept(...events)
+  if (item.revision + 1 + events.length <= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED) return accept(...events)
+  if (c.type === 'Redrive' || (c.type === 'GiveDirective' && c.directive !== 'abort'))
+    return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected room in its stream, but it holds nearly all of the ${STREAM_EVENTS_MAX} events that one work item may have.` })
+  const kept = events.filter((event) => event.type !== 'Leased')
+  const after = evolveAll(item, kept, c.time)
+  return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(after))
+}
+
+/** The time at which a command counts, and with which its events are dated: never before the stream's last event (rules 17). */
+export const timeOf = (command: Command, item: WorkItem): number => (item.status === 'absent' ? command.time : Math.max(command.time, item.updatedAt))
+
+/** What follows from a command, or why nothing does. Total and pure: the same command on the same item always decides the same. */
+export const decide = (command: Command, item: WorkItem): WorkItemDecision => {
+  const time = timeOf(command, item)
+  const timed = time === command.time ? command : { ...command, time }
+  const decided = byCommand(timed, item)
+  return E.isLeft(decided) ? decided : bounded(timed, item, decided.right)
+}

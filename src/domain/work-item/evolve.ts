@@ -1,0 +1,144 @@
+// How each fact changes a work item: total, and blind to everything but the fact, its time and its revision.
+import type { EventOfType, WorkItemEvent } from './events.ts'
+import { absent, isHeld, isUnresolved, type EndedLease, type Existing, type Held, type Settled, type Waiting, type WorkItem } from './state.ts'
+
+/** When and where in its stream a fact was recorded. */
+export interface At {
+  readonly time: number
+  readonly revision: number
+}
+
+const born = (at: At) => ({ revision: at.revision, createdAt: at.time, updatedAt: at.time, attempt: 0, will: 'normal' as const })
+
+const registered = (event: EventOfType<'JobRegistered'>, at: At): Waiting => ({
+  status: 'waiting',
+  kind: 'job',
+  ...born(at),
+  by: event.by,
+  digest: event.digest,
+  job: {
+    service: event.service,
+    server: event.server,
+    label: event.label,
+    expectedMs: event.expectedMs,
+    reportEveryMs: event.reportEveryMs,
+    silenceMs: event.silenceMs,
+    lostAfterMs: event.lostAfterMs,
+  },
+})
+
+const inserted = (event: EventOfType<'TaskInserted'>, at: At): Waiting => ({
+  status: 'waiting',
+  kind: 'task',
+  ...born(at),
+  by: event.by,
+  digest: event.digest,
+  task: { app: event.app, queue: event.queue, tag: event.tag, priority: event.priority, key: event.key, dueAt: event.dueAt },
+})
+
+/** The parts of every living state, without those that belong to one status only. */
+const core = (item: Existing) => {
+  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task } = item
+  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task }
+}
+
+const endedLease = (item: Existing, how: EndedLease['how'], digest?: string): EndedLease | undefined =>
+  isHeld(item) ? { number: item.lease.number, token: item.lease.token, holder: item.lease.holder, how, digest } : item.ended
+
+const leased = (item: Existing, event: EventOfType<'Leased'>, at: At): Held => ({
+  ...core(item),
+  status: 'running',
+  attempt: item.attempt + 1,
+  // What an earlier holder has seen, this one has not.
+  receipt: isUnresolved(item.receipt) ? { ...item.receipt, seenAt: undefined } : item.receipt,
+  phase: undefined,
+  progress: undefined,
+  progressAt: undefined,
+  ended: endedLease(item, 'taken-over'),
+  lease: { number: event.lease, token: event.token, holder: event.holder, since: at.time, until: event.until, termMs: event.termMs },
+})
+
+const waiting = (item: Existing, dueAt: number, ended: EndedLease | undefined, failure?: Waiting['failure']): Waiting => ({
+  ...core(item),
+  status: 'waiting',
+  ended,
+  failure,
+  task: item.task && { ...item.task, dueAt },
+})
+
+const settled = (item: Existing, end: Settled['end'], at: At, digest: string | undefined, failure?: Settled['failure']): Settled => ({
+  ...core(item),
+  status: 'settled',
+  end,
+  settledAt: at.time,
+  ended: endedLease(item, 'settled', digest),
+  failure,
+})
+
+const change = (item: Existing, event: Exclude<WorkItemEvent, { type: 'JobRegistered' | 'TaskInserted' }>, at: At): Existing => {
+  switch (event.type) {
+    case 'Leased':
+      return leased(item, event, at)
+    case 'LeaseExtended':
+      return isHeld(item) ? { ...item, lease: { ...item.lease, until: event.until } } : item
+    case 'LeaseReleased':
+      return waiting({ ...item, attempt: event.counted ? item.attempt : Math.max(0, item.attempt - 1) }, event.dueAt, endedLease(item, 'released'))
+    case 'LeaseExpired':
+      return waiting(item, at.time, endedLease(item, 'expired'), { code: 'lease-expired', message: 'The lease ended before its holder finished.' })
+    case 'RetryScheduled':
+      return waiting(item, event.dueAt, endedLease(item, 'retried', event.digest), { code: event.code, message: event.message })
+    case 'HolderLost':
+      return isHeld(item) ? { ...item, status: 'lost', lostAt: at.time, lastSeenAt: event.lastSeenAt, parked: item.status === 'paused' } : item
+    case 'HolderFound':
+      return isHeld(item) ? { ...item, status: item.parked ? 'paused' : 'running', lostAt: undefined, lastSeenAt: undefined, parked: undefined } : item
+    case 'PhaseEntered':
+      return { ...item, phase: event.phase }
+    case 'ProgressReported':
+      return { ...item, progress: event.progress, progressAt: at.time }
+    case 'Paused':
+      return isHeld(item) ? { ...item, status: 'paused' } : item
+    case 'Resumed':
+      return isHeld(item) ? { ...item, status: 'running' } : item
+    case 'DirectiveGiven':
+      return {
+        ...item,
+        will: event.directive === 'resume' ? 'normal' : event.directive,
+        receipt: { number: event.number, directive: event.directive, by: event.by, commandId: event.commandId, reason: event.reason, givenAt: at.time },
+      }
+    case 'DirectiveSeen':
+      return item.receipt?.number === event.number ? { ...item, receipt: { ...item.receipt, seenAt: at.time } } : item
+    case 'DirectiveEnded':
+      if (item.receipt?.number !== event.number) return item
+      return {
+        ...item,
+        will: event.resolution === 'refused' ? 'normal' : item.will,
+        receipt: { ...item.receipt, resolution: event.resolution, resolvedAt: at.time, resolutionReason: event.reason },
+      }
+    case 'DeadLettered':
+      return { ...waiting(item, at.time, endedLease(item, 'retried', event.digest), { code: event.code, message: event.message }), status: 'deadLetter' }
+    case 'Redriven':
+      return { ...waiting(item, event.dueAt, item.ended), attempt: 0 }
+    case 'Completed':
+      return settled(item, 'completed', at, event.digest)
+    case 'Failed':
+      return settled(item, 'failed', at, event.digest, { code: event.code, message: event.message })
+    case 'Aborted':
+      return settled(item, 'aborted', at, event.digest)
+    case 'Cancelled':
+      return settled(item, 'cancelled', at, undefined)
+    case 'LateResultRecorded':
+      return item.status === 'settled' ? { ...item, late: { digest: event.digest } } : item
+  }
+}
+
+/** The state after one more fact. A stream that does not begin with a birth stays absent, whatever else it holds. */
+export const evolve = (item: WorkItem, event: WorkItemEvent, at: At): WorkItem => {
+  if (event.type === 'JobRegistered') return registered(event, at)
+  if (event.type === 'TaskInserted') return inserted(event, at)
+  if (item.status === 'absent') return absent
+  return { ...change(item, event, at), revision: at.revision, updatedAt: at.time }
+}
+
+/** The state after the facts of one append, which share their time. */
+export const evolveAll = (item: WorkItem, events: readonly WorkItemEvent[], time: number): WorkItem =>
+  events.reduce((state, event, index) => evolve(state, event, { time, revision: item.revision + 1 + index }), item)

@@ -1,0 +1,160 @@
+// What a work item is, and how each fact changes it.
+//
+//            ┌────────────── LeaseReleased · LeaseExpired · RetryScheduled ─────────────┐
+//            ▼                                                                          │
+//  absent ─▶ waiting ── Leased ──▶ running ◀── Paused · Resumed ──▶ paused              │
+//            ▲   │                   │  ▲                              │                │
+//   Redriven │   │                   │  └─ HolderFound ── lost ◀── HolderLost           │
+//            │   └─ DeadLettered     └───────────────┬──────────────────────────────────┘
+//        deadLetter                                  ▼
+//                          settled: Completed · Failed · Aborted · Cancelled
+//
+// What the administrator wants (`will`) is kept apart from what the holder does (`status`): a job that is told to abort goes on running until it says otherwise.
+import type { Kind } from '../ids.ts'
+import type { DirectiveName, Holder, Progress, Resolution } from './events.ts'
+
+export interface Lease {
+  /** From 1, raised by each lease: the fencing number. */
+  readonly number: number
+  readonly token: string
+  readonly holder: Holder
+  readonly since: number
+  readonly until: number
+  /** Tasks: the length of the lease. Jobs: the promised silence. */
+  readonly termMs: number
+}
+
+/** The last lease that ended, so that a repeat of what ended it answers as the first did (rules 5). */
+export interface EndedLease {
+  readonly number: number
+  readonly token: string
+  readonly holder: Holder
+  readonly how: 'settled' | 'retried' | 'released' | 'expired' | 'taken-over'
+  readonly digest?: string | undefined
+}
+
+/** How far the administrator's wish has got. */
+export interface Receipt {
+  readonly number: number
+  readonly directive: DirectiveName
+  readonly by: string
+  readonly commandId: string
+  readonly reason?: string | undefined
+  readonly givenAt: number
+  readonly seenAt?: number | undefined
+  readonly resolution?: Resolution | undefined
+  readonly resolvedAt?: number | undefined
+  readonly resolutionReason?: string | undefined
+}
+
+export type Will = 'normal' | 'pause' | 'abort'
+
+export interface JobFacts {
+  readonly service: string
+  readonly server: string
+  readonly label?: string | undefined
+  readonly expectedMs?: number | undefined
+  readonly reportEveryMs: number
+  readonly silenceMs: number
+  readonly lostAfterMs: number
+}
+
+export interface TaskFacts {
+  readonly app: string
+  readonly queue: string
+  readonly tag?: string | undefined
+  readonly priority?: number | undefined
+  readonly key?: string | undefined
+  /** Not leased before this time. */
+  readonly dueAt: number
+}
+
+export interface Absent {
+  readonly status: 'absent'
+  readonly revision: -1
+}
+
+interface Born {
+  readonly kind: Kind
+  /** Revision of the stream's last event. */
+  readonly revision: number
+  /** Subject that made it. */
+  readonly by: string
+  /** SHA-256 of what it was made from: tells a repeat from another content under the same id. */
+  readonly digest: string
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** Leases that count. */
+  readonly attempt: number
+  readonly will: Will
+  readonly receipt?: Receipt | undefined
+  readonly phase?: string | undefined
+  readonly progress?: Progress | undefined
+  readonly progressAt?: number | undefined
+  readonly ended?: EndedLease | undefined
+  readonly job?: JobFacts | undefined
+  readonly task?: TaskFacts | undefined
+}
+
+/** Nobody holds it. */
+export interface Waiting extends Born {
+  readonly status: 'waiting' | 'deadLetter'
+  /** Why the last attempt ended, if one has. */
+  readonly failure?: { readonly code: string; readonly message: string } | undefined
+}
+
+/** Somebody holds it. */
+export interface Held extends Born {
+  readonly status: 'running' | 'paused' | 'lost'
+  readonly lease: Lease
+  /** Since when it is lost. */
+  readonly lostAt?: number | undefined
+  /** The last sign of life before it was lost. */
+  readonly lastSeenAt?: number | undefined
+  /** It had parked when it was lost, and is parked when it is found. */
+  readonly parked?: boolean | undefined
+}
+
+export interface Settled extends Born {
+  readonly status: 'settled'
+  readonly settledAt: number
+  readonly end: 'completed' | 'failed' | 'aborted' | 'cancelled'
+  /** Outcomes are in the stream; the state keeps what a list shows. */
+  readonly failure?: { readonly code: string; readonly message: string } | undefined
+  readonly late?: { readonly digest: string } | undefined
+}
+
+export type Existing = Waiting | Held | Settled
+export type WorkItem = Absent | Existing
+
+export const absent: Absent = { status: 'absent', revision: -1 }
+
+/** The states of surface 4. */
+export type SurfaceState = 'waiting' | 'held' | 'running' | 'paused' | 'aborting' | 'lost' | 'completed' | 'failed' | 'aborted' | 'cancelled' | 'timedOut'
+
+/** What a reader sees: what the holder does, crossed with what the administrator wants. */
+export const surfaceState = (item: Existing): SurfaceState => {
+  switch (item.status) {
+    case 'waiting':
+      return item.will === 'pause' ? 'paused' : 'waiting'
+    case 'deadLetter':
+      return 'failed'
+    case 'running':
+    case 'paused':
+      return item.will === 'abort' ? 'aborting' : item.status
+    case 'lost':
+      return 'lost'
+    case 'settled':
+      return item.end
+  }
+}
+
+export const isHeld = (item: WorkItem): item is Held => item.status === 'running' || item.status === 'paused' || item.status === 'lost'
+
+/** Waiting or held: it can still change, so it stays in memory. Dead letters live on in the tabular file alone (rules 7). */
+export const isLive = (item: WorkItem): item is Waiting | Held => item.status !== 'absent' && item.status !== 'settled' && item.status !== 'deadLetter'
+
+/** The holder has parked it, or had when it was lost. */
+export const isParked = (item: WorkItem): boolean => item.status === 'paused' || (item.status === 'lost' && item.parked === true)
+
+export const isUnresolved = (receipt: Receipt | undefined): receipt is Receipt => receipt !== undefined && receipt.resolution === undefined

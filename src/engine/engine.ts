@@ -1,0 +1,139 @@
+// The face of the engine: what the api, an embedding program and the tests may ask of it.
+import type { Either } from 'fp-ts/lib/Either.js'
+import type { WorkItemId } from '../domain/ids.ts'
+import type { Command, Rejection } from '../domain/work-item/commands.ts'
+import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
+import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { ItemRow, Tables } from '../projections/tables.ts'
+import type { AppendTooLarge, Position, RecordedEvent, StoreFault, Subscribed } from '../store/port.ts'
+
+/** On whose behalf something is done; goes into the envelope of every event. */
+export interface Context {
+  /** Stable subject of the principal, never the credential (rules 1). */
+  readonly subject: string
+  /** How people read it: the e-mail. */
+  readonly actor: string
+  /** UUID; the same for a repeat (rules 5). */
+  readonly commandId: string
+  readonly correlationId?: string | undefined
+  readonly traceparent?: string | undefined
+}
+
+/** A command without its time: only the engine dates facts. */
+export type Timeless<C> = C extends Command ? Omit<C, 'time'> : never
+export type CommandToDo = Timeless<Command>
+
+/** The engine cannot take it now, whoever asks. */
+export interface Busy {
+  readonly type: 'too-many-live' | 'lagging' | 'stopping'
+}
+
+export type Refusal = Rejection | AppendTooLarge | StoreFault | Busy
+
+export interface Done {
+  /** The item after the command. */
+  readonly item: Existing
+  /** What it was before. */
+  readonly before: WorkItem
+  /** What was recorded; nothing for a repeat and for what is only volatile. */
+  readonly events: readonly WorkItemEvent[]
+  /** Everything the command said is durable; false when its progress is only noted (rules 19). */
+  readonly recorded: boolean
+  /** Position of the item's last event. */
+  readonly position: Position
+}
+
+/** Volatile signs of life (rules 16): in memory, outside replay equality. */
+export interface Presence {
+  readonly lastSeenAt: number
+  /** Reported, not recorded yet. */
+  readonly progress?: Progress | undefined
+}
+
+export interface LeaseRequest {
+  readonly app: string
+  readonly queue: string
+  readonly max: number
+  readonly termMs: number
+  readonly holder: Holder
+  /** How long to wait for work when there is none. */
+  readonly waitMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface LeasedTask extends Done {
+  readonly workItem: WorkItemId
+  readonly item: Held
+  readonly birth: ItemRow['birth']
+  readonly payload: Uint8Array | undefined
+}
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail?: string
+}
+
+export interface Status {
+  readonly status: 'ready' | 'degraded' | 'not-ready'
+  readonly checks: readonly Check[]
+  readonly position: Position
+  readonly liveItems: number
+  /** Held jobs and tasks. */
+  readonly heldItems: number
+  readonly waitingPolls: number
+}
+
+/** A token as it is kept: never its secret. */
+export interface TokenEntry {
+  readonly id: string
+  readonly name: string
+  readonly email: string
+  readonly roles: readonly string[]
+  readonly createdAt: number
+  readonly expiresAt?: number | undefined
+  readonly revokedAt?: number | undefined
+}
+
+export interface Tokens {
+  readonly size: () => number
+  readonly list: () => readonly TokenEntry[]
+  /** Makes a token; the secret `stint_<id>_<secret>` is returned here and nowhere else. */
+  readonly add: (token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined }, context: Context) => Promise<Either<Refusal, TokenEntry & { readonly token: string }>>
+  readonly revoke: (id: string, context: Context) => Promise<Either<Refusal, TokenEntry>>
+  /** The token that this secret belongs to, if it is neither revoked nor expired. */
+  readonly authenticate: (token: string) => TokenEntry | undefined
+}
+
+export interface Engine {
+  /** Load, decide, append, retry: the one way in which anything happens to a work item. Commands on one item run one after another (rules 8). */
+  readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<Either<Refusal, Done>>
+  /** Waiting tasks, leased; empty when the wait is over. */
+  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<Either<Refusal, readonly LeasedTask[]>>
+  /** State, birth and ending of one item, live or settled. */
+  readonly read: (workItem: WorkItemId) => Promise<Either<Rejection | StoreFault, ItemRow>>
+  /** The live item, or undefined: no I/O, for polls. */
+  readonly live: (workItem: WorkItemId) => Existing | undefined
+  readonly presence: (workItem: WorkItemId) => Presence | undefined
+  /** Events of one item, from a revision on. */
+  readonly history: (workItem: WorkItemId, options: { readonly from: number; readonly max: number }) => Promise<Either<Rejection | StoreFault, readonly RecordedEvent[]>>
+  /** Resolves when the item changes in any way, when `ms` passed, when `signal` aborts or when the engine stops. */
+  readonly changed: (workItem: WorkItemId, ms: number, signal?: AbortSignal) => Promise<void>
+  /** The log from a position on, for ever. */
+  readonly follow: (options: { readonly after?: Position; readonly signal: AbortSignal }) => AsyncIterable<Subscribed>
+  readonly tables: Tables
+  readonly tokens: Tokens
+  /** Position of the last event that `live` has seen. */
+  readonly position: () => Position
+  /** Resolves when the engine and its tables have seen `position`. */
+  readonly reached: (position: Position, ms: number) => Promise<'reached' | 'behind' | 'other-log'>
+  /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
+  readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
+  /** The server's clock in milliseconds, for what is only shown. */
+  readonly now: () => number
+  readonly status: () => Status
+  /** Polls, lease waits and followers end at once, timers too; commands are still taken, so that the api can answer what it took. */
+  readonly stop: () => void
+  /** Refuses further commands, waits for what is in flight, then closes tables and store. */
+  readonly close: () => Promise<void>
+}

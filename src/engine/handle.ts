@@ -1,0 +1,176 @@
+// Load, decide, append, retry: the one way in which anything happens to a work item, and the only caller of `append` for work-item streams.
+//
+// Commands on one item run one after another in its lane, so that on a single server a conflict never comes from within. What is decided is decided on `live`
+// or, when the item is not there, on its stream; `live` is changed only after the append was acknowledged (rules 8). A birth is sent without looking first:
+// most ids are new, and the expected revision finds out the others.
+import * as E from 'fp-ts/lib/Either.js'
+import { streamOf, type WorkItemId } from '../domain/ids.ts'
+import { decodeEvent } from '../domain/work-item/codec.ts'
+import type { Command } from '../domain/work-item/commands.ts'
+import { decide } from '../domain/work-item/decide.ts'
+import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import { evolve } from '../domain/work-item/evolve.ts'
+import { absent, type WorkItem } from '../domain/work-item/state.ts'
+import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
+import type { World } from '../world.ts'
+import type { Busy, CommandToDo, Context, Done, Refusal } from './engine.ts'
+import { toAppend } from './envelope.ts'
+import type { Live } from './live.ts'
+import type { PresenceTable } from './presence.ts'
+
+/** Decisions tried before a command gives up; on one server the second always succeeds. */
+const ATTEMPTS_MAX = 5
+
+/** Events read at once from one stream. */
+const STREAM_PAGE = 1_000
+
+export interface Loaded {
+  readonly item: WorkItem
+  /** Position of the last event; empty for an absent item. */
+  readonly position: Position
+}
+
+export interface Handler {
+  readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
+  /** The item as `live` or its stream has it. */
+  readonly load: (workItem: WorkItemId) => Promise<E.Either<StoreFault, Loaded>>
+  /** Resolves when no command is under way. */
+  readonly idle: () => Promise<void>
+  readonly inFlight: () => number
+}
+
+const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask'
+
+const isFromHolder = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease' || command.type === 'RegisterJob'
+
+/** Whether all that the command said is in the log now: only progress may stay a sign of life (rules 19). */
+const isRecorded = (command: Command, events: readonly WorkItemEvent[], item: WorkItem): boolean => {
+  if (command.type !== 'Report' || command.progress === undefined || item.status === 'absent') return true
+  if (command.outcome !== undefined || events.some((event) => event.type === 'ProgressReported')) return true
+  return JSON.stringify(command.progress) === JSON.stringify(item.progress)
+}
+
+/** Every event of a stream, folded. */
+export const foldStream = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
+  let { item, position } = from
+  for (const recorded of events) {
+    const decoded = decodeEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
+    if (E.isLeft(decoded)) return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read: ${decoded.left.detail}`))
+    item = evolve(item, decoded.right, { time: recorded.time, revision: recorded.revision })
+    position = recorded.position
+  }
+  return E.right({ item, position })
+}
+
+export const createHandler = (options: {
+  readonly store: EventStore
+  readonly live: Live
+  readonly presence: PresenceTable
+  readonly world: World
+  readonly server: string
+  /** Why no work item may be born now, if so. */
+  readonly refuseBirth: () => Busy | undefined
+  readonly isStopping: () => boolean
+  readonly onAppended: (position: Position, events: number) => void
+}): Handler => {
+  const { store, live, presence, world, server } = options
+  const lanes = new Map<WorkItemId, Promise<unknown>>()
+  let whenIdle: (() => void)[] = []
+
+  const load: Handler['load'] = async (workItem) => {
+    const known = live.get(workItem)
+    if (known !== undefined) return E.right(known)
+    let loaded: Loaded = { item: absent, position: '' }
+    for (;;) {
+      const page = await store.readStream(streamOf(workItem), { from: loaded.item.revision + 1, max: STREAM_PAGE })()
+      if (E.isLeft(page)) return page
+      const folded = foldStream(page.right, loaded)
+      if (E.isLeft(folded)) return folded
+      loaded = folded.right
+      if (page.right.length < STREAM_PAGE) return E.right(loaded)
+    }
+  }
+
+  /** After a conflict the stream is the truth, and `live` is brought up to it. */
+  const reload = async (workItem: WorkItemId): Promise<E.Either<StoreFault, Loaded>> => {
+    const before = live.get(workItem)?.item ?? absent
+    live.forget(workItem)
+    const loaded = await load(workItem)
+    if (E.isRight(loaded) && loaded.right.item.status !== 'absent') live.put(workItem, before, loaded.right.item, loaded.right.position)
+    return loaded
+  }
+
+  const record = async (workItem: WorkItemId, before: Loaded, command: Command, events: readonly WorkItemEvent[], context: Context, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
+    const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
+    const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
+    if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
+    let item: WorkItem = before.item
+    let revision = before.item.revision
+    for (const event of events) item = evolve(item, event, { time: command.time, revision: (revision += 1) })
+    const { position } = appended.right
+    options.onAppended(position, events.length)
+    if (item.status === 'absent') throw new Error(`${command.type} on ${workItem} was recorded but left the work item absent`)
+    live.put(workItem, before.item, item, position)
+    return E.right({ item, before: before.item, events, recorded: isRecorded(command, events, item), position })
+  }
+
+  const once = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, loaded: Loaded, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
+    // No fact is older than the one before it in its stream, whatever the clock does (rules 17).
+    const time = Math.max(world.now(), loaded.item.status === 'absent' ? 0 : loaded.item.updatedAt)
+    const command = { ...toDo, time } as Command
+    const decided = decide(command, loaded.item)
+    if (E.isLeft(decided)) return decided
+    const events = decided.right
+    if (loaded.item.status === 'absent') {
+      if (events.length === 0) return E.left({ type: 'not-found' })
+      const busy = options.refuseBirth()
+      if (busy !== undefined) return E.left(busy)
+      return record(workItem, loaded, command, events, context, payload)
+    }
+    if (events.length > 0) return record(workItem, loaded, command, events, context, payload)
+    return E.right({ item: loaded.item, before: loaded.item, events, recorded: isRecorded(command, events, loaded.item), position: loaded.position })
+  }
+
+  const attempt = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, payload?: Uint8Array): Promise<E.Either<Refusal, Done>> => {
+    if (options.isStopping()) return E.left({ type: 'stopping' })
+    for (let tried = 1; tried <= ATTEMPTS_MAX; tried++) {
+      const known = live.get(workItem) ?? (isBirth(toDo) ? { item: absent, position: '' } : undefined)
+      const found = tried === 1 ? (known === undefined ? await load(workItem) : E.right(known)) : await reload(workItem)
+      if (E.isLeft(found)) return found
+      const done = await once(workItem, toDo, context, found.right, payload)
+      if (E.isRight(done)) {
+        if (isFromHolder(toDo) && done.right.item.kind === 'job') presence.seen(workItem, toDo.type === 'Report' && !done.right.recorded ? toDo.progress : undefined)
+        return done
+      }
+      if (done.left !== 'conflict') return E.left(done.left)
+    }
+    return E.left(new StoreFault('overloaded', `${workItem} is still in conflict after ${ATTEMPTS_MAX} attempts`))
+  }
+
+  const execute: Handler['execute'] = (workItem, command, context, payload) => {
+    const ahead = lanes.get(workItem)
+    const run = ahead === undefined ? attempt(workItem, command, context, payload) : ahead.then(() => attempt(workItem, command, context, payload))
+    // The lane must go on after a defect; whoever asked still sees it in `run`.
+    const settled: Promise<void> = run.then(
+      () => leave(workItem, settled),
+      () => leave(workItem, settled),
+    )
+    lanes.set(workItem, settled)
+    return run
+  }
+
+  const leave = (workItem: WorkItemId, mine: Promise<unknown>): void => {
+    if (lanes.get(workItem) === mine) lanes.delete(workItem)
+    if (lanes.size > 0) return
+    const waiting = whenIdle
+    whenIdle = []
+    for (const resolve of waiting) resolve()
+  }
+
+  return {
+    execute,
+    load,
+    idle: () => (lanes.size === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
+    inFlight: () => lanes.size,
+  }
+}

@@ -1,0 +1,50 @@
+// Signs of life: when each holder was last heard of, and the progress that was told but not recorded. Volatile, by design 14: nothing here is in the log.
+import type { WorkItemId } from '../domain/ids.ts'
+import type { Progress } from '../domain/work-item/events.ts'
+import { isHeld, type Existing, type WorkItem } from '../domain/work-item/state.ts'
+import type { World } from '../world.ts'
+import type { Presence } from './engine.ts'
+
+interface Seen extends Presence {
+  readonly lastSeenMono: number
+}
+
+export interface PresenceTable {
+  /** A call under the current lease has come. */
+  readonly seen: (workItem: WorkItemId, progress?: Progress) => void
+  readonly get: (workItem: WorkItemId) => Presence | undefined
+  /** Monotonic time from which silence counts: the last sign, or when this server began to listen if that is later. */
+  readonly silentSince: (workItem: WorkItemId) => number
+  /** This process did not run for a while: no silence before now counts (rules 17). */
+  readonly woke: () => void
+  readonly awakeSince: () => number
+  readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+}
+
+export const createPresence = (world: World): PresenceTable => {
+  const table = new Map<WorkItemId, Seen>()
+  let awakeSince = world.monotonic()
+  return {
+    seen: (workItem, progress) => {
+      const told = progress ?? table.get(workItem)?.progress
+      table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), ...(told === undefined ? {} : { progress: told }) })
+    },
+    get: (workItem) => table.get(workItem),
+    silentSince: (workItem) => Math.max(table.get(workItem)?.lastSeenMono ?? awakeSince, awakeSince),
+    woke: () => {
+      awakeSince = world.monotonic()
+    },
+    awakeSince: () => awakeSince,
+    changed: (workItem, before, after) => {
+      if (!isHeld(after)) {
+        table.delete(workItem)
+        return
+      }
+      const known = table.get(workItem)
+      if (known === undefined) return
+      if (isHeld(before) && before.lease.number !== after.lease.number) table.delete(workItem)
+      // What has been recorded is volatile no longer.
+      else if (known.progress !== undefined && before.status !== 'absent' && before.progressAt !== after.progressAt) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
+    },
+  }
+}

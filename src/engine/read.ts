@@ -1,0 +1,49 @@
+// Reading one work item: its state from `live`, and what state does not keep (birth, ending, late result) from its stream.
+import * as E from 'fp-ts/lib/Either.js'
+import { streamOf, type WorkItemId } from '../domain/ids.ts'
+import { decodeEvent } from '../domain/work-item/codec.ts'
+import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import type { Birth, Ending, ItemRow } from '../projections/tables.ts'
+import { StoreFault, type EventStore, type RecordedEvent } from '../store/port.ts'
+import type { Engine } from './engine.ts'
+import type { Handler } from './handle.ts'
+
+/** Events at the end of a settled stream among which its ending is: after it at most a late result and three more facts follow (rules 22). */
+const TAIL = 8
+
+const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, readonly WorkItemEvent[]> => {
+  const decoded: WorkItemEvent[] = []
+  for (const recorded of events) {
+    const event = decodeEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
+    if (E.isLeft(event)) return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read: ${event.left.detail}`))
+    decoded.push(event.right)
+  }
+  return E.right(decoded)
+}
+
+const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted'
+const isEnding = (event: WorkItemEvent): event is Ending => event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled'
+
+export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {
+  const part = async (workItem: WorkItemId, from: number, max: number) => {
+    const events = await store.readStream(streamOf(workItem), { from, max })()
+    return E.isLeft(events) ? events : decodeAll(events.right)
+  }
+
+  return async (workItem) => {
+    const loaded = await handler.load(workItem)
+    if (E.isLeft(loaded)) return loaded
+    const { item, position } = loaded.right
+    if (item.status === 'absent') return E.left({ type: 'not-found' })
+    const head = await part(workItem, 0, 1)
+    if (E.isLeft(head)) return head
+    const birth = head.right.find(isBirth)
+    if (birth === undefined) return E.left(new StoreFault('damaged', `The stream of ${workItem} does not begin with its birth`))
+    const row: ItemRow = { workItem, item, birth, position }
+    if (item.status !== 'settled') return E.right(row)
+    const tail = await part(workItem, Math.max(0, item.revision + 1 - TAIL), TAIL)
+    if (E.isLeft(tail)) return tail
+    const late = tail.right.find((event) => event.type === 'LateResultRecorded')
+    return E.right({ ...row, ending: tail.right.find(isEnding), ...(late === undefined ? {} : { late }) })
+  }
+}

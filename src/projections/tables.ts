@@ -1,0 +1,69 @@
+// What the engine and the api ask of the tabular file: questions over many work items, answered as of a position in the log.
+import type { Kind, WorkItemId } from '../domain/ids.ts'
+import type { EventOfType } from '../domain/work-item/events.ts'
+import type { Existing, Held, SurfaceState, Waiting } from '../domain/work-item/state.ts'
+import type { Position } from '../store/port.ts'
+
+export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'>
+/** The event that settled an item. */
+export type Ending = EventOfType<'Completed'> | EventOfType<'Failed'> | EventOfType<'Aborted'> | EventOfType<'Cancelled'>
+
+/** Everything a reader may be shown of one work item, but for signs of life. */
+export interface ItemRow {
+  readonly workItem: WorkItemId
+  readonly item: Existing
+  readonly birth: Birth
+  readonly ending?: Ending | undefined
+  readonly late?: EventOfType<'LateResultRecorded'> | undefined
+  /** Position of the item's last event. */
+  readonly position: Position
+}
+
+export interface ItemFilter {
+  readonly kind: Kind
+  /** Service of a job; `<app>/<queue>` of a task. */
+  readonly scope?: string | undefined
+  readonly server?: string | undefined
+  readonly label?: string | undefined
+  readonly state?: SurfaceState | undefined
+  /** Only items made by this subject. */
+  readonly by?: string | undefined
+  readonly order: 'newest' | 'oldest'
+  readonly limit: number
+  /** Opaque, from the page before. */
+  readonly after?: string | undefined
+}
+
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  readonly next?: string | undefined
+  /** The log up to here is in the answer. */
+  readonly position: Position
+}
+
+export interface ScopeStatistics {
+  readonly kind: Kind
+  readonly scope: string
+  readonly states: Readonly<Partial<Record<SurfaceState, number>>>
+  /** Of completed items, from lease to end. */
+  readonly runMs?: { readonly count: number; readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number } | undefined
+}
+
+export interface TablesStatus {
+  readonly position: Position
+  /** A projection that stopped on a defect, by name, with what it says; the others go on (rules 15). */
+  readonly stopped: Readonly<Record<string, string>>
+}
+
+export interface Tables {
+  /** The live items as of a position, to begin a recovery from; no position: the file has to be made anew, fold the whole log. */
+  readonly liveItems: () => Promise<{ readonly position: Position | undefined; readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held; readonly position: Position }[] }>
+  /** Tells that the log reaches to `head`; returns at once. */
+  readonly follow: (head: Position) => void
+  /** Resolves when `position` is in the tables; false when `ms` passed first. */
+  readonly reached: (position: Position, ms: number) => Promise<boolean>
+  readonly list: (filter: ItemFilter) => Promise<Page<ItemRow> | { readonly invalid: 'cursor' }>
+  readonly statistics: (filter: { readonly kind?: Kind | undefined }) => Promise<{ readonly items: readonly ScopeStatistics[]; readonly position: Position }>
+  readonly status: () => TablesStatus
+  readonly close: () => Promise<void>
+}

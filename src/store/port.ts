@@ -1,0 +1,139 @@
+// What Stint asks of an event log, and nothing more. Every adapter means the same by it: test/contract holds them to it.
+import type * as TE from 'fp-ts/lib/TaskEither.js'
+
+/** Opaque outside the adapters: `<incarnation>.<zero-padded>`. Within one incarnation, string order is log order (rules 3). */
+export type Position = string
+
+/** `any`: no check · `noStream`: the stream has no event · a number: the revision of the stream's last event. */
+export type ExpectedRevision = 'any' | 'noStream' | number
+
+/**
+ * What the data of an erased event reads as: a JSON text that no event can have, as the data of every event is a JSON object.
+ * Its payload is gone; its id, type, version, time and meta stay.
+ */
+export const ERASED_DATA = 'null'
+
+/** An event ready to be stored: already encoded, so that no adapter can fail on what it holds. Not to be changed while it is being appended. */
+export interface EventToAppend {
+  /** UUIDv5 of command id and index (rules 2). */
+  readonly id: string
+  readonly type: string
+  /** A whole number. */
+  readonly v: number
+  /** Whole milliseconds since 1970 UTC. */
+  readonly time: number
+  /** JSON text of an object; `ERASED_DATA` once it is erased. */
+  readonly data: string
+  /** JSON text: actor, server, commandId, correlationId, causationId, traceparent. */
+  readonly meta: string
+  /** Raw bytes that belong to the event but not to its JSON: payloads and replies. None is not the same as an empty one. */
+  readonly payload?: Uint8Array
+}
+
+export interface RecordedEvent extends EventToAppend {
+  readonly stream: string
+  /** From 0, without gaps. */
+  readonly revision: number
+  readonly position: Position
+}
+
+export interface Appended {
+  /** Revision of the last event written. */
+  readonly revision: number
+  /** Position of the last event written. */
+  readonly position: Position
+}
+
+/** The stream is not where the caller believed; nothing of this append was stored. */
+export interface RevisionConflict {
+  readonly kind: 'conflict'
+  /** Revision of the stream's last event, -1 if it has none. */
+  readonly actual: number
+}
+
+/** The append is larger than `capabilities.maxAppendBytes`; nothing was stored. */
+export interface AppendTooLarge {
+  readonly kind: 'tooLarge'
+  readonly limitBytes: number
+}
+
+/**
+ * The world failed.
+ * `unknown-outcome`: the append may or may not be stored; only a restart tells (rules 9) ·
+ * `unavailable`: nothing was stored, and nothing will be until the cause is gone ·
+ * `overloaded`: nothing was stored, try again later ·
+ * `damaged`: what was read cannot be what was written ·
+ * `foreign-position`: the position given is none of this log's; ask `foreignPosition` first where it comes from a caller.
+ */
+export class StoreFault extends Error {
+  readonly kind: 'unknown-outcome' | 'unavailable' | 'overloaded' | 'damaged' | 'foreign-position'
+  constructor(kind: StoreFault['kind'], message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = 'StoreFault'
+    this.kind = kind
+  }
+}
+
+export type AppendFailure = RevisionConflict | AppendTooLarge | StoreFault
+
+export interface Capabilities {
+  /** Positions have no gaps. */
+  readonly densePositions: boolean
+  /** One digest chain over the whole log. */
+  readonly globalChain: boolean
+  /** An event's data can be nulled, its row and digest kept (rules 26). */
+  readonly erase: boolean
+  /** Acknowledged appends survive the process and the machine. */
+  readonly durable: boolean
+  /** Encoded bytes of one append, at most: texts in UTF-8 and payloads, the stream's name counted once (rules 13). */
+  readonly maxAppendBytes: number
+}
+
+/** What identifies a log and where it ends. */
+export interface Head {
+  readonly storeId: string
+  readonly incarnation: string
+  /** Position of the last event; of an empty log, the position before the first. */
+  readonly position: Position
+  /** Digest of the chain at that position, lower-case hex; of an empty log, the digest that the chain starts from; empty where the store keeps none. */
+  readonly digest: string
+}
+
+export type Subscribed = { readonly type: 'event'; readonly event: RecordedEvent } | { readonly type: 'caughtUp'; readonly position: Position }
+
+export interface EventReader {
+  /** Events of one stream in order, from revision `from` (0), at most `max` (1,000). An unknown stream has none. */
+  readonly readStream: (stream: string, options?: { from?: number; max?: number }) => TE.TaskEither<StoreFault, readonly RecordedEvent[]>
+  /** Events of the whole log in order, after a position (from the start), at most `max` (1,000). After a position beyond the end there are none. */
+  readonly readAll: (options?: { after?: Position; max?: number }) => TE.TaskEither<StoreFault, readonly RecordedEvent[]>
+  readonly head: () => TE.TaskEither<StoreFault, Head>
+}
+
+export interface EventStore extends EventReader {
+  readonly capabilities: Capabilities
+  /**
+   * Appends to one stream, all events or none. Resolves after the events are durable, where the store is.
+   * Appends that are sent one after another are decided in that order; appends to one stream take positions in that order.
+   * Size is checked first, then the revision. No event at all, or numbers that are not whole, are a defect and throw.
+   */
+  readonly append: (stream: string, expected: ExpectedRevision, events: readonly EventToAppend[]) => TE.TaskEither<AppendFailure, Appended>
+  /**
+   * Everything after a position, for ever, in order; `caughtUp` each time the end is reached. Pulled, so a slow reader holds up nobody.
+   * Ends quietly when `signal` aborts; throws StoreFault, `unavailable` when the store is closed under it.
+   */
+  readonly subscribe: (options: { after?: Position; signal: AbortSignal }) => AsyncIterable<Subscribed>
+  /**
+   * Takes data and payload from all events of a stream and keeps rows and digests (rules 26). Answers how many events it erased: those
+   * that were not yet. In order with appends. Only with `capabilities.erase`; without it `unavailable`.
+   */
+  readonly erase: (stream: string) => TE.TaskEither<StoreFault, number>
+  /** Settles what is in flight, then lets go of the files. What is asked afterwards is `unavailable`; closing again does nothing more. */
+  readonly close: () => Promise<void>
+}
+
+/** Why the position cannot be used here, or undefined if it can. */
+export const foreignPosition = (position: Position, incarnation: string): string | undefined => {
+  const dot = position.lastIndexOf('.')
+  if (dot < 1 || !/^\d{16}$/.test(position.slice(dot + 1))) return 'not a position'
+  return position.slice(0, dot) === incarnation ? undefined : 'a position of another log'
+}

@@ -1,0 +1,105 @@
+// The tables of a store file and the way from each older layout to the newest. A file says by its application id that it is one, by user_version how far it is.
+import type { DatabaseSync } from 'node:sqlite'
+import { pragma } from './checks.ts'
+import { describeError } from './errors.ts'
+import { StoreOpenError } from './open-error.ts'
+
+/** 'Stnt', in the header of every store file. */
+const APPLICATION_ID = 0x53746e74
+
+/** What a new store is called; an existing one keeps its own. */
+export interface NewIdentity {
+  readonly storeId: string
+  readonly incarnation: string
+  /** Milliseconds since 1970 UTC. */
+  readonly createdAt: number
+}
+
+export interface Identity {
+  readonly storeId: string
+  readonly incarnation: string
+}
+
+export type Migration = (db: DatabaseSync, identity: NewIdentity) => void
+
+/** Position is dense and given by the writer. data is null once erased; then data_digest holds its digest. gaps: runs of pruned rows with the digest after them. */
+const FIRST_TABLES = `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE events (
+    position INTEGER PRIMARY KEY, stream TEXT NOT NULL, revision INTEGER NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, v INTEGER NOT NULL,
+    time INTEGER NOT NULL, data TEXT, meta TEXT NOT NULL, payload BLOB, digest BLOB NOT NULL, data_digest BLOB, UNIQUE (stream, revision)
+  ) STRICT;
+  CREATE TABLE gaps (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;
+`
+
+const createTables: Migration = (db, identity) => {
+  db.exec(`PRAGMA application_id = ${APPLICATION_ID}; ${FIRST_TABLES}`)
+  const put = db.prepare('INSERT INTO meta (key, value) VALUES (?, ?)')
+  for (const [key, value] of Object.entries(identity)) put.run(key, String(value))
+}
+
+/** Step n leads from user_version n to n + 1. Steps are added at the end and never changed once released. */
+export const MIGRATIONS: readonly Migration[] = [createTables]
+
+/** Set in the copy that a backup makes: whoever opens it as a store continues another life of the log. */
+export const COPIED_AT = 'copiedAt'
+
+const version = (db: DatabaseSync): number => Number(pragma(db, 'user_version'))
+
+const isEmpty = (db: DatabaseSync): boolean => db.prepare('SELECT 1 FROM sqlite_schema LIMIT 1').get() === undefined
+
+/** Refuses what is no store file, or one of a newer release. */
+export const assertKnown = (db: DatabaseSync, file: string, newest = MIGRATIONS.length): void => {
+  if (pragma(db, 'application_id') !== APPLICATION_ID) throw new StoreOpenError('not-a-store', `${file} is a database, but not one that Stint made. Choose another directory.`)
+  const found = version(db)
+  if (found <= newest) return
+  throw new StoreOpenError('schema-too-new', `${file} has schema ${found}, this release knows up to ${newest}. Use the release that wrote it, or a later one.`)
+}
+
+/** Refuses a file that must be migrated first, which only the engine does. */
+export const assertCurrent = (db: DatabaseSync, file: string): void => {
+  assertKnown(db, file)
+  if (version(db) < MIGRATIONS.length) throw new StoreOpenError('schema-too-old', `${file} has schema ${version(db)} of ${MIGRATIONS.length}. Start the engine on it once; it brings the file up to date.`)
+}
+
+/** Brings a file to the newest schema in one transaction: all of it or nothing. A new file becomes a store of the given identity. */
+export const migrate = (db: DatabaseSync, file: string, identity: NewIdentity, migrations: readonly Migration[] = MIGRATIONS): void => {
+  if (!isEmpty(db)) assertKnown(db, file, migrations.length)
+  const from = version(db)
+  if (from === migrations.length) return
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    for (const step of migrations.slice(from)) step(db, identity)
+    db.exec(`PRAGMA user_version = ${migrations.length}; COMMIT`)
+  } catch (cause) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw new StoreOpenError('io', `${file} could not be brought from schema ${from} to ${migrations.length}; it is unchanged. ${describeError(cause)}`, { cause })
+  }
+}
+
+const metaValue = (db: DatabaseSync, key: string): string | undefined => {
+  const value = db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value']
+  return typeof value === 'string' ? value : undefined
+}
+
+/** The names in the file. */
+export const readIdentity = (db: DatabaseSync, file: string): Identity => {
+  const storeId = metaValue(db, 'storeId')
+  const incarnation = metaValue(db, 'incarnation')
+  if (storeId === undefined || incarnation === undefined) throw new StoreOpenError('not-a-store', `${file} does not say which log it holds. Restore it from a backup.`)
+  return { storeId, incarnation }
+}
+
+/** Gives a restored copy its own incarnation, so that positions of the log it was taken from are refused; leaves any other file alone. */
+export const beginNewLife = (db: DatabaseSync, identity: NewIdentity): void => {
+  if (metaValue(db, COPIED_AT) === undefined) return
+  db.exec('BEGIN IMMEDIATE')
+  db.prepare("UPDATE meta SET value = ? WHERE key = 'incarnation'").run(identity.incarnation)
+  db.prepare('DELETE FROM meta WHERE key = ?').run(COPIED_AT)
+  db.exec('COMMIT')
+}
+
+/** Marks a copy; see `beginNewLife`. */
+export const markCopy = (db: DatabaseSync, copiedAt: number): void => {
+  db.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(COPIED_AT, String(copiedAt))
+}

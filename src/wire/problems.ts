@@ -1,0 +1,39 @@
+// Every refusal that the HTTP surface can give, with its status and what a caller can do about it (RFC 9457; surface 13).
+
+interface Problem {
+  readonly status: number
+  readonly title: string
+  /** What it means and what to do, for `GET /problems/CODE` and the docs. */
+  readonly advice: string
+}
+
+const problem = (status: number, title: string, advice: string): Problem => ({ status, title, advice })
+
+export const problems = {
+  invalid: problem(400, 'The request is not valid.', 'Each entry of `errors` names a field by JSON pointer, with a code and a sentence. Correct it and send again.'),
+  unauthenticated: problem(401, 'Who are you?', 'Send `Authorization: Bearer TOKEN` with a token that is known, neither revoked nor expired.'),
+  forbidden: problem(403, 'You may not do this.', 'The principal lacks the role or is not the holder. An administrator can give roles with `stint tokens add`.'),
+  'not-found': problem(404, 'There is no such thing.', 'Check the id. Work items stay readable after settlement until their retention ends.'),
+  'method-not-allowed': problem(405, 'This path does not take this method.', 'The `Allow` header lists the methods it takes.'),
+  'not-acceptable': problem(406, 'None of the accepted media types can be made.', 'Accept `application/json`, or what the operation says.'),
+  'stale-lease': problem(409, 'The lease is not the current one.', 'Another holder has the work item, or nobody. Stop working on it; what you did is not counted.'),
+  settled: problem(409, 'The work item is settled.', '`state` tells how it ended. Nothing more can be done to it.'),
+  aborting: problem(409, 'The work item is being aborted.', 'Abort is final: pause and resume are refused after it.'),
+  'not-possible': problem(409, 'The work item is not in a state for this.', '`state` and `detail` tell what it is doing.'),
+  'exists-with-other-content': problem(409, 'This id was used before with other content.', 'Use a new id, or send exactly what was sent first.'),
+  'id-in-use': problem(409, 'This id belongs to another principal.', 'Use a new id.'),
+  'other-log': problem(412, 'The position belongs to another log.', 'The store was restored or replaced since. Read again without the position.'),
+  'too-large': problem(413, 'The request is too large.', '`detail` names the limit in bytes.'),
+  'unsupported-media-type': problem(415, 'The media type or encoding is not supported.', 'Send `Content-Type: application/json` in UTF-8, without `Content-Encoding`.'),
+  'too-many-live': problem(429, 'Too many live work items.', 'Let some settle, or raise `maxLiveItems`. `Retry-After` tells when to try again.'),
+  lagging: problem(429, 'The tables lag too far behind the log.', 'Births are slowed until they have caught up. `Retry-After` tells when to try again.'),
+  'rate-limited': problem(429, 'Too many requests.', '`Retry-After` tells when to try again.'),
+  'headers-too-large': problem(431, 'The request headers are too large.', 'Send at most 16 KiB of headers.'),
+  'internal': problem(500, 'A defect in Stint.', 'Please report it with the `Stint-Request-Id`.'),
+  'store-unavailable': problem(503, 'The log cannot be written.', 'Nothing is known to be stored. Repeat the same command with the same id or Idempotency-Key after `Retry-After` seconds.'),
+  behind: problem(503, 'The position has not been reached in time.', 'Ask again after `Retry-After` seconds.'),
+  stopping: problem(503, 'The server is stopping.', 'Repeat after `Retry-After` seconds; another or the restarted server will answer.'),
+  overloaded: problem(503, 'Too much is in flight.', 'Repeat after `Retry-After` seconds.'),
+} as const satisfies Record<string, Problem>
+
+export type ProblemCode = keyof typeof problems

@@ -1,0 +1,48 @@
+// The whole surface: every route, in the order in which a server should try them (the most frequent first).
+import * as jobs from './jobs.ts'
+import type { Route } from './route.ts'
+import * as service from './service.ts'
+import * as tasks from './tasks.ts'
+
+export const routes = {
+  askJobDirective: jobs.askJobDirective,
+  reportJobs: jobs.reportJobs,
+  reportJob: jobs.reportJob,
+  leaseTasks: tasks.leaseTasks,
+  completeTask: tasks.completeTask,
+  insertTask: tasks.insertTask,
+  registerJob: jobs.registerJob,
+  listJobs: jobs.listJobs,
+  showJob: jobs.showJob,
+  directJob: jobs.directJob,
+  jobHistory: jobs.jobHistory,
+  jobWhy: jobs.jobWhy,
+  failTask: tasks.failTask,
+  releaseTask: tasks.releaseTask,
+  extendTask: tasks.extendTask,
+  reportTask: tasks.reportTask,
+  listTasks: tasks.listTasks,
+  showTask: tasks.showTask,
+  showWorkItem: service.showWorkItem,
+  workItemHistory: service.workItemHistory,
+  workItemWhy: service.workItemWhy,
+  askDirective: service.askDirective,
+  giveDirective: service.giveDirective,
+  watchEvents: service.watchEvents,
+  statistics: service.statistics,
+  addToken: service.addToken,
+  listTokens: service.listTokens,
+  revokeToken: service.revokeToken,
+  whoAmI: service.whoAmI,
+  health: service.health,
+  readiness: service.readiness,
+  metrics: service.metrics,
+  openapi: service.openapi,
+  listProblems: service.listProblems,
+  showProblem: service.showProblem,
+} as const
+
+export type RouteName = keyof typeof routes
+
+/** For those that only walk over the routes: servers, documents, tests. */
+export const routeList: readonly Route<never, never, never, unknown>[] = Object.values(routes) as unknown as readonly Route<never, never, never, unknown>[]
