@@ -34,7 +34,6 @@ const place = (file: Source, index: number): string => `${file.path}:${file.text
 const isIn = (path: string, ...folders: readonly string[]): boolean => folders.some((folder) => path === folder || path.startsWith(`${folder}/`))
 
 // ---- imports ----
-
 interface Room {
   /** Rooms and single files under src it may import, besides itself. */
   readonly rooms: readonly string[]
@@ -51,14 +50,20 @@ const ROOMS: Readonly<Record<string, Room>> = {
   'world.ts': { rooms: [], packages: [], node: false },
   domain: { rooms: [], packages: PURE, node: false },
   store: { rooms: ['world.ts'], node: true },
-  projections: { rooms: ['domain', 'store/port.ts'], node: true },
+  projections: { rooms: ['domain', 'store/port.ts', 'world.ts'], node: true },
   engine: { rooms: ['domain', 'store/port.ts', 'projections', 'world.ts'], node: true },
   wire: { rooms: ['domain'], packages: PURE, node: false },
   api: { rooms: ['wire', 'engine', 'projections', 'world.ts'], node: true },
   client: { rooms: ['wire', 'world.ts'], packages: PURE, node: false },
-  cli: { rooms: ['client', 'wire', 'world.ts', 'main.ts'], node: true },
-  'main.ts': { rooms: ['world.ts', 'domain', 'store', 'projections', 'engine', 'wire', 'api'], node: true },
+  cli: { rooms: ['client', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'main.ts'], node: true },
+  'settings.ts': { rooms: ['wire', 'api/settings.ts'], packages: PURE, node: false },
+  'config.ts': { rooms: ['settings.ts', 'wire', 'api/settings.ts'], node: true },
+  'log.ts': { rooms: ['world.ts'], node: true },
+  'main.ts': { rooms: ['world.ts', 'domain', 'store', 'projections', 'engine', 'wire', 'api', 'settings.ts', 'config.ts', 'log.ts'], node: true },
 }
+
+/** A thread begins at its own file, which nobody can hand a store. */
+const THREADS: Readonly<Record<string, readonly string[]>> = { 'src/projections/thread.ts': ['store/sqlite/log-reader.ts'] }
 
 const IMPORT = /\b(?:import|export)\b[^'"`;]*?\bfrom\s*'([^'\n]+)'|\bimport\s*\(\s*'([^'\n]+)'|^import\s+'([^'\n]+)'|new URL\(\s*'(\.[^'\n]+)'\s*,\s*import\.meta\.url/gm
 const importsOf = (file: Source): { name: string; at: number }[] =>
@@ -68,16 +73,13 @@ const importsOf = (file: Source): { name: string; at: number }[] =>
   })
 
 const roomOf = (path: string): string => path.split('/')[1] ?? ''
-const packageOf = (name: string): string =>
-  name
-    .split('/')
-    .slice(0, name.startsWith('@') ? 2 : 1)
-    .join('/')
+const packageOf = (name: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? ''
 
 const refusal = (room: Room, from: string, file: Source, name: string): string | undefined => {
   if (name.startsWith('.')) {
     const target = posix.join(dirname(file.path), name).replace(/^src\//, '')
-    return isIn(target, from, ...room.rooms)
+    if (target === 'package.json') return undefined
+    return isIn(target, from, ...room.rooms, ...(THREADS[file.path] ?? []))
       ? undefined
       : `${from} may import ${[from, ...room.rooms].join(', ')}; let the value come in as a parameter, or move the code to the room that may`
   }
@@ -110,7 +112,6 @@ const fpTsFindings = (file: Source): string[] =>
     .map(({ name, at }) => `${place(file, at)} imports ${name}; instead: \`* as E\` or \`* as TE\` from fp-ts/lib/X.js, \`{ pipe }\`, and plain code for the rest`)
 
 // ---- bans ----
-
 interface Ban {
   readonly pattern: RegExp
   readonly instead: string
@@ -165,7 +166,6 @@ const banFindings = (file: Source): string[] =>
   )
 
 // ---- sizes and names ----
-
 const LINES_MAX = 500
 const LINES_WARN = 300
 const linesOf = (file: Source): number => file.text.split('\n').length - 1
@@ -222,22 +222,22 @@ const titleFindings = (file: Source): string[] => {
 }
 
 // ---- documents ----
-
 const documents = [...readdirSync(root), ...under('docs')].filter((path) => path.endsWith('.md')).map((path) => source(path, readFileSync(join(root, path), 'utf8')))
 
 const FENCE = /^```(\w*)[^\n]*\n([\s\S]*?)^```/gm
-const linkFindings = (file: Source): string[] => [
-  ...[...file.text.replace(FENCE, blank).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)/g)]
-    .filter((match) => !existsSync(join(root, dirname(file.path), match[1] ?? '')))
-    .map((match) => `${place(file, match.index)} links to ${match[1]}, which does not exist`),
-  ...[...file.text.matchAll(FENCE)].flatMap((block) => {
-    const at = place(file, block.index)
-    const text = block[2] ?? ''
-    const paths = [...text.matchAll(/(?<![\w./-])(?:src|test|bench|examples|docs|bin|\.ci)\/[\w./-]*\w/g)].filter((match) => !existsSync(join(root, match[0])))
-    const scripts = [...text.matchAll(/\bnpm run ([\w:-]+)/g)].filter((match) => manifest.scripts[match[1] ?? ''] === undefined)
-    return [...paths.map((match) => `${at} names ${match[0]}, which does not exist`), ...scripts.map((match) => `${at} runs npm run ${match[1]}, which package.json does not have`)]
-  }),
-]
+const PATH = /(?<![\w./-])(?:src|test|bench|examples|docs|bin|\.ci)\/(?:[\w.-]+\/)*[\w-]+(?:\.\w+)+/g
+
+/** Links of a document, the paths of its code (in a line or a block) and the scripts that it runs. */
+const linkFindings = (file: Source): string[] => {
+  const finding = (match: RegExpMatchArray, path: string, base = ''): string[] =>
+    existsSync(join(root, base, path)) ? [] : [`${place(file, match.index ?? 0)} names ${path}, which does not exist; instead: what took its place`]
+  const scripts = [...file.text.matchAll(/\bnpm run ([\w:-]+)/g)].filter((match) => manifest.scripts[match[1] ?? ''] === undefined)
+  return [
+    ...[...file.text.replace(FENCE, blank).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)/g)].flatMap((match) => finding(match, match[1] ?? '', dirname(file.path))),
+    ...[...file.text.matchAll(PATH)].filter((match) => !match[0].startsWith('bench/out/')).flatMap((match) => finding(match, match[0])),
+    ...scripts.map((match) => `${place(file, match.index)} runs npm run ${match[1]}; instead: a script of package.json`),
+  ]
+}
 
 const report = (findings: readonly string[]): string => findings.join('\n')
 const inRooms = sources.filter((file) => inSource(file.path))

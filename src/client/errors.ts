@@ -106,6 +106,17 @@ export class AlreadySettled extends Error {
   }
 }
 
+/** A job of this id is running in this job server. */
+export class AlreadyRunning extends Error {
+  override readonly name = 'AlreadyRunning'
+  readonly job: string
+
+  constructor(job: string) {
+    super(`Expected a new job, but ${job} is running here.`)
+    this.job = job
+  }
+}
+
 /** The client or job server was closed. */
 export class Closed extends Error {
   override readonly name = 'Closed'

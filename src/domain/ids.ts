@@ -16,9 +16,7 @@ const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3 }
 
 /** Percent-encodes what is not `[A-Za-z0-9._~-]`; a segment that is safe already, as nearly all are, costs one test. */
 const segment = (text: string): string =>
-  /^[A-Za-z0-9._~-]+$/.test(text)
-    ? text
-    : encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+  /^[A-Za-z0-9._~-]+$/.test(text) ? text : encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
 export const jobId = (id: string): WorkItemId => `job/${segment(id)}`
 export const taskId = (app: string, queue: string, id: string): WorkItemId => `task/${segment(app)}/${segment(queue)}/${segment(id)}`
@@ -31,19 +29,25 @@ export interface ParsedWorkItemId {
   readonly id: string
 }
 
+const decodedSegment = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** Takes a work-item ID apart; Left with a sentence when it is none. */
 export const parseWorkItemId = (text: string): E.Either<string, ParsedWorkItemId> => {
   const [kind = '', ...segments] = text.split('/')
   if (!Kind.is(kind)) return E.left(`Expected a work-item ID to begin with one of ${Object.keys(SEGMENTS).join(', ')}, but it begins with "${kind.slice(0, 40)}"`)
   if (segments.length !== SEGMENTS[kind] || segments.includes('')) return E.left(`Expected ${SEGMENTS[kind]} segments after "${kind}/"`)
   if (text.length > WORK_ITEM_ID_BYTES_MAX) return E.left(`Expected at most ${WORK_ITEM_ID_BYTES_MAX} bytes`)
-  let id: string
-  try {
-    id = decodeURIComponent(segments[segments.length - 1] ?? '')
-  } catch {
-    return E.left('Expected percent-encoded UTF-8')
-  }
-  return E.right({ kind, scope: segments.slice(0, -1).join('/'), id })
+  const decoded = segments.map(decodedSegment)
+  // One way to write each: two spellings of an ID would be two streams for one work item.
+  if (decoded.some((part, index) => part === undefined || segment(part) !== segments[index]))
+    return E.left('Expected segments percent-encoded as `[A-Za-z0-9._~-]` and upper-case %XX of UTF-8')
+  return E.right({ kind, scope: segments.slice(0, -1).join('/'), id: decoded[decoded.length - 1] ?? '' })
 }
 
 const STREAM_PREFIX = 'workItem-'

@@ -31,7 +31,15 @@ export type TokenBook = ReadonlyMap<string, Token>
 export const evolveTokens = (book: TokenBook, event: TokenEvent, time: number): TokenBook => {
   switch (event.type) {
     case 'TokenAdded':
-      return new Map(book).set(event.id, { id: event.id, name: event.name, email: event.email, roles: event.roles, digest: event.digest, createdAt: time, expiresAt: event.expiresAt })
+      return new Map(book).set(event.id, {
+        id: event.id,
+        name: event.name,
+        email: event.email,
+        roles: event.roles,
+        digest: event.digest,
+        createdAt: time,
+        expiresAt: event.expiresAt,
+      })
     case 'TokenRevoked': {
       const token = book.get(event.id)
       return token === undefined || token.revokedAt !== undefined ? book : new Map(book).set(event.id, { ...token, revokedAt: time })

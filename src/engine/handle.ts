@@ -9,6 +9,7 @@ import { decodeEvent } from '../domain/work-item/codec.ts'
 import type { Command } from '../domain/work-item/commands.ts'
 import { decide } from '../domain/work-item/decide.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import { isRecorded } from '../domain/work-item/holding.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
 import { absent, type WorkItem } from '../domain/work-item/state.ts'
 import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
@@ -42,13 +43,6 @@ export interface Handler {
 const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask'
 
 const isFromHolder = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease' || command.type === 'RegisterJob'
-
-/** Whether all that the command said is in the log now: only progress may stay a sign of life (rules 19). */
-const isRecorded = (command: Command, events: readonly WorkItemEvent[], item: WorkItem): boolean => {
-  if (command.type !== 'Report' || command.progress === undefined || item.status === 'absent') return true
-  if (command.outcome !== undefined || events.some((event) => event.type === 'ProgressReported')) return true
-  return JSON.stringify(command.progress) === JSON.stringify(item.progress)
-}
 
 /** Every event of a stream, folded. */
 export const foldStream = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
@@ -100,7 +94,7 @@ export const createHandler = (options: {
     return loaded
   }
 
-  const record = async (workItem: WorkItemId, before: Loaded, command: Command, events: readonly WorkItemEvent[], context: Context, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
+  const record = async (workItem: WorkItemId, before: Loaded, command: Command, events: readonly WorkItemEvent[], context: Context, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
     const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
     const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
@@ -111,13 +105,20 @@ export const createHandler = (options: {
     options.onAppended(position, events.length)
     if (item.status === 'absent') throw new Error(`${command.type} on ${workItem} was recorded but left the work item absent`)
     live.put(workItem, before.item, item, position)
-    return E.right({ item, before: before.item, events, recorded: isRecorded(command, events, item), position })
+    return E.right({ item, before: before.item, events, position })
+  }
+
+  /** Progress that was only noted travels with the next sign of life, and is recorded when its time has come (rules 19). */
+  const withNoted = (workItem: WorkItemId, toDo: CommandToDo): CommandToDo => {
+    if ((toDo.type !== 'Report' && toDo.type !== 'AskDirective') || toDo.progress !== undefined) return toDo
+    const noted = presence.get(workItem)?.progress
+    return noted === undefined ? toDo : { ...toDo, progress: noted }
   }
 
   const once = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, loaded: Loaded, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
     // No fact is older than the one before it in its stream, whatever the clock does (rules 17).
     const time = Math.max(world.now(), loaded.item.status === 'absent' ? 0 : loaded.item.updatedAt)
-    const command = { ...toDo, time } as Command
+    const command = { ...withNoted(workItem, toDo), time } as Command
     const decided = decide(command, loaded.item)
     if (E.isLeft(decided)) return decided
     const events = decided.right
@@ -125,10 +126,11 @@ export const createHandler = (options: {
       if (events.length === 0) return E.left({ type: 'not-found' })
       const busy = options.refuseBirth()
       if (busy !== undefined) return E.left(busy)
-      return record(workItem, loaded, command, events, context, payload)
+      const born = await record(workItem, loaded, command, events, context, payload)
+      return E.isLeft(born) ? born : E.right({ ...born.right, recorded: true })
     }
-    if (events.length > 0) return record(workItem, loaded, command, events, context, payload)
-    return E.right({ item: loaded.item, before: loaded.item, events, recorded: isRecorded(command, events, loaded.item), position: loaded.position })
+    const done = events.length > 0 ? await record(workItem, loaded, command, events, context, payload) : E.right({ item: loaded.item, before: loaded.item, events, position: loaded.position })
+    return E.isLeft(done) ? done : E.right({ ...done.right, recorded: toDo.type !== 'Report' || isRecorded(toDo, done.right.item) })
   }
 
   const attempt = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, payload?: Uint8Array): Promise<E.Either<Refusal, Done>> => {

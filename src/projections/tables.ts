@@ -57,7 +57,10 @@ export interface TablesStatus {
 
 export interface Tables {
   /** The live items as of a position, to begin a recovery from; no position: the file has to be made anew, fold the whole log. */
-  readonly liveItems: () => Promise<{ readonly position: Position | undefined; readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held; readonly position: Position }[] }>
+  readonly liveItems: () => Promise<{
+    readonly position: Position | undefined
+    readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held; readonly position: Position }[]
+  }>
   /** Tells that the log reaches to `head`; returns at once. */
   readonly follow: (head: Position) => void
   /** Resolves when `position` is in the tables; false when `ms` passed first. */

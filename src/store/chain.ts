@@ -27,8 +27,7 @@ const sha256 = (content: string | Uint8Array): Digest => hash('sha256', content,
 export const genesis = (storeId: string): Digest => sha256(`stint log ${storeId}`)
 
 /** The digest of what can be erased. `-` stands for no payload, which is not the same as an empty one. */
-export const dataDigestOf = (event: Pick<EventToAppend, 'data' | 'payload'>): Digest =>
-  sha256(`${event.payload === undefined ? '-' : sha256(event.payload)}\n${event.data}`)
+export const dataDigestOf = (event: Pick<EventToAppend, 'data' | 'payload'>): Digest => sha256(`${event.payload === undefined ? '-' : sha256(event.payload)}\n${event.data}`)
 
 /**
  * The digest of an event at place `sequence` of the log. What is hashed is UTF-8 text of three lines and a rest: the digest before it; numbers and

@@ -82,23 +82,29 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
     durable: false,
     maxAppendBytes,
   }
-  const whileOpen = async <L, A>(run: () => E.Either<L, A>): Promise<E.Either<L | StoreFault, A>> => (news.ended() ? E.left(new StoreFault('unavailable', 'The store is closed')) : run())
+  const whileOpen = async <L, A>(run: () => E.Either<L, A>): Promise<E.Either<L | StoreFault, A>> =>
+    news.ended() ? E.left(new StoreFault('unavailable', 'The store is closed')) : run()
 
   const reader: ChainReader = {
-    readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) => () =>
-      whileOpen(() => E.right(log.ofStream(stream.toWellFormed(), from, max).map((link) => link.event))),
-    readAll: ({ after, max = DEFAULT_MAX } = {}) => () =>
-      whileOpen(() => {
-        const sequence = sequenceOf(after, incarnation)
-        return E.isLeft(sequence) ? sequence : E.right(log.after(sequence.right, max).map((link) => link.event))
-      }),
-    readChain: ({ after, max = DEFAULT_MAX } = {}) => () =>
-      whileOpen(() => {
-        const sequence = sequenceOf(after, incarnation)
-        return E.isLeft(sequence) ? sequence : E.right(log.after(sequence.right, max))
-      }),
-    head: () => () =>
-      whileOpen(() => E.right({ storeId, incarnation, position: positionAt(incarnation, log.length()), digest: capabilities.globalChain ? log.lastDigest() : '' })),
+    readStream:
+      (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
+      () =>
+        whileOpen(() => E.right(log.ofStream(stream.toWellFormed(), from, max).map((link) => link.event))),
+    readAll:
+      ({ after, max = DEFAULT_MAX } = {}) =>
+      () =>
+        whileOpen(() => {
+          const sequence = sequenceOf(after, incarnation)
+          return E.isLeft(sequence) ? sequence : E.right(log.after(sequence.right, max).map((link) => link.event))
+        }),
+    readChain:
+      ({ after, max = DEFAULT_MAX } = {}) =>
+      () =>
+        whileOpen(() => {
+          const sequence = sequenceOf(after, incarnation)
+          return E.isLeft(sequence) ? sequence : E.right(log.after(sequence.right, max))
+        }),
+    head: () => () => whileOpen(() => E.right({ storeId, incarnation, position: positionAt(incarnation, log.length()), digest: capabilities.globalChain ? log.lastDigest() : '' })),
   }
 
   return {
@@ -118,8 +124,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
         })
     },
     subscribe: (from) => follow(reader, news, positionAt(incarnation, 0), from),
-    erase: (stream) => () =>
-      whileOpen(() => (capabilities.erase ? E.right(log.erase(stream.toWellFormed())) : E.left(new StoreFault('unavailable', 'This store cannot erase')))),
+    erase: (stream) => () => whileOpen(() => (capabilities.erase ? E.right(log.erase(stream.toWellFormed())) : E.left(new StoreFault('unavailable', 'This store cannot erase')))),
     close: async () => news.end(),
   }
 }

@@ -48,7 +48,8 @@ export const verifyChain =
       for (const link of page.right) {
         const position = positionAt(incarnation, sequence + 1)
         if (link.event.position !== position) return E.left({ position, problem: `missing: the next event is at ${link.event.position}` })
-        if (link.dataDigest !== undefined && (link.event.data !== ERASED_DATA || link.event.payload !== undefined)) return E.left({ position, problem: 'marked as erased, but there is data' })
+        if (link.dataDigest !== undefined && (link.event.data !== ERASED_DATA || link.event.payload !== undefined))
+          return E.left({ position, problem: 'marked as erased, but there is data' })
         digest = linkDigest(digest, sequence + 1, link.event, link.dataDigest ?? dataDigestOf(link.event))
         if (digest !== link.digest) return E.left({ position, problem: `the digest does not match: stored ${link.digest}, computed ${digest}` })
         sequence += 1

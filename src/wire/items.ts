@@ -22,7 +22,10 @@ export const reason = text({ max: 1_000 })
 
 const count = number({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
-export const progress = fields({}, { fraction: number({ min: 0, max: 1, description: 'share of the whole that is done' }), done: count, total: count, unit: text({ max: 40 }), message: text({ max: 1_000 }) })
+export const progress = fields(
+  {},
+  { fraction: number({ min: 0, max: 1, description: 'share of the whole that is done' }), done: count, total: count, unit: text({ max: 40 }), message: text({ max: 1_000 }) },
+)
 export type Progress = t.TypeOf<typeof progress>
 
 export const failure = fields({ code: text({ min: 1, max: 100 }), message: text({ max: 4_000 }) }, { retry: t.boolean, detail: json })
@@ -51,7 +54,17 @@ export const position = text({ max: 60, description: 'a place in the log, opaque
 
 /** Required and optional fields that every item has. */
 export const common = {
-  required: { id: text({ max: 500 }), workItem: workItemId, kind: oneOf('job', 'task'), state, attempt: number({ min: 0, integer: true }), directive, createdAt: instant, updatedAt: instant, position },
+  required: {
+    id: text({ max: 500 }),
+    workItem: workItemId,
+    kind: oneOf('job', 'task'),
+    state,
+    attempt: number({ min: 0, integer: true }),
+    directive,
+    createdAt: instant,
+    updatedAt: instant,
+    position,
+  },
   optional: { phase: text({ max: 200 }), progress, outcome: shownOutcome, holder, receipt, settledAt: instant, lateOutcome: shownOutcome },
 }
 
@@ -82,7 +95,16 @@ export const historyEvent = fields(
 )
 export type HistoryEvent = t.TypeOf<typeof historyEvent>
 
-export const why = fields({ state, gate: text({ max: 60 }), detail: text({ max: 1_000 }) }, { since: instant, until: instant })
+export const why = fields(
+  { state, gate: text({ max: 60, description: 'what it waits for' }), detail: text({ max: 1_000 }) },
+  {
+    since: instant,
+    until: instant,
+    holder: text({ max: 200 }),
+    directive: fields({ by: text({ max: 320 }), seen: t.boolean }, { reason }),
+    failure: fields({ code: text({ max: 100 }), message: text({ max: 4_000 }) }),
+  },
+)
 
 export const page = <Item extends t.Mixed>(item: Item) => fields({ items: t.array(item) }, { next: text({ max: 200, description: 'pass as `after` for the next page' }) })
 export const pageQuery = { limit: numberText({ min: 1, max: 1_000, description: 'items a page (100)' }), after: text({ max: 200, description: '`next` of the page before' }) }

@@ -1,6 +1,22 @@
 // Job proxies (A): what job servers and administrators say to Stint over HTTP.
-import * as t from 'io-ts'
-import { common, directiveAnswer, directiveBody, givenAnswer, historyEvent, itemId, lease, page, pageQuery, reportAnswer, reportBody, reportFields, route, state, why } from './items.ts'
+import type * as t from 'io-ts'
+import {
+  common,
+  directiveAnswer,
+  directiveBody,
+  givenAnswer,
+  historyEvent,
+  itemId,
+  lease,
+  page,
+  pageQuery,
+  reportAnswer,
+  reportBody,
+  reportFields,
+  route,
+  state,
+  why,
+} from './items.ts'
 import { fields, instant, jsonObject, number, text } from './schema.ts'
 
 /** Bytes of a job's attributes as JSON, at most. */
@@ -63,7 +79,18 @@ export const listJobs = route({
   answers: { 200: page(jobProxy) },
 })
 
-export const showJob = route({ name: 'showJob', method: 'GET', path: '/v1/jobs/{id}', tag: 'jobs', summary: 'Show a job proxy', roles: ['viewer', 'jobServer'], params: oneJob, answers: { 200: jobProxy }, headers: ['If-None-Match'], problems: ['not-found'] })
+export const showJob = route({
+  name: 'showJob',
+  method: 'GET',
+  path: '/v1/jobs/{id}',
+  tag: 'jobs',
+  summary: 'Show a job proxy',
+  roles: ['viewer', 'jobServer'],
+  params: oneJob,
+  answers: { 200: jobProxy },
+  headers: ['If-None-Match', 'Prefer'],
+  problems: ['not-found'],
+})
 
 export const reportJob = route({
   name: 'reportJob',
@@ -120,6 +147,27 @@ export const directJob = route({
   problems: ['not-found', 'settled', 'aborting'],
 })
 
-export const jobHistory = route({ name: 'jobHistory', method: 'GET', path: '/v1/jobs/{id}/history', tag: 'jobs', summary: 'Every change of a job, in order', roles: ['viewer', 'jobServer'], params: oneJob, query: fields({}, pageQuery), answers: { 200: page(historyEvent) }, problems: ['not-found'] })
+export const jobHistory = route({
+  name: 'jobHistory',
+  method: 'GET',
+  path: '/v1/jobs/{id}/history',
+  tag: 'jobs',
+  summary: 'Every change of a job, in order',
+  roles: ['viewer', 'jobServer'],
+  params: oneJob,
+  query: fields({}, pageQuery),
+  answers: { 200: page(historyEvent) },
+  problems: ['not-found'],
+})
 
-export const jobWhy = route({ name: 'jobWhy', method: 'GET', path: '/v1/jobs/{id}/why', tag: 'jobs', summary: 'Why is it in the state it is in?', roles: ['viewer', 'jobServer'], params: oneJob, answers: { 200: why }, problems: ['not-found'] })
+export const jobWhy = route({
+  name: 'jobWhy',
+  method: 'GET',
+  path: '/v1/jobs/{id}/why',
+  tag: 'jobs',
+  summary: 'Why is it in the state it is in?',
+  roles: ['viewer', 'jobServer'],
+  params: oneJob,
+  answers: { 200: why },
+  problems: ['not-found'],
+})

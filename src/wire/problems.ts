@@ -16,6 +16,7 @@ export const problems = {
   'not-found': problem(404, 'There is no such thing.', 'Check the id. Work items stay readable after settlement until their retention ends.'),
   'method-not-allowed': problem(405, 'This path does not take this method.', 'The `Allow` header lists the methods it takes.'),
   'not-acceptable': problem(406, 'None of the accepted media types can be made.', 'Accept `application/json`, or what the operation says.'),
+  'request-timeout': problem(408, 'The request did not arrive in time.', 'Send headers within 10 seconds and the whole request within 30.'),
   'stale-lease': problem(409, 'The lease is not the current one.', 'Another holder has the work item, or nobody. Stop working on it; what you did is not counted.'),
   settled: problem(409, 'The work item is settled.', '`state` tells how it ended. Nothing more can be done to it.'),
   aborting: problem(409, 'The work item is being aborted.', 'Abort is final: pause and resume are refused after it.'),
@@ -29,10 +30,15 @@ export const problems = {
   lagging: problem(429, 'The tables lag too far behind the log.', 'Births are slowed until they have caught up. `Retry-After` tells when to try again.'),
   'rate-limited': problem(429, 'Too many requests.', '`Retry-After` tells when to try again.'),
   'headers-too-large': problem(431, 'The request headers are too large.', 'Send at most 16 KiB of headers.'),
-  'internal': problem(500, 'A defect in Stint.', 'Please report it with the `Stint-Request-Id`.'),
-  'store-unavailable': problem(503, 'The log cannot be written.', 'Nothing is known to be stored. Repeat the same command with the same id or Idempotency-Key after `Retry-After` seconds.'),
+  internal: problem(500, 'A defect in Stint.', 'Please report it with the `Stint-Request-Id`.'),
+  'store-unavailable': problem(
+    503,
+    'The log cannot be written.',
+    'Nothing is known to be stored. Repeat the same command with the same id or Idempotency-Key after `Retry-After` seconds.',
+  ),
   behind: problem(503, 'The position has not been reached in time.', 'Ask again after `Retry-After` seconds.'),
   stopping: problem(503, 'The server is stopping.', 'Repeat after `Retry-After` seconds; another or the restarted server will answer.'),
+  'keys-unavailable': problem(503, 'The keys that tokens are checked with cannot be read.', 'The server cannot reach its key set. Repeat after `Retry-After` seconds.'),
   overloaded: problem(503, 'Too much is in flight.', 'Repeat after `Retry-After` seconds.'),
 } as const satisfies Record<string, Problem>
 

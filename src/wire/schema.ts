@@ -5,7 +5,7 @@ import * as t from 'io-ts'
 export interface FieldError {
   /** JSON pointer to the field (RFC 6901); empty for the whole body. */
   readonly path: string
-  readonly code: 'required' | 'type' | 'range' | 'length' | 'pattern' | 'unknown' | 'depth' | 'choice' | 'json'
+  readonly code: 'required' | 'type' | 'range' | 'length' | 'pattern' | 'unknown' | 'depth' | 'choice' | 'json' | 'name'
   readonly detail: string
 }
 
@@ -54,6 +54,8 @@ export const text = ({ min = 0, max, pattern, description }: TextLimits): Descri
     (u) => {
       if (!isString(u)) return fault('type', 'Expected a string.')
       if (u.length < min || u.length > max) return fault('length', `Expected ${min} to ${max} characters, but there are ${u.length}.`)
+      // A lone surrogate has no UTF-8: stored and read back it would be another text.
+      if (!u.isWellFormed()) return fault('pattern', 'Expected well-formed Unicode.')
       return pattern && !pattern.test(u) ? fault('pattern', `Expected text that matches ${pattern.source}.`) : undefined
     },
   )
@@ -71,7 +73,12 @@ const isNumber = (u: unknown): u is number => typeof u === 'number'
 export const number = ({ min, max, integer = false, description }: NumberLimits): Described<number> =>
   described(
     integer ? 'integer' : 'number',
-    { type: integer ? 'integer' : 'number', ...(min === undefined ? {} : { minimum: min }), ...(max === undefined ? {} : { maximum: max }), ...(description ? { description } : {}) },
+    {
+      type: integer ? 'integer' : 'number',
+      ...(min === undefined ? {} : { minimum: min }),
+      ...(max === undefined ? {} : { maximum: max }),
+      ...(description ? { description } : {}),
+    },
     isNumber,
     (u) => {
       if (!isNumber(u) || !Number.isFinite(u)) return fault('type', 'Expected a number.')
@@ -84,12 +91,25 @@ export const number = ({ min, max, integer = false, description }: NumberLimits)
 /** A whole number written as text, as query parameters are. */
 export const numberText = ({ min, max, description }: NumberLimits): Described<number> =>
   Object.assign(
-    new t.Type<number, unknown, unknown>('integer', isNumber, (u, context) => (isString(u) && /^-?\d{1,15}$/.test(u) ? number({ ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }), integer: true }).validate(Number(u), context) : t.failure(u, context, fault('type', 'Expected a whole number.'))), String),
+    new t.Type<number, unknown, unknown>(
+      'integer',
+      isNumber,
+      (u, context) =>
+        isString(u) && /^-?\d{1,15}$/.test(u)
+          ? number({ ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }), integer: true }).validate(Number(u), context)
+          : t.failure(u, context, fault('type', 'Expected a whole number.')),
+      String,
+    ),
     { schema: { type: 'integer', ...(min === undefined ? {} : { minimum: min }), ...(max === undefined ? {} : { maximum: max }), ...(description ? { description } : {}) } },
   )
 
 /** Any JSON value. */
-export const json: Described<unknown> = described('json', {}, (_u): _u is unknown => true, () => undefined)
+export const json: Described<unknown> = described(
+  'json',
+  {},
+  (_u): _u is unknown => true,
+  () => undefined,
+)
 
 const isObject = (u: unknown): u is Record<string, unknown> => typeof u === 'object' && u !== null && !Array.isArray(u)
 
@@ -167,7 +187,15 @@ interface Tagged {
   readonly choices?: t.Props
 }
 
+/** Codecs are made once and used for every request, so what they consist of is found out once. */
+const knownProps = new WeakMap<object, t.Props | undefined>()
+
 const propsOf = (codec: Tagged): t.Props | undefined => {
+  if (!knownProps.has(codec)) knownProps.set(codec, findProps(codec))
+  return knownProps.get(codec)
+}
+
+const findProps = (codec: Tagged): t.Props | undefined => {
   if (codec.choices) return codec.choices
   switch (codec._tag) {
     case 'ExactType':

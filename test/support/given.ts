@@ -35,15 +35,15 @@ export const givenItem = (item: WorkItem) => ({
   item,
   when: (command: Command) => {
     const decided = decide(command, item)
-    const then = (...events: readonly WorkItemEvent[]) => {
+    const thenAdds = (...events: readonly WorkItemEvent[]) => {
       expect(decided).toEqual(E.right(events))
       return givenItem(after(item, command))
     }
     return {
       /** These facts and no others follow; goes on with the item after them. */
-      then,
+      thenAdds,
       /** The command is granted, and nothing new has happened. */
-      thenNothing: () => then(),
+      thenNothing: () => thenAdds(),
       rejects: (type: Rejection['type'], facts: RejectionFacts = {}) => {
         expect(decided).toMatchObject(E.left({ type, ...facts }))
         return givenItem(item)
@@ -65,9 +65,9 @@ export const refuses = (refusal: Rejection['type']): Expectation => ({ says: `is
 const whenRepeated = (cell: Cell): Expectation => (cell === 'LeaseTask' ? refuses('not-possible') : nothing)
 
 const check = (item: WorkItem, command: Command, expected: Expectation) => {
-  const { then, rejects } = givenItem(item).when(command)
+  const { thenAdds, rejects } = givenItem(item).when(command)
   if ('refusal' in expected) rejects(expected.refusal)
-  else then(...expected.events)
+  else thenAdds(...expected.events)
 }
 
 /** One row of the table: what each command comes to in this state, and that saying it again adds nothing. */

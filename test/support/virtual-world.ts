@@ -4,6 +4,8 @@ import type { Cancel, World } from '../../src/world.ts'
 export interface VirtualWorld extends World {
   /** Moves the clock on by `ms`, running every timer that falls due on the way, in order; what they set runs too if it is due. */
   readonly advance: (ms: number) => void
+  /** Moves the clock on by `ms` at one stroke and only then runs what fell due, as after a process that stood still. */
+  readonly leap: (ms: number) => void
   /** Milliseconds left on each pending timer, soonest first. */
   readonly pending: () => readonly number[]
   /** Resolves as soon as the pending timers are as `wanted` says; at once if they are already. */
@@ -45,6 +47,8 @@ export const virtualWorld = ({ start = Date.UTC(2026, 0, 1), seed = 1 }: { reado
   const timer = (ms: number, run: () => void): Cancel => {
     const entry: Timer = { at: elapsed + Math.max(0, ms), run }
     timers.add(entry)
+    // What only gives others a turn needs no clock to move.
+    if (ms <= 0) queueMicrotask(() => timers.delete(entry) && run())
     queueMicrotask(look)
     return () => {
       if (timers.delete(entry)) queueMicrotask(look)
@@ -60,6 +64,11 @@ export const virtualWorld = ({ start = Date.UTC(2026, 0, 1), seed = 1 }: { reado
     }
     elapsed = end
     look()
+  }
+
+  const leap = (ms: number): void => {
+    elapsed += ms
+    advance(0)
   }
 
   const until = (wanted: (left: readonly number[]) => boolean): Promise<void> =>
@@ -81,6 +90,7 @@ export const virtualWorld = ({ start = Date.UTC(2026, 0, 1), seed = 1 }: { reado
     token: (length) => Array.from({ length }, () => ALPHABET[Math.floor(random() * 64)]).join(''),
     random,
     advance,
+    leap,
     pending,
     until,
   }

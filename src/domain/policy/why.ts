@@ -34,7 +34,8 @@ const directiveOf = (item: Existing): Why['directive'] => item.receipt && { by: 
 const whyWaiting = (item: Waiting, now: number): Why => {
   const { failure } = item
   if (item.status === 'deadLetter') {
-    const detail = item.revision + 1 >= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED ? 'It is a dead letter for good: its stream is full.' : 'It is a dead letter; redrive it to try again.'
+    const detail =
+      item.revision + 1 >= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED ? 'It is a dead letter for good: its stream is full.' : 'It is a dead letter; redrive it to try again.'
     return { gate: 'dead-letter', detail, since: item.updatedAt, failure }
   }
   if (item.will === 'pause') return { gate: 'paused', detail: 'An administrator has paused it.', since: item.receipt?.givenAt, directive: directiveOf(item), failure }
@@ -53,7 +54,8 @@ const whyHeld = (item: Held, now: number): Why => {
     return { gate: 'lost', detail: `Its holder ${holder.name} has been silent${left}.`, since: item.lastSeenAt ?? item.lostAt, until, holder, directive }
   }
   if (item.will === 'abort') return { gate: 'aborting', detail: `It is to be aborted; ${holder.name} ${seen}.`, since: item.receipt?.givenAt, holder, directive }
-  if (!isParked(item) && item.will === 'pause') return { gate: 'pausing', detail: `It is to pause; ${holder.name} ${seen} and is still running it.`, since: item.receipt?.givenAt, holder, directive }
+  if (!isParked(item) && item.will === 'pause')
+    return { gate: 'pausing', detail: `It is to pause; ${holder.name} ${seen} and is still running it.`, since: item.receipt?.givenAt, holder, directive }
   if (!isParked(item)) return { gate: 'running', detail: `${holder.name} is running it.`, since: item.lease.since, holder }
   if (item.will === 'pause') return { gate: 'paused', detail: `${holder.name} has parked it, as an administrator wished.`, since: item.receipt?.givenAt, holder, directive }
   if (isUnresolved(item.receipt)) return { gate: 'resuming', detail: `It is to go on; ${holder.name} ${seen}.`, since: item.receipt.givenAt, holder, directive }

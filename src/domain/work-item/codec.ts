@@ -35,8 +35,16 @@ const failure = (reason: UndecodableEvent['reason'], detail: string): E.Either<U
 
 /** Where an event is wrong, as paths; its values are not shown, they may be somebody's payload. */
 const wrongPaths = (errors: t.Errors): string => {
-  const paths = errors.map(({ context }) => context.map(({ key }) => key).filter((key) => key !== '' && !/^\d+$/.test(key)).join('/'))
-  return [...new Set(paths)].filter((path) => path !== '').slice(0, 5).join(', ')
+  const paths = errors.map(({ context }) =>
+    context
+      .map(({ key }) => key)
+      .filter((key) => key !== '' && !/^\d+$/.test(key))
+      .join('/'),
+  )
+  return [...new Set(paths)]
+    .filter((path) => path !== '')
+    .slice(0, 5)
+    .join(', ')
 }
 
 /** A decoder that knows these changes of version. */

@@ -11,11 +11,28 @@ export interface RetryPolicy {
 }
 
 export type Command =
-  | { readonly type: 'RegisterJob'; readonly time: number; readonly by: string; readonly job: JobFacts; readonly attributes?: Record<string, unknown> | undefined; readonly digest: string; readonly holder: Holder; readonly token: string }
+  | {
+      readonly type: 'RegisterJob'
+      readonly time: number
+      readonly by: string
+      readonly job: JobFacts
+      readonly attributes?: Record<string, unknown> | undefined
+      readonly digest: string
+      readonly holder: Holder
+      readonly token: string
+    }
   | { readonly type: 'InsertTask'; readonly time: number; readonly by: string; readonly task: TaskFacts; readonly mediaType: string; readonly digest: string }
   | { readonly type: 'LeaseTask'; readonly time: number; readonly holder: Holder; readonly token: string; readonly termMs: number }
   | { readonly type: 'ExtendLease'; readonly time: number; readonly by: string; readonly lease: string; readonly termMs: number }
-  | { readonly type: 'ReleaseLease'; readonly time: number; readonly by: string; readonly lease: string; readonly busy: boolean; readonly delayMs: number; readonly reason?: string | undefined }
+  | {
+      readonly type: 'ReleaseLease'
+      readonly time: number
+      readonly by: string
+      readonly lease: string
+      readonly busy: boolean
+      readonly delayMs: number
+      readonly reason?: string | undefined
+    }
   | {
       readonly type: 'Report'
       readonly time: number
@@ -30,9 +47,16 @@ export type Command =
       readonly digest?: string | undefined
       readonly retry: RetryPolicy
     }
-  /** The holder asks what the administrator wants. */
-  | { readonly type: 'AskDirective'; readonly time: number; readonly by: string; readonly lease: string }
-  | { readonly type: 'GiveDirective'; readonly time: number; readonly by: string; readonly commandId: string; readonly directive: DirectiveName; readonly reason?: string | undefined }
+  /** The holder asks what the administrator wants; progress that was noted before and not recorded may come along. */
+  | { readonly type: 'AskDirective'; readonly time: number; readonly by: string; readonly lease: string; readonly progress?: Progress | undefined }
+  | {
+      readonly type: 'GiveDirective'
+      readonly time: number
+      readonly by: string
+      readonly commandId: string
+      readonly directive: DirectiveName
+      readonly reason?: string | undefined
+    }
   | { readonly type: 'Redrive'; readonly time: number; readonly by: string }
   /** Time has passed: what the timers say, each for the lease they were set for. */
   | { readonly type: 'ExpireLease'; readonly time: number; readonly lease: number; readonly retry: RetryPolicy }

@@ -12,7 +12,14 @@ import { isHeld, isUnresolved, surfaceState, type Existing, type WorkItem } from
 export type WorkItemDecision = Decision<WorkItemEvent, Rejection>
 
 const registerJob = (c: CommandOfType<'RegisterJob'>, item: WorkItem): WorkItemDecision => {
-  const leased = (lease: number): WorkItemEvent => ({ type: 'Leased', lease, token: `${lease}.${c.token}`, holder: c.holder, termMs: c.job.silenceMs, until: c.time + 2 * c.job.silenceMs })
+  const leased = (lease: number): WorkItemEvent => ({
+    type: 'Leased',
+    lease,
+    token: `${lease}.${c.token}`,
+    holder: c.holder,
+    termMs: c.job.silenceMs,
+    until: c.time + 2 * c.job.silenceMs,
+  })
   if (item.status === 'absent') return accept<WorkItemEvent>({ type: 'JobRegistered', ...c.job, attributes: c.attributes, by: c.by, digest: c.digest }, leased(1))
   if (item.by !== c.by) return reject({ type: 'id-in-use' })
   if (item.digest !== c.digest) return reject({ type: 'exists-with-other-content' })
@@ -40,7 +47,8 @@ const leaseTask = (c: CommandOfType<'LeaseTask'>, item: WorkItem): WorkItemDecis
   if (item.kind !== 'task') return reject({ type: 'not-possible', state, detail: 'Expected a task: a job is leased by its registration.' })
   if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting task, but it is ${state}.` })
   if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: 'Expected to lease a waiting task, but it is paused.' })
-  if (item.task !== undefined && item.task.dueAt > c.time) return reject({ type: 'not-possible', state, detail: 'Expected to lease a task that is due, but its delay has not passed.' })
+  if (item.task !== undefined && item.task.dueAt > c.time)
+    return reject({ type: 'not-possible', state, detail: 'Expected to lease a task that is due, but its delay has not passed.' })
   const lease = nextLease(item)
   return accept<WorkItemEvent>({ type: 'Leased', lease, token: `${lease}.${c.token}`, holder: c.holder, termMs: c.termMs, until: c.time + c.termMs })
 }
@@ -61,10 +69,9 @@ const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemD
   return accept<WorkItemEvent>(...expired, { type: 'DeadLettered', code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` })
 }
 
-/** Nobody is declared gone before the promised silence is over, whatever a timer believes (rules 16). */
+/** Silence is judged by whoever keeps the volatile signs of life, on monotonic time; here only whether that lease still stands. */
 const loseHolder = (c: CommandOfType<'LoseHolder'>, item: WorkItem): WorkItemDecision => {
   if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'job' || item.status === 'lost') return accept()
-  if (c.time < Math.max(c.lastSeenAt, item.lease.since) + item.lease.termMs) return accept()
   return accept<WorkItemEvent>({ type: 'HolderLost', lease: c.lease, lastSeenAt: c.lastSeenAt })
 }
 
@@ -118,7 +125,11 @@ const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): 
   if (events.length === 0 || item.status === 'absent' || item.status === 'settled') return accept(...events)
   if (item.revision + 1 + events.length <= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED) return accept(...events)
   if (c.type === 'Redrive' || (c.type === 'GiveDirective' && c.directive !== 'abort'))
-    return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected room in its stream, but it holds nearly all of the ${STREAM_EVENTS_MAX} events that one work item may have.` })
+    return reject({
+      type: 'not-possible',
+      state: surfaceState(item),
+      detail: `Expected room in its stream, but it holds nearly all of the ${STREAM_EVENTS_MAX} events that one work item may have.`,
+    })
   const kept = events.filter((event) => event.type !== 'Leased')
   const after = evolveAll(item, kept, c.time)
   return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(after))

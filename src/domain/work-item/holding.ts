@@ -33,11 +33,10 @@ const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
 const seen = (item: Held): readonly WorkItemEvent[] =>
   isUnresolved(item.receipt) && item.receipt.seenAt === undefined ? [{ type: 'DirectiveSeen', number: item.receipt.number }] : []
 
-const isSame = (a: Progress, b: Progress): boolean =>
-  a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
+const isSame = (a: Progress, b: Progress): boolean => a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
 
 /** The first progress is recorded, and what travels with news that is; progress alone when it is time and it has moved (rules 14, 19). */
-const progressed = (c: CommandOfType<'Report'>, item: Held, withNews: boolean): readonly WorkItemEvent[] => {
+const progressed = (c: CommandOfType<'Report' | 'AskDirective'>, item: Held, withNews: boolean): readonly WorkItemEvent[] => {
   if (c.progress === undefined) return []
   const recorded: readonly WorkItemEvent[] = [{ type: 'ProgressReported', progress: c.progress }]
   if (item.progress === undefined || item.progressAt === undefined) return recorded
@@ -47,7 +46,7 @@ const progressed = (c: CommandOfType<'Report'>, item: Held, withNews: boolean): 
 }
 
 /** Whether all that a report said stands in the stream, judged on the item after it: progress alone may be noted only (rules 19). */
-export const isRecorded = (c: CommandOfType<'Report'>, after: WorkItem): boolean =>
+export const isRecorded = (c: Pick<CommandOfType<'Report'>, 'progress' | 'outcome'>, after: WorkItem): boolean =>
   c.progress === undefined || c.outcome !== undefined || (after.status !== 'absent' && after.progress !== undefined && isSame(after.progress, c.progress))
 
 const refused = (c: CommandOfType<'Report'>, item: Held): readonly WorkItemEvent[] =>
@@ -71,10 +70,15 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
   const ending = { lease: item.lease.number, ...(c.digest === undefined ? {} : { digest: c.digest }) }
   const refusal = refused(c, item)
   const moot = refusal.length > 0 ? refusal : directiveEnded(item, 'overtaken')
-  if ('completed' in outcome) return [...moot, { type: 'Completed', ...outcome.completed, ...ending }]
+  // Fields are taken one by one: an outcome is its author's, and must not say what the event says.
+  if ('completed' in outcome) {
+    const { result, partial } = outcome.completed
+    return [...moot, { type: 'Completed', ...(result === undefined ? {} : { result }), ...(partial === undefined ? {} : { partial }), ...ending }]
+  }
   if ('aborted' in outcome) {
     const obeyed = item.receipt?.directive === 'abort' ? directiveEnded(item, 'obeyed') : moot
-    return [...obeyed, { type: 'Aborted', ...outcome.aborted, ...ending }]
+    const { reason, partial } = outcome.aborted
+    return [...obeyed, { type: 'Aborted', reason, ...(partial === undefined ? {} : { partial }), ...ending }]
   }
   const { code, message, detail, retry } = outcome.failed
   const triesAgain = item.kind === 'task' && retry !== false && item.will !== 'abort'
@@ -87,7 +91,8 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
 /** After settlement the first other outcome under the last lease is kept, the one that settled it is a repeat, and anything else is too late (surface 8). */
 const late = (c: CommandOfType<'Report'>, item: Settled): HoldingDecision => {
   const last = item.ended
-  if (c.outcome === undefined || c.digest === undefined || last === undefined || last.token !== c.lease || last.holder.subject !== c.by) return reject({ type: 'settled', state: surfaceState(item) })
+  if (c.outcome === undefined || c.digest === undefined || last === undefined || last.token !== c.lease || last.holder.subject !== c.by)
+    return reject({ type: 'settled', state: surfaceState(item) })
   if (last.digest === c.digest || item.late?.digest === c.digest) return accept()
   if (item.late !== undefined) return reject({ type: 'settled', state: surfaceState(item) })
   return accept<WorkItemEvent>({ type: 'LateResultRecorded', lease: last.number, outcome: c.outcome, digest: c.digest })
@@ -114,7 +119,7 @@ export const report = (c: CommandOfType<'Report'>, item: WorkItem): HoldingDecis
 export const askDirective = (c: CommandOfType<'AskDirective'>, item: WorkItem): HoldingDecision => {
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
-  return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
+  return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...progressed(c, held.right, false), ...seen(held.right))
 }
 
 export const extendLease = (c: CommandOfType<'ExtendLease'>, item: WorkItem): HoldingDecision => {

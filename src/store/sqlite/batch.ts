@@ -1,6 +1,7 @@
 // What travels between the engine's thread and the writer's: one message each way per commit. Texts and numbers go as two flat arrays and payloads
 // as one block, because cloning many small objects would cost more than inserting them.
 import { StoreFault, type EventToAppend, type ExpectedRevision } from '../port.ts'
+import type { OpenProblem } from './open-error.ts'
 import type { Identity } from './schema.ts'
 
 /** Expected revisions on the wire. */
@@ -67,9 +68,7 @@ export const encodeBatch = (operations: readonly Operation[]): Batch => {
  * are numbered from `first` in the order of the operations ·
  * `refused`: nothing of it is stored, later batches may be.
  */
-export type Outcome =
-  | { readonly kind: 'committed'; readonly first: number; readonly results: readonly number[] }
-  | { readonly kind: 'refused'; readonly message: string }
+export type Outcome = { readonly kind: 'committed'; readonly first: number; readonly results: readonly number[] } | { readonly kind: 'refused'; readonly message: string }
 
 /** A conflict with a stream whose last revision is `actual` (-1 for none), as a negative number. */
 export const conflictResult = (actual: number): number => -actual - 2
@@ -79,7 +78,7 @@ export type ToWriter = { readonly kind: 'batch'; readonly batch: Batch } | { rea
 
 export type FromWriter =
   | { readonly kind: 'ready'; readonly identity: Identity }
-  | { readonly kind: 'notOpened'; readonly problem: string; readonly message: string }
+  | { readonly kind: 'notOpened'; readonly problem: OpenProblem; readonly message: string }
   | { readonly kind: 'outcome'; readonly outcome: Outcome }
   | { readonly kind: 'fatal'; readonly message: string }
   | { readonly kind: 'closed' }

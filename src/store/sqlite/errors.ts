@@ -3,14 +3,12 @@ import { StoreFault } from '../port.ts'
 
 /** Primary result codes, of sqlite3.h. */
 const BUSY = 5
-const IOERR = 10
 const CORRUPT = 11
 const FULL = 13
 const NOTADB = 26
 
 /** The primary result code in an error of `node:sqlite`; undefined for any other error. */
-const primaryCode = (error: unknown): number | undefined =>
-  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined
+const primaryCode = (error: unknown): number | undefined => (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : undefined)
 
 export const isBusy = (error: unknown): boolean => primaryCode(error) === BUSY
 export const isFull = (error: unknown): boolean => primaryCode(error) === FULL
@@ -25,6 +23,6 @@ export const describeError = (error: unknown): string => {
 /** The fault of a read that failed. */
 export const readFault = (error: unknown): StoreFault => {
   const code = primaryCode(error)
-  const kind = code === CORRUPT || code === NOTADB || code === IOERR ? 'damaged' : 'unavailable'
+  const kind = code === CORRUPT || code === NOTADB ? 'damaged' : 'unavailable'
   return new StoreFault(kind, `Reading the log failed: ${describeError(error)}`, { cause: error })
 }

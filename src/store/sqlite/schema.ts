@@ -59,7 +59,8 @@ export const assertKnown = (db: DatabaseSync, file: string, newest = MIGRATIONS.
 /** Refuses a file that must be migrated first, which only the engine does. */
 export const assertCurrent = (db: DatabaseSync, file: string): void => {
   assertKnown(db, file)
-  if (version(db) < MIGRATIONS.length) throw new StoreOpenError('schema-too-old', `${file} has schema ${version(db)} of ${MIGRATIONS.length}. Start the engine on it once; it brings the file up to date.`)
+  if (version(db) < MIGRATIONS.length)
+    throw new StoreOpenError('schema-too-old', `${file} has schema ${version(db)} of ${MIGRATIONS.length}. Start the engine on it once; it brings the file up to date.`)
 }
 
 /** Brings a file to the newest schema in one transaction: all of it or nothing. A new file becomes a store of the given identity. */

@@ -1,0 +1,58 @@
+// Takes the bytes of a request body, as many as are allowed and only in the one form that is understood.
+import type { IncomingMessage } from 'node:http'
+import * as E from 'fp-ts/lib/Either.js'
+import { problem, type Problem } from './problem.ts'
+
+const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
+
+/** What would be read past the limit before the connection is cut: enough for a client to notice the answer, too little to be a burden. */
+const DRAINED_BYTES_MAX = 64 * 1024 * 1024
+
+/** Why the body cannot be understood, judged by its headers alone. */
+const badHeaders = (req: IncomingMessage): Problem | undefined => {
+  const { 'content-type': type, 'content-encoding': encoding, 'content-length': length, 'transfer-encoding': transfer } = req.headers
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return problem('unsupported-media-type', 'Expected no Content-Encoding.')
+  // No body at all is the body's fault, not that of its type.
+  if (type === undefined && transfer === undefined && (length === undefined || length === '0')) return undefined
+  return type !== undefined && JSON_TYPE.test(type) ? undefined : problem('unsupported-media-type', 'Expected Content-Type application/json, in UTF-8.')
+}
+
+const tooLarge = (limit: number): Problem => problem('too-large', `The body is larger than ${limit} bytes.`)
+
+/** Lets the rest of a body that is too large go by, so that the client comes to read the answer. */
+const drain = (req: IncomingMessage): void => {
+  let drained = 0
+  req.on('data', (chunk: Buffer) => {
+    drained += chunk.length
+    if (drained > DRAINED_BYTES_MAX) req.destroy()
+  })
+}
+
+/** The whole body, at most `limit` bytes. Left: it is too large, not JSON by its headers, or the client is gone. */
+export const readBody = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => {
+  const bad = badHeaders(req)
+  if (bad !== undefined) return Promise.resolve(E.left(bad))
+  if (Number(req.headers['content-length'] ?? 0) > limit) {
+    drain(req)
+    return Promise.resolve(E.left(tooLarge(limit)))
+  }
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    req.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length <= limit) {
+        chunks.push(chunk)
+        return
+      }
+      chunks.length = 0
+      req.removeAllListeners('data')
+      drain(req)
+      resolve(E.left(tooLarge(limit)))
+    })
+    req.on('end', () => resolve(E.right(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length))))
+    // `close` comes after `end` too, and then changes nothing.
+    req.on('close', () => resolve(E.left(problem('invalid', 'The connection was closed before the body was there.'))))
+    req.on('error', () => resolve(E.left(problem('invalid', 'The body could not be read.'))))
+  })
+}

@@ -1,0 +1,174 @@
+// What a handler may know of the call it serves beside its decoded input, and what it gives back.
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import * as E from 'fp-ts/lib/Either.js'
+import { parse as bytesOf, v5, v7 } from 'uuid'
+import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
+import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from '../wire/route.ts'
+import type { WorkItemId } from '../wire/words.ts'
+import type { World } from '../world.ts'
+import type { Principal } from './principal.ts'
+import { fromRefusal, type Problem } from './problem.ts'
+
+export interface Input<R> {
+  readonly params: ParamsOf<R>
+  readonly query: QueryOf<R>
+  readonly body: BodyOf<R>
+}
+
+export interface Answer<Body> {
+  readonly status: number
+  /** Sent as JSON. */
+  readonly body?: Body | undefined
+  /** Sent as it is, in the media type of the route. */
+  readonly text?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** What the answer reflects, if it is not the head of the log. */
+  readonly position?: string | undefined
+  /** Writes the body itself and ends it; the headers are out when it is called. */
+  readonly stream?: ((res: ServerResponse) => Promise<void>) | undefined
+}
+
+export type Handled<Body> = E.Either<Problem, Answer<Body>>
+export type Handle<R> = (input: Input<R>, call: Call) => Handled<AnswerOf<R>> | Promise<Handled<AnswerOf<R>>>
+
+export interface Call {
+  readonly engine: Engine
+  readonly world: World
+  readonly principal: Principal
+  readonly headers: IncomingHttpHeaders
+  /** On whose behalf and under which command id. */
+  readonly context: Context
+  /** The caller gave the command its id, by an Idempotency-Key. */
+  readonly isNamed: boolean
+  /** How long the caller would wait, at most 60 s; undefined when it did not ask to. */
+  readonly waitMs: number | undefined
+  /** Aborts when the client is gone or the server stops. */
+  readonly signal: AbortSignal
+  readonly isStopping: () => boolean
+  /** The client has closed the connection: nobody will read the answer. */
+  readonly isGone: () => boolean
+  /** Runs once when the answer is out or the client is gone. */
+  readonly onEnd: (run: () => void) => void
+  /** The same call for one of its many items, under a command id of its own. */
+  readonly forItem: (index: number) => Call
+}
+
+/** Waits that long polls have under way in this server, so that a stop can end them. */
+export type Waits = Set<AbortController>
+
+const WAIT_SECONDS_MAX = 60
+const WAIT = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?/i
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Namespace of command ids that come from an Idempotency-Key (rules 5). */
+const COMMANDS = '5c7a3a4e-4f0e-4d5b-8f63-6f6a1f4b3e57'
+
+/** UUIDv5 of subject and key. A header cannot hold a line break, so none of both can be taken for the other. */
+export const commandIdOf = (subject: string, key: string): string => v5(`${subject}\n${key}`, COMMANDS)
+
+/** A new id that sorts by time. */
+export const newId = (world: World): string => v7({ msecs: world.now(), random: bytesOf(world.uuid()) })
+
+export interface Caller {
+  readonly engine: Engine
+  readonly world: World
+  readonly principal: Principal
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  /** The Idempotency-Key without its quotes. */
+  readonly key: string | undefined
+  readonly takesPrefer: boolean
+  readonly waits: Waits
+  readonly isStopping: () => boolean
+}
+
+/** One call; what few handlers ask for is made when it is asked for. */
+class CallOfRequest implements Call {
+  readonly engine: Engine
+  readonly world: World
+  readonly principal: Principal
+  readonly headers: IncomingHttpHeaders
+  readonly isStopping: () => boolean
+  readonly #caller: Caller
+  readonly #item: number | undefined
+  #context: Context | undefined
+  #signal: AbortSignal | undefined
+
+  constructor(caller: Caller, item?: number) {
+    this.engine = caller.engine
+    this.world = caller.world
+    this.principal = caller.principal
+    this.headers = caller.req.headers
+    this.isStopping = caller.isStopping
+    this.#caller = caller
+    this.#item = item
+  }
+
+  get isNamed(): boolean {
+    return this.#caller.key !== undefined
+  }
+
+  get context(): Context {
+    return (this.#context ??= this.#makeContext())
+  }
+
+  #makeContext(): Context {
+    const { subject, email } = this.principal
+    const { key } = this.#caller
+    const name = this.#item === undefined ? key : `${key}/${this.#item}`
+    const { traceparent } = this.headers
+    return {
+      subject,
+      actor: email,
+      commandId: key === undefined || name === undefined ? this.world.uuid() : commandIdOf(subject, name),
+      ...(typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+    }
+  }
+
+  get waitMs(): number | undefined {
+    const { prefer } = this.headers
+    if (!this.#caller.takesPrefer || prefer === undefined) return undefined
+    const [, seconds] = WAIT.exec(typeof prefer === 'string' ? prefer : prefer.join(',')) ?? []
+    return seconds === undefined ? undefined : Math.min(Number(seconds), WAIT_SECONDS_MAX) * 1_000
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= this.#makeSignal())
+  }
+
+  #makeSignal(): AbortSignal {
+    const { waits, res, isStopping } = this.#caller
+    const controller = new AbortController()
+    if (isStopping() || res.destroyed) controller.abort()
+    waits.add(controller)
+    res.once('close', () => {
+      waits.delete(controller)
+      controller.abort()
+    })
+    return controller.signal
+  }
+
+  isGone(): boolean {
+    return this.#caller.res.destroyed
+  }
+
+  onEnd(run: () => void): void {
+    const { res } = this.#caller
+    if (res.closed) run()
+    else res.once('close', run)
+  }
+
+  forItem(index: number): Call {
+    return new CallOfRequest(this.#caller, index)
+  }
+}
+
+export const createCall = (caller: Caller): Call => new CallOfRequest(caller)
+
+/** The engine's answer to a command, its refusals in the words of the surface. */
+export const execute = async (call: Call, workItem: WorkItemId, command: CommandToDo, payload?: Uint8Array): Promise<E.Either<Problem, Done>> => {
+  const done = await call.engine.execute(workItem, command, call.context, payload)
+  return E.isLeft(done) ? E.left(fromRefusal(done.left)) : done
+}
+
+export const ok = <Body>(body: Body, headers?: Readonly<Record<string, string>>): E.Either<never, Answer<Body>> => E.right({ status: 200, body, headers })

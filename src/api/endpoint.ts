@@ -1,0 +1,179 @@
+// One place that every request passes: authenticate, authorise, decode, handle, encode. It holds the only try/catch for defects.
+import type { Request, Response } from 'express'
+import * as E from 'fp-ts/lib/Either.js'
+import type { Logger } from 'pino'
+import type { Context, Engine } from '../engine/engine.ts'
+import { decode } from '../wire/schema.ts'
+import type { World } from '../world.ts'
+import { jsonReply, problemReply, send, type Reply } from './answer.ts'
+import type { Authenticate } from './auth.ts'
+import { createCall, type Answer, type Call, type Handle, type Input, type Waits } from './call.ts'
+import type { Metrics } from './metrics.ts'
+import { hasRole, type Principal } from './principal.ts'
+import { fromThrown, invalid, problem, problemDocument, type Problem } from './problem.ts'
+import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
+import type { ApiSettings } from './settings.ts'
+
+export type AnyHandle = Handle<AnyRoute>
+
+/** What all endpoints of a server share. */
+export interface Host {
+  readonly engine: Engine
+  readonly world: World
+  readonly log: Logger
+  readonly settings: ApiSettings
+  readonly authenticate: Authenticate
+  readonly metrics: Metrics
+  readonly waits: Waits
+  readonly isStopping: () => boolean
+}
+
+const REQUEST_ID = /^[\w.:~+/=-]{1,100}$/
+/** How long a query waits for the position that it names (surface 12). */
+const POSITION_WAIT_MS = 5_000
+
+/** The id that the caller gave, if it is harmless, or a new one. */
+export const requestIdOf = (req: Request, world: World): string => {
+  const given = req.headers['stint-request-id']
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : world.uuid()
+}
+
+const pathOf = (url: string): string => {
+  const at = url.indexOf('?')
+  return at === -1 ? url : url.slice(0, at)
+}
+
+/** What every answer carries (surface 12). */
+export const generalHeaders = (position: string, requestId: string, isStopping: boolean): string[] => {
+  const headers = ['Stint-Position', position, 'Stint-Request-Id', requestId]
+  // The client is asked to go elsewhere with its next request.
+  if (isStopping) headers.push('Connection', 'close')
+  return headers
+}
+
+const principalFor = (route: AnyRoute, principal: Principal | undefined): E.Either<Problem, Principal | undefined> => {
+  if (route.roles === 'anyone') return E.right(principal)
+  if (principal === undefined) return E.left({ code: 'unauthenticated', detail: 'This needs a token.', headers: { 'WWW-Authenticate': 'Bearer' } })
+  if (hasRole(principal, route.roles)) return E.right(principal)
+  const wanted = route.roles.length === 0 ? 'admin' : [...route.roles, 'admin'].join(' or ')
+  return E.left(problem('forbidden', `Expected the role ${wanted}.`))
+}
+
+const NOBODY: Principal = { subject: 'nobody', email: 'nobody', roles: new Set() }
+
+const isAcceptable = (route: AnyRoute, req: Request): boolean => {
+  const { accept } = req.headers
+  return accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
+}
+
+/** Waits until the position that a query names is in what it reads. */
+const awaitPosition = async (engine: Engine, req: Request): Promise<Problem | undefined> => {
+  const wanted = req.headers['stint-position']
+  if (wanted === undefined || (req.method !== 'GET' && req.method !== 'HEAD')) return undefined
+  switch (await engine.reached(String(wanted), POSITION_WAIT_MS)) {
+    case 'reached':
+      return undefined
+    case 'behind':
+      return problem('behind')
+    case 'other-log':
+      return problem('other-log')
+  }
+}
+
+/** Makes the express handler of a route. */
+export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle): ((req: Request, res: Response) => Promise<void>) => {
+  const { engine, world, settings, metrics } = host
+  const takesPrefer = route.headers.includes('Prefer')
+  const takesKey = route.headers.includes('Idempotency-Key')
+  const limits = { one: settings.bodyBytesMax, many: settings.manyBytesMax }
+
+  const audit = (refused: Problem, context: () => Context, url: string): void => {
+    if (refused.code === 'forbidden') engine.audit({ code: refused.code, route: route.name, target: url.slice(0, 1_000), detail: refused.detail }, context())
+  }
+
+  const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
+    const named = typeof item === 'object' && item !== null && 'id' in item && typeof item.id === 'string' ? { id: item.id } : {}
+    const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused) })
+    const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
+    if (E.isLeft(body)) return refuse(invalid(body.left))
+    const own = call.forItem(index)
+    const handled = await handle({ ...input, body: body.right }, own)
+    if (E.isRight(handled)) return { ...(handled.right.body as object), status: handled.right.status }
+    audit(handled.left, () => own.context, url)
+    return refuse(handled.left)
+  }
+
+  const encode = ({ status, body, text, headers, stream }: Answer<unknown>): Reply => {
+    const all: string[] = []
+    for (const name in headers) all.push(name, headers[name] as string)
+    if (stream !== undefined) return { status, headers: ['Content-Type', route.mediaType, ...all], stream }
+    if (status === 304 || status === 204) return { status, headers: all }
+    if (text === undefined) return jsonReply(status, body, all)
+    return { status, headers: headers?.['Content-Type'] === undefined ? ['Content-Type', route.mediaType, ...all] : all, body: text }
+  }
+
+  const run = async (taken: One | Many, input: Omit<Input<AnyRoute>, 'body'>, call: Call, req: Request): Promise<{ reply: Reply; position?: string | undefined }> => {
+    if (taken.many) {
+      // Sent off together, so that their appends share a commit; answered in the order in which they came.
+      const items = await Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
+      return { reply: jsonReply(200, { items }) }
+    }
+    const handled = await handle({ ...input, body: taken.body }, call)
+    if (E.isRight(handled)) return { reply: encode(handled.right), position: handled.right.position }
+    audit(handled.left, () => call.context, req.url)
+    return { reply: problemReply(handled.left, pathOf(req.url)) }
+  }
+
+  const serve = async (req: Request, res: Response): Promise<{ reply: Reply; position?: string | undefined }> => {
+    const refuse = (refused: Problem) => ({ reply: problemReply(refused, pathOf(req.url)) })
+    if (host.isStopping() && route.roles !== 'anyone') return refuse(problem('stopping'))
+    const checked = host.authenticate(req.headers)
+    const who = checked instanceof Promise ? await checked : checked
+    if (E.isLeft(who)) return refuse(who.left)
+    const allowed = principalFor(route, who.right)
+    const principal = who.right ?? NOBODY
+    if (E.isLeft(allowed)) {
+      if (who.right !== undefined) audit(allowed.left, () => ({ subject: principal.subject, actor: principal.email, commandId: world.uuid() }), req.url)
+      return refuse(allowed.left)
+    }
+    if (!isAcceptable(route, req)) return refuse(problem('not-acceptable', `This answers in ${route.mediaType}.`))
+    const params = decodeParams(route, req.params)
+    const query = decodeQuery(route, req.url)
+    if (E.isLeft(params) || E.isLeft(query)) return refuse(invalid([...(E.isLeft(params) ? params.left : []), ...(E.isLeft(query) ? query.left : [])]))
+    const key = takesKey ? takeKey(req) : E.right(undefined)
+    if (E.isLeft(key)) return refuse(key.left)
+    const taken = await takeBody(route, req, limits)
+    if (E.isLeft(taken)) return refuse(taken.left)
+    const behind = req.headers['stint-position'] === undefined ? undefined : await awaitPosition(engine, req)
+    if (behind !== undefined) return refuse(behind)
+    const call = createCall({ engine, world, principal, req, res, key: key.right, takesPrefer, waits: host.waits, isStopping: host.isStopping })
+    return run(taken.right, { params: params.right, query: query.right }, call, req)
+  }
+
+  return async (req, res) => {
+    const startedAt = world.monotonic()
+    const requestId = requestIdOf(req, world)
+    let reply: Reply
+    let position: string | undefined
+    try {
+      ;({ reply, position } = await serve(req, res))
+    } catch (thrown) {
+      const fault = fromThrown(thrown)
+      host.log.error({ err: thrown, requestId, route: route.name }, fault === undefined ? 'a request met a defect' : 'a request met a fault of the store')
+      reply = problemReply(fault ?? problem('internal'), pathOf(req.url))
+    }
+    send(res, reply, generalHeaders(position ?? engine.position(), requestId, host.isStopping()))
+    metrics.answered(route.name, reply.status, (world.monotonic() - startedAt) / 1_000)
+    if (reply.stream === undefined) return
+    if (req.method === 'HEAD') {
+      res.end()
+      return
+    }
+    try {
+      await reply.stream(res)
+    } catch (defect) {
+      host.log.error({ err: defect, requestId, route: route.name }, 'a stream met a defect')
+    }
+    res.end()
+  }
+}

@@ -1,0 +1,147 @@
+// The log as server-sent events: pulled as fast as the reader reads, so that a slow one holds up nobody and keeps nothing in memory (surface 15).
+import type { ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import * as E from 'fp-ts/lib/Either.js'
+import type { Engine } from '../engine/engine.ts'
+import type * as wire from '../wire/service.ts'
+import { parseWorkItemId, workItemOf, type WorkItemId } from '../wire/words.ts'
+import type { Cancel } from '../world.ts'
+import type { Call, Handle } from './call.ts'
+import type { Metrics } from './metrics.ts'
+import { maySee, seesAll } from './permission.ts'
+import { invalid, problem } from './problem.ts'
+import { eventView } from './views.ts'
+
+type Followed = ReturnType<Engine['follow']> extends AsyncIterable<infer Entry> ? Entry : never
+type StoredEvent = Extract<Followed, { type: 'event' }>['event']
+
+const COMMENT_EVERY_MS = 15_000
+/** A reader that takes nothing for so long is dropped; it comes back with its Last-Event-ID. */
+const STALLED_MS = 60_000
+/** Makers of items that are remembered, so that a filtered stream does not read each item for each of its events. */
+const MAKERS_MAX = 10_000
+
+/** From the first event on, instead of a position. */
+export const FROM_START = 'start'
+
+/** Whether the caller may see the item behind an event. Events of other streams (tokens, audit) are nobody's to watch. */
+const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => Promise<boolean>) => {
+  const makers = new Map<WorkItemId, string>()
+  const remember = (workItem: WorkItemId, by: string): string => {
+    if (makers.size >= MAKERS_MAX) makers.clear()
+    makers.set(workItem, by)
+    return by
+  }
+  const makerOf = async (event: StoredEvent, workItem: WorkItemId): Promise<string | undefined> => {
+    const known = makers.get(workItem)
+    if (known !== undefined) return known
+    if (event.revision === 0) return remember(workItem, String((JSON.parse(event.data) as { readonly by?: string }).by))
+    const live = call.engine.live(workItem)
+    if (live !== undefined) return remember(workItem, live.by)
+    const row = await call.engine.read(workItem)
+    return E.isLeft(row) ? undefined : remember(workItem, row.right.item.by)
+  }
+  return async (event, workItem) => {
+    const kind = workItem.startsWith('job/') ? 'job' : 'task'
+    if (seesAll(call.principal, kind)) return true
+    const by = await makerOf(event, workItem)
+    return by !== undefined && maySee(call.principal, kind, by)
+  }
+}
+
+interface Filter {
+  readonly workItem?: string | undefined
+  readonly kind?: string | undefined
+  readonly types: ReadonlySet<string> | undefined
+}
+
+const passes = (filter: Filter, event: StoredEvent, workItem: WorkItemId): boolean =>
+  (filter.workItem === undefined || filter.workItem === workItem) &&
+  (filter.kind === undefined || workItem.startsWith(`${filter.kind}/`)) &&
+  (filter.types === undefined || filter.types.has(event.type))
+
+/** Writes to one reader: waits while it is slow, ends when it takes nothing at all, and shows that the connection lives. */
+const createWriter = (call: Call, res: ServerResponse) => {
+  const gone = new AbortController()
+  const { world } = call
+  let cancelComment: Cancel = () => undefined
+  const comment = (): void => {
+    if (!res.writableNeedDrain) res.write(':\n\n')
+    cancelComment = world.timer(COMMENT_EVERY_MS, comment)
+  }
+  cancelComment = world.timer(COMMENT_EVERY_MS, comment)
+  return {
+    write: async (text: string): Promise<void> => {
+      if (res.write(text) || res.destroyed) return
+      const cancel = world.timer(STALLED_MS, () => gone.abort())
+      try {
+        await once(res, 'drain', { signal: AbortSignal.any([call.signal, gone.signal]) })
+      } catch {
+        res.destroy()
+      } finally {
+        cancel()
+      }
+    },
+    end: () => cancelComment(),
+  }
+}
+
+const eventText = (event: StoredEvent): string => `id: ${event.position}\ndata: ${JSON.stringify(eventView(event))}\n\n`
+const caughtUpText = (position: string): string => `id: ${position}\nevent: caughtUp\ndata: ${JSON.stringify({ position })}\n\n`
+
+const pump = async (call: Call, filter: Filter, after: string | undefined, res: ServerResponse): Promise<void> => {
+  const writer = createWriter(call, res)
+  const isVisible = visibility(call)
+  // After the first time, the end is only news if something was sent before it.
+  let isNews = true
+  try {
+    for await (const entry of call.engine.follow({ ...(after === undefined ? {} : { after }), signal: call.signal })) {
+      if (res.destroyed) return
+      if (entry.type === 'caughtUp') {
+        if (isNews) await writer.write(caughtUpText(entry.position))
+        isNews = false
+        continue
+      }
+      const workItem = workItemOf(entry.event.stream)
+      if (workItem === undefined || !passes(filter, entry.event, workItem) || !(await isVisible(entry.event, workItem))) continue
+      isNews = true
+      await writer.write(eventText(entry.event))
+    }
+  } finally {
+    writer.end()
+  }
+}
+
+export interface EventClients {
+  readonly max: number
+  readonly metrics: Metrics
+}
+
+/** Makes the handler; it keeps count of its readers. */
+export const createWatchEvents = ({ max, metrics }: EventClients): Handle<typeof wire.watchEvents> => {
+  let clients = 0
+  return async ({ query }, call) => {
+    const lastEventId = call.headers['last-event-id']
+    // A reader that comes back knows better where it was than the address it first came with.
+    const wanted = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.after
+    if (wanted !== undefined && wanted !== FROM_START && (await call.engine.reached(wanted, 0)) === 'other-log') return E.left(problem('other-log'))
+    if (query.workItem !== undefined) {
+      const parsed = parseWorkItemId(query.workItem)
+      if (E.isLeft(parsed)) return E.left(invalid([{ path: '/query/workItem', code: 'pattern', detail: `${parsed.left}.` }]))
+    }
+    if (clients >= max) return E.left(problem('overloaded', `There are ${max} readers of the event stream already.`))
+    const after = wanted === FROM_START ? undefined : (wanted ?? call.engine.position())
+    const filter = { workItem: query.workItem, kind: query.kind, types: query.type === undefined ? undefined : new Set(query.type.split(',').map((type) => type.trim())) }
+    clients += 1
+    metrics.eventClients.inc()
+    const stream = async (res: ServerResponse): Promise<void> => {
+      res.flushHeaders()
+      await pump(call, filter, after, res)
+    }
+    call.onEnd(() => {
+      clients -= 1
+      metrics.eventClients.dec()
+    })
+    return E.right({ status: 200, stream })
+  }
+}

@@ -1,0 +1,75 @@
+// Reads JSON that a stranger wrote: its depth is known before it is parsed, and no object may smuggle in a prototype.
+import { isUtf8 } from 'node:buffer'
+import * as E from 'fp-ts/lib/Either.js'
+import type { FieldError } from '../wire/schema.ts'
+
+/** Objects and arrays inside each other, at most. */
+export const JSON_DEPTH_MAX = 64
+
+const QUOTE = 34
+const BACKSLASH = 92
+const isOpening = (code: number): boolean => code === 123 || code === 91
+const isClosing = (code: number): boolean => code === 125 || code === 93
+
+/** Index of the quote that ends the string which begins at `start`. */
+const endOfString = (text: string, start: number): number => {
+  let at = start + 1
+  while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1
+  return at
+}
+
+/** Whether brackets nest deeper than `max`; one pass, no recursion, whatever the text is. */
+export const nestsDeeperThan = (text: string, max: number): boolean => {
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = endOfString(text, at)
+    else if (isOpening(code) && (depth += 1) > max) return true
+    else if (isClosing(code)) depth -= 1
+  }
+  return false
+}
+
+/** Names that change what an object is in JavaScript. */
+const FORBIDDEN_NAMES = ['__proto__', 'constructor']
+/** An escape can spell a name too; most texts have neither and need no walk. */
+const MAY_HOLD_FORBIDDEN_NAME = /"__proto__"|"constructor"|\\u/
+
+const escapePointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1')
+
+const forbiddenName = (value: unknown): string | undefined => {
+  const open: { readonly value: object; readonly path: string }[] = []
+  const enter = (inner: unknown, path: string): void => {
+    if (typeof inner === 'object' && inner !== null) open.push({ value: inner, path })
+  }
+  enter(value, '')
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { value: object, path } = next
+    if (Array.isArray(object)) {
+      for (const [index, inner] of object.entries()) enter(inner, `${path}/${index}`)
+      continue
+    }
+    const name = FORBIDDEN_NAMES.find((forbidden) => Object.hasOwn(object, forbidden))
+    if (name !== undefined) return `${path}/${name}`
+    for (const [key, inner] of Object.entries(object)) enter(inner, `${path}/${escapePointer(key)}`)
+  }
+  return undefined
+}
+
+const refuse = (path: string, code: FieldError['code'], detail: string): E.Either<readonly FieldError[], never> => E.left([{ path, code, detail }])
+
+/** The value that the bytes spell, or why they cannot be read. */
+export const parseJson = (bytes: Buffer): E.Either<readonly FieldError[], unknown> => {
+  if (bytes.length === 0) return refuse('', 'required', 'Expected a JSON body, but there is none.')
+  if (!isUtf8(bytes)) return refuse('', 'json', 'Expected UTF-8.')
+  const text = bytes.toString('utf8')
+  if (nestsDeeperThan(text, JSON_DEPTH_MAX)) return refuse('', 'depth', `Expected at most ${JSON_DEPTH_MAX} levels of objects and arrays.`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return refuse('', 'json', 'Expected JSON.')
+  }
+  const path = MAY_HOLD_FORBIDDEN_NAME.test(text) ? forbiddenName(value) : undefined
+  return path === undefined ? E.right(value) : refuse(path, 'name', 'A field must not have this name.')
+}

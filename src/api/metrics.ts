@@ -1,0 +1,75 @@
+// Figures for Prometheus. What the engine knows is read when it is asked for; only what passes by is counted.
+import * as E from 'fp-ts/lib/Either.js'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Engine } from '../engine/engine.ts'
+
+export interface Metrics {
+  /** A request was answered after so many seconds. */
+  readonly answered: (route: string, status: number, seconds: number) => void
+  readonly eventClients: { readonly inc: () => void; readonly dec: () => void }
+  /** The engine, its recorded events counted. */
+  readonly counting: (engine: Engine) => Engine
+  /** Text format 0.0.4. */
+  readonly text: () => Promise<string>
+}
+
+/** Seconds: from a poll that is answered at once to one that waits a minute. */
+const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 61]
+
+let ofProcess: Registry | undefined
+
+/** Memory, CPU, garbage collection and event loop lag: of the process, so made once however many servers it has. */
+const processRegistry = (): Registry => {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry()
+    collectDefaultMetrics({ register: ofProcess, prefix: 'stint_' })
+  }
+  return ofProcess
+}
+
+export const createMetrics = (engine: Engine): Metrics => {
+  const registry = new Registry()
+  const registers = [registry]
+  const requests = new Histogram({
+    name: 'stint_http_request_seconds',
+    help: 'Requests by route and status, long polls included',
+    labelNames: ['route', 'status'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const recorded = new Counter({ name: 'stint_events_recorded_total', help: 'Events recorded for callers of this server', registers })
+  const commands = new Counter({ name: 'stint_commands_total', help: 'Commands by outcome: recorded, repeated or volatile, refused', labelNames: ['outcome'], registers })
+  const eventClients = new Gauge({ name: 'stint_event_clients', help: 'Clients of the event stream', registers })
+  const gauge = (name: string, help: string, read: () => number): void => {
+    const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read()) })
+  }
+  gauge('stint_live_items', 'Work items that can still change', () => engine.status().liveItems)
+  gauge('stint_held_items', 'Work items that somebody holds', () => engine.status().heldItems)
+  gauge('stint_waiting_polls', 'Long polls that wait for a change', () => engine.status().waitingPolls)
+  gauge('stint_ready', '1 while commands are taken', () => Number(engine.status().status !== 'not-ready'))
+
+  const counted = (events: number): void => {
+    recorded.inc(events)
+    commands.inc({ outcome: events > 0 ? 'recorded' : 'nothing-new' })
+  }
+
+  return {
+    answered: (route, status, seconds) => requests.observe({ route, status }, seconds),
+    eventClients: { inc: () => eventClients.inc(), dec: () => eventClients.dec() },
+    counting: (given) => ({
+      ...given,
+      execute: async (...command) => {
+        const done = await given.execute(...command)
+        if (E.isRight(done)) counted(done.right.events.length)
+        else commands.inc({ outcome: 'refused' })
+        return done
+      },
+      leaseTasks: async (...request) => {
+        const leased = await given.leaseTasks(...request)
+        if (E.isRight(leased)) for (const task of leased.right) counted(task.events.length)
+        return leased
+      },
+    }),
+    text: () => Registry.merge([processRegistry(), registry]).metrics(),
+  }
+}

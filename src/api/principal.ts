@@ -1,0 +1,19 @@
+// Whoever is behind a request, whatever the credential was.
+import { roles, type Role } from '../wire/route.ts'
+
+export interface Principal {
+  /** Stable; never the credential, so that a rotated token is the same caller (rules 1). */
+  readonly subject: string
+  readonly email: string
+  readonly roles: ReadonlySet<Role>
+}
+
+const isRole = (text: string): text is Role => (roles as readonly string[]).includes(text)
+
+/** The roles that this version knows; others give no right. */
+export const knownRoles = (names: readonly string[]): ReadonlySet<Role> => new Set(names.filter(isRole))
+
+export const allRoles: ReadonlySet<Role> = new Set(roles)
+
+/** An administrator has every role. */
+export const hasRole = (principal: Principal, wanted: readonly Role[]): boolean => principal.roles.has('admin') || wanted.some((role) => principal.roles.has(role))

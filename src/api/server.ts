@@ -1,0 +1,173 @@
+// Puts express over the routes and Node's server around express: limits of the transport, what no route answers, and how it stops.
+import { createServer as createHttpServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express, { type Express, type Request, type Response } from 'express'
+import type { Logger } from 'pino'
+import type { Engine } from '../engine/engine.ts'
+import { routeList, routes, type RouteName } from '../wire/routes.ts'
+import type { World } from '../world.ts'
+import { problemReply, send, type Reply } from './answer.ts'
+import { createAuthenticate } from './auth.ts'
+import { answerClientError } from './client-error.ts'
+import { createEndpoint, generalHeaders, requestIdOf, type AnyHandle, type Host } from './endpoint.ts'
+import { createHandlers } from './handlers.ts'
+import { createMetrics } from './metrics.ts'
+import { invalid, problem } from './problem.ts'
+import type { AnyRoute } from './request.ts'
+import { defaultApiSettings, isAuthConfigured, isLoopback, type ApiSettings } from './settings.ts'
+
+export interface ServerOptions {
+  readonly engine: Engine
+  readonly world: World
+  readonly log: Logger
+  readonly settings?: Partial<ApiSettings>
+}
+
+export interface ApiServer {
+  /** Resolves when requests are taken; rejects when it cannot listen there, or may not without auth. Port 0: any free one. */
+  readonly listen: (port: number, host: string) => Promise<AddressInfo>
+  /**
+   * Stops listening, answers every long poll at once and lets what was taken be answered; what is not done after `graceMs` is cut.
+   * The engine must still run: stop it afterwards.
+   */
+  readonly close: (options: { readonly graceMs: number }) => Promise<void>
+}
+
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+/** Longer than the usual idle time of proxies, so that they close first and no request meets a closing connection. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000
+/** How often the timeouts of all connections are looked at. */
+const TIMEOUT_CHECK_MS = 5_000
+const HEADER_BYTES_MAX = 16 * 1024
+/** Connections that may wait to be taken: a fleet that reconnects comes all at once. */
+const BACKLOG = 4_096
+
+const expressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
+
+/** Methods of the routes at a path; none when no route is there. */
+const methodsAt = (path: string): readonly string[] => {
+  const segments = path.split('/')
+  const fits = (route: { readonly path: string }): boolean => {
+    const wanted = route.path.split('/')
+    return wanted.length === segments.length && wanted.every((part, index) => (part.startsWith('{') ? segments[index] !== '' : part === segments[index]))
+  }
+  const found = new Set<string>(routeList.filter(fits).map((route) => route.method))
+  if (found.has('GET')) found.add('HEAD')
+  return found.size === 0 ? [] : [...found, 'OPTIONS']
+}
+
+const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
+
+/** What no route answers: OPTIONS, other methods, other paths, and paths that cannot be decoded. */
+const otherwise = (req: Request, error: unknown, host: Host): Reply => {
+  const path = pathOf(req.url)
+  if (error !== undefined && error !== null) {
+    if (error instanceof URIError || (error as { readonly status?: unknown }).status === 400) {
+      return problemReply(invalid([{ path: '/params', code: 'pattern', detail: 'Expected percent-encoded UTF-8.' }]), path)
+    }
+    host.log.error({ err: error }, 'a request met a defect before its route')
+    return problemReply(problem('internal'), path)
+  }
+  const methods = methodsAt(path)
+  if (methods.length === 0) return problemReply(problem('not-found', 'Nothing is at this path.'), path)
+  const allow = methods.join(', ')
+  if (req.method === 'OPTIONS') return { status: 204, headers: ['Allow', allow] }
+  return problemReply({ ...problem('method-not-allowed'), headers: { Allow: allow } }, path)
+}
+
+const createApp = (host: Host): Express => {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  app.enable('case sensitive routing')
+  app.enable('strict routing')
+  const handlers = createHandlers(host.world, host.settings, host.metrics)
+  for (const name of Object.keys(routes) as RouteName[]) {
+    const route = routes[name] as unknown as AnyRoute
+    const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'delete'
+    const endpoint = createEndpoint(host, route, handlers[name] as AnyHandle)
+    app[method](expressPath(route.path), (req, res) => void endpoint(req, res))
+  }
+  return app
+}
+
+/** Counts requests under way, so that a stop knows when the last one is answered. */
+const createTurnstile = () => {
+  let inside = 0
+  let whenEmpty: (() => void) | undefined
+  return {
+    enter: (res: Response): void => {
+      inside += 1
+      res.once('close', () => {
+        inside -= 1
+        if (inside === 0) whenEmpty?.()
+      })
+    },
+    empty: (): Promise<void> => (inside === 0 ? Promise.resolve() : new Promise((resolve) => (whenEmpty = resolve))),
+  }
+}
+
+const listenOn = (server: Server, port: number, host: string): Promise<AddressInfo> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, host, backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      resolve(server.address() as AddressInfo)
+    })
+  })
+
+/** The HTTP side of Stint over an open engine. It neither opens nor closes the engine. */
+export const createServer = ({ engine: given, world, log, settings: some }: ServerOptions): ApiServer => {
+  const settings: ApiSettings = { ...defaultApiSettings, ...some }
+  const metrics = createMetrics(given)
+  const engine = metrics.counting(given)
+  const waits = new Set<AbortController>()
+  let stopping = false
+  const host: Host = { engine, world, log, settings, metrics, waits, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
+  const app = createApp(host)
+  const turnstile = createTurnstile()
+
+  const server = createHttpServer(
+    {
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      maxHeaderSize: HEADER_BYTES_MAX,
+    },
+    (incoming, outgoing) => {
+      const req = incoming as Request
+      const res = outgoing as Response
+      turnstile.enter(res)
+      const fallback = (error?: unknown): void => send(res, otherwise(req, error, host), generalHeaders(engine.position(), requestIdOf(req, world), stopping))
+      if (req.method === 'OPTIONS') fallback()
+      else app(req, res, fallback)
+    },
+  )
+  server.maxConnections = settings.connectionsMax
+  server.on('clientError', answerClientError)
+
+  const close: ApiServer['close'] = async ({ graceMs }) => {
+    stopping = true
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const wait of waits) wait.abort()
+    const cut = world.timer(graceMs, () => server.closeAllConnections())
+    await turnstile.empty()
+    // What is still open now has asked for nothing, or for nothing more.
+    server.closeAllConnections()
+    await closed
+    cut()
+  }
+
+  return {
+    listen: async (port, address) => {
+      if (!isAuthConfigured(settings.auth) && !isLoopback(address)) {
+        throw new Error(`Refusing to listen on ${address} without auth: everybody there would be an administrator. Configure auth (tokens or jwt), or listen on 127.0.0.1.`)
+      }
+      return listenOn(server, port, address)
+    },
+    close,
+  }
+}

@@ -1,0 +1,61 @@
+// What the demo asks the job servers to do: a directory tree cut into directories, one request for each.
+import { readdir } from 'node:fs/promises'
+import { basename, join, relative, sep } from 'node:path'
+import { sourceFilesUnder } from './source-files.ts'
+
+/** One request: index this directory. */
+export interface Request {
+  /** How people call it; no two requests have the same. */
+  readonly label: string
+  readonly directory: string
+  readonly files: number
+  readonly bytes: number
+}
+
+type Piece = Omit<Request, 'label'>
+
+const measured = async (directory: string): Promise<Piece> => {
+  const files = await sourceFilesUnder(directory)
+  return { directory, files: files.length, bytes: files.reduce((sum, file) => sum + file.bytes, 0) }
+}
+
+const childrenOf = async ({ directory }: Piece): Promise<readonly Piece[]> => {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
+  const directories = entries.filter((entry) => entry.isDirectory() && entry.name !== '.git' && entry.name !== '.bin')
+  return (await Promise.all(directories.map((entry) => measured(join(directory, entry.name))))).filter((child) => child.files > 0)
+}
+
+const bySize = (a: Piece, b: Piece): number => b.bytes - a.bytes
+
+/** A piece larger than so many even shares is cut further. */
+const SHARES_MAX = 1.5
+
+/** Takes the largest piece that can be cut apart, until there are enough of them and none is much larger than its share. */
+const cutApart = async (whole: Piece, enough: number): Promise<readonly Piece[]> => {
+  let pieces: readonly Piece[] = [whole]
+  const uncuttable = new Set<string>()
+  for (;;) {
+    const largest = pieces.filter((piece) => !uncuttable.has(piece.directory)).sort(bySize)[0]
+    if (largest === undefined || (pieces.length >= enough && largest.bytes <= (whole.bytes / enough) * SHARES_MAX)) return pieces
+    const children = await childrenOf(largest)
+    // A directory is only cut where its sub-directories hold nearly all of it.
+    if (children.reduce((sum, child) => sum + child.bytes, 0) < largest.bytes * 0.8) uncuttable.add(largest.directory)
+    else pieces = [...pieces.filter((piece) => piece !== largest), ...children]
+  }
+}
+
+/** The largest directories of a tree as `count` requests; a tree with fewer of them is indexed more than once. Empty when there is nothing to index. */
+export const requestsFor = async (root: string, count: number): Promise<readonly Request[]> => {
+  const whole = await measured(root)
+  if (whole.files === 0) return []
+  const pieces = [...(await cutApart(whole, count))].sort(bySize).slice(0, count)
+  const requests: Request[] = []
+  for (let index = 0; index < count; index += 1) {
+    const piece = pieces[index % pieces.length]
+    const round = Math.floor(index / pieces.length) + 1
+    if (piece === undefined) break
+    const name = relative(root, piece.directory).split(sep).join('/') || basename(root)
+    requests.push({ ...piece, label: round === 1 ? name : `${name} #${round}` })
+  }
+  return requests
+}

@@ -1,0 +1,78 @@
+// How a command of the command line can end badly: what people are told on stderr, and the exit code that scripts read (surface 18).
+import { StintError, UnexpectedAnswer, Unreachable, reasonOf } from '../client/errors.ts'
+import { problems, type ProblemCode } from '../wire/problems.ts'
+
+export const EXIT = {
+  ok: 0,
+  /** The work that was asked about failed, or a check did. */
+  failed: 1,
+  usage: 2,
+  notFound: 3,
+  conflict: 4,
+  unreachable: 5,
+  notAllowed: 6,
+  /** A defect or a fault that only a restart cures (EX_SOFTWARE). */
+  fault: 70,
+  timeout: 124,
+} as const
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** Ends the command with a message and an exit code; `advice` says what to do. */
+export class CliFailure extends Error {
+  override readonly name = 'CliFailure'
+  readonly exitCode: ExitCode
+  readonly advice: string | undefined
+
+  constructor(exitCode: ExitCode, message: string, advice?: string) {
+    super(message)
+    this.exitCode = exitCode
+    this.advice = advice
+  }
+}
+
+export const usage = (message: string, advice?: string): CliFailure => new CliFailure(EXIT.usage, message, advice)
+
+export interface Described {
+  readonly exitCode: ExitCode
+  /** What stderr gets, the first line behind `stint: `. */
+  readonly lines: readonly string[]
+}
+
+const exitCodeOf = (status: number): ExitCode => {
+  if (status === 404 || status === 410) return EXIT.notFound
+  if (status === 409 || status === 412 || status === 422) return EXIT.conflict
+  if (status === 401 || status === 403) return EXIT.notAllowed
+  if (status === 429 || status === 503) return EXIT.unreachable
+  return status >= 500 ? EXIT.fault : EXIT.usage
+}
+
+const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(problems, code)
+
+const describeRefusal = ({ problem, status, code }: StintError): Described => {
+  const fields = (problem.errors ?? []).map(({ path, detail }) => `  ${path || '/'}: ${detail}`)
+  const known = isProblemCode(code) ? problems[code] : undefined
+  const first = [problem.title ?? known?.title ?? code, fields.length > 0 ? undefined : problem.detail].filter((part) => part !== undefined && part !== '')
+  return { exitCode: exitCodeOf(status), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [known.advice])] }
+}
+
+const originOf = (url: string): string => {
+  try {
+    return new URL(url).origin
+  } catch {
+    return url
+  }
+}
+
+/** What went wrong as people read it. What nobody foresaw keeps its stack, because it is to be reported. */
+export const describeFailure = (cause: unknown): Described => {
+  if (cause instanceof CliFailure) return { exitCode: cause.exitCode, lines: [cause.message, ...(cause.advice === undefined ? [] : [cause.advice])] }
+  if (cause instanceof StintError) return describeRefusal(cause)
+  if (cause instanceof Unreachable)
+    return {
+      exitCode: EXIT.unreachable,
+      lines: [`No answer from ${originOf(cause.url)}: ${reasonOf(cause.cause)}.`, 'Is the server running (`stint serve`)? Does --url or STINT_URL name it? `stint doctor` looks closer.'],
+    }
+  if (cause instanceof UnexpectedAnswer) return { exitCode: EXIT.unreachable, lines: [cause.message, 'Does --url or STINT_URL name a Stint server of this version?'] }
+  return { exitCode: EXIT.fault, lines: [cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)] }
+}

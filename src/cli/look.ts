@@ -1,0 +1,67 @@
+// How states and progress look to people: one symbol and colour for each state, one way of writing how far something is and how it ended.
+import type { State } from '../wire/items.ts'
+import type { JobProxy } from '../wire/jobs.ts'
+import type { Colour } from './terminal/text.ts'
+
+export interface Look {
+  readonly symbol: string
+  readonly colour: Colour
+}
+
+export const LOOKS: Readonly<Record<State, Look>> = {
+  waiting: { symbol: '·', colour: 'gray' },
+  held: { symbol: '·', colour: 'gray' },
+  running: { symbol: '▶', colour: 'cyan' },
+  paused: { symbol: '‖', colour: 'yellow' },
+  aborting: { symbol: '◌', colour: 'magenta' },
+  lost: { symbol: '?', colour: 'yellow' },
+  completed: { symbol: '✓', colour: 'green' },
+  failed: { symbol: '✗', colour: 'red' },
+  aborted: { symbol: '⊘', colour: 'magenta' },
+  cancelled: { symbol: '⊘', colour: 'gray' },
+  timedOut: { symbol: '✗', colour: 'red' },
+}
+
+const SETTLED: ReadonlySet<State> = new Set(['completed', 'failed', 'aborted', 'cancelled', 'timedOut'])
+
+/** Nothing more will happen to it; a dead letter looks settled and is not, but jobs have none. */
+export const isSettled = (state: State): boolean => SETTLED.has(state)
+
+type Progress = JobProxy['progress']
+type Outcome = JobProxy['outcome']
+
+/** The share that is done, 0 to 1, where it is known. */
+export const fractionOf = (progress: Progress): number | undefined => {
+  if (progress?.fraction !== undefined) return progress.fraction
+  return progress?.done !== undefined && progress.total !== undefined && progress.total > 0 ? Math.min(1, progress.done / progress.total) : undefined
+}
+
+const percent = (fraction: number): string => `${Math.floor(fraction * 100)}%`
+
+/** `400/1000 files`, or what of it is known. */
+export const countsText = (progress: Progress): string | undefined => {
+  if (progress?.done === undefined) return undefined
+  const of = progress.total === undefined ? '' : `/${progress.total}`
+  return `${progress.done}${of}${progress.unit === undefined ? '' : ` ${progress.unit}`}`
+}
+
+/** `40% 400/1000 files`; undefined when nothing was reported. */
+export const progressText = (progress: Progress): string | undefined => {
+  const fraction = fractionOf(progress)
+  const parts = [fraction === undefined ? undefined : percent(fraction), countsText(progress) ?? progress?.message].filter((part) => part !== undefined)
+  return parts.length === 0 ? undefined : parts.join(' ')
+}
+
+const shortJson = (value: unknown): string => {
+  const text = JSON.stringify(value) ?? ''
+  return text.length > 200 ? `${text.slice(0, 199)}…` : text
+}
+
+/** How it ended, in a line. */
+export const outcomeText = (outcome: Outcome): string | undefined => {
+  if (outcome === undefined) return undefined
+  if ('completed' in outcome) return outcome.completed.result === undefined ? 'completed' : `completed: ${shortJson(outcome.completed.result)}`
+  if ('failed' in outcome) return `failed: ${outcome.failed.code}, ${outcome.failed.message}`
+  if ('aborted' in outcome) return `aborted: ${outcome.aborted.reason}`
+  return outcome.cancelled.reason === undefined ? 'cancelled' : `cancelled: ${outcome.cancelled.reason}`
+}

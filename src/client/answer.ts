@@ -1,0 +1,96 @@
+// What an answer of the server says: a success decoded as its route declares it, or the refusal it carries.
+import * as E from 'fp-ts/lib/Either.js'
+import type { Route } from '../wire/route.ts'
+import type { World } from '../world.ts'
+import { StintError, UnexpectedAnswer, Unreachable, type ProblemDocument } from './errors.ts'
+
+/** Why a call did not succeed. */
+export type Failure = StintError | Unreachable | UnexpectedAnswer
+
+/** A success with its envelope. */
+export interface Exchange<Answer> {
+  readonly status: number
+  readonly headers: Headers
+  /** Undefined when nothing changed (304). */
+  readonly body: Answer | undefined
+}
+
+/** One result of a call that carried many. */
+export type ManyAnswer<Answer> = E.Either<StintError, Answer>
+
+/** Statuses with which a gateway says that it did not get through to a server. */
+const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504])
+
+const isObject = (u: unknown): u is Readonly<Record<string, unknown>> => typeof u === 'object' && u !== null && !Array.isArray(u)
+
+const isProblem = (u: unknown): u is ProblemDocument => isObject(u) && typeof u['code'] === 'string' && typeof u['status'] === 'number'
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+/** Milliseconds that `Retry-After` asks for, given in seconds or as a date. */
+const retryAfterMs = (headers: Headers, world: World): number | undefined => {
+  const text = headers.get('retry-after')
+  if (text === null) return undefined
+  const seconds = Number(text)
+  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(text) - world.now()
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+}
+
+/** The refusal in an answer that is no success. */
+export const refusalOf = (response: Response, text: string, world: World): Failure => {
+  const problem = parseJson(text)
+  if (isProblem(problem)) return new StintError(problem, retryAfterMs(response.headers, world))
+  if (GATEWAY_STATUSES.has(response.status)) return new Unreachable(response.url, `a gateway answered ${response.status}`)
+  return new UnexpectedAnswer(response.status, 'the answer is no problem document')
+}
+
+const decodeAs = <Answer>(route: Route<never, never, never, Answer>, status: number, value: unknown): E.Either<UnexpectedAnswer, Answer> => {
+  const codec = route.answers[status]
+  if (codec === undefined) return E.left(new UnexpectedAnswer(status, `${route.name} does not answer with this status`))
+  const decoded = codec.decode(value)
+  if (E.isRight(decoded)) return decoded
+  const at = decoded.left.map((error) =>
+    error.context
+      .map((entry) => entry.key)
+      .filter((key) => key !== '')
+      .join('/'),
+  )
+  return E.left(new UnexpectedAnswer(status, `the answer of ${route.name} is not as declared at ${[...new Set(at)].join(', ')}`))
+}
+
+type AnyRoute<Answer> = Route<never, never, never, Answer>
+
+/** A success as the route declares it. Fields that this version does not know are dropped. */
+export const successOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string): E.Either<Failure, Exchange<Answer>> => {
+  const { status, headers } = response
+  if (status === 304) return E.right({ status, headers, body: undefined })
+  const decoded = decodeAs(route, status, route.mediaType === 'application/json' ? parseJson(text) : text)
+  return E.isLeft(decoded) ? decoded : E.right({ status, headers, body: decoded.right })
+}
+
+/** One result for each of the `count` items sent, in their order. */
+export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string, count: number): E.Either<Failure, readonly ManyAnswer<Answer>[]> => {
+  const parsed = parseJson(text)
+  const items = isObject(parsed) && Array.isArray(parsed['items']) ? (parsed['items'] as readonly unknown[]) : undefined
+  if (response.status !== 200 || items?.length !== count) return E.left(new UnexpectedAnswer(response.status, `${route.name} did not answer with ${count} items`))
+  const answers: ManyAnswer<Answer>[] = []
+  for (const item of items) {
+    const status = isObject(item) && typeof item['status'] === 'number' ? item['status'] : 0
+    if (status >= 400) {
+      const problem = isObject(item) ? (item['problem'] ?? item) : undefined
+      if (!isProblem(problem)) return E.left(new UnexpectedAnswer(status, `an item of ${route.name} is no problem document`))
+      answers.push(E.left(new StintError(problem)))
+      continue
+    }
+    const decoded = decodeAs(route, status, item)
+    if (E.isLeft(decoded)) return decoded
+    answers.push(decoded)
+  }
+  return E.right(answers)
+}

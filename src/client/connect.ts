@@ -1,0 +1,92 @@
+// The way in: one connection to one Stint, as one principal, with everything that can be done over it.
+import type { HistoryEvent } from '../wire/items.ts'
+import type { AnswerOf, BodyOf, QueryOf } from '../wire/route.ts'
+import { addToken, listTokens, revokeToken, statistics } from '../wire/service.ts'
+import { realWorld, type World } from '../world.ts'
+import { events, type EventFilter } from './events.ts'
+import { createHttp, type Fetch, type Http } from './http.ts'
+import { createJobServer, type JobServer, type JobServerOptions } from './job-server.ts'
+import { createJobs, type Ended, type Jobs } from './jobs.ts'
+
+const DEFAULT_URL = 'http://127.0.0.1:7070'
+
+export interface ConnectOptions {
+  /** Address of the server; else the environment's STINT_URL, else http://127.0.0.1:7070. */
+  readonly url?: string | undefined
+  /** Bearer token; else the environment's STINT_TOKEN; a server without tokens takes calls without one. */
+  readonly token?: string | undefined
+  /** With a server without tokens: be treated as this e-mail. */
+  readonly as?: string | undefined
+  /** Clock, timers, ids and chance; the real ones unless a test says otherwise. */
+  readonly world?: World
+  /** The platform's `fetch` unless given. */
+  readonly fetch?: Fetch
+}
+
+export interface Tokens {
+  /** Makes a token; its secret is in this answer and nowhere else. */
+  readonly add: (token: BodyOf<typeof addToken>, options?: Ended) => Promise<AnswerOf<typeof addToken>>
+  readonly list: (options?: Ended) => Promise<AnswerOf<typeof listTokens>>
+  readonly revoke: (id: string, options?: Ended) => Promise<AnswerOf<typeof revokeToken>>
+}
+
+export interface Stint extends AsyncDisposable {
+  readonly url: string
+  readonly jobs: Jobs
+  readonly tokens: Tokens
+  /** What happens, as it happens; goes on by itself after a cut. `for await (const event of stint.events({ kind: 'job' }))`. */
+  readonly events: (filter?: EventFilter) => AsyncIterable<HistoryEvent>
+  /** Counts by kind, scope and state. */
+  readonly statistics: (query?: QueryOf<typeof statistics>, options?: Ended) => Promise<AnswerOf<typeof statistics>>
+  /** Makes this process a job server: it runs functions as jobs. */
+  readonly jobServer: (options: JobServerOptions) => JobServer
+  /** Any route of the table, typed by it. */
+  readonly call: Http['call']
+  readonly exchange: Http['exchange']
+  readonly callMany: Http['callMany']
+  /** Closes the job servers, as their `closeMode` says, then ends every call and stream. */
+  readonly close: () => Promise<void>
+}
+
+/** An environment variable, where there is an environment. */
+const fromEnvironment = (name: string): string | undefined => {
+  const value = globalThis.process?.env?.[name]
+  return value === '' ? undefined : value
+}
+
+/** Connects to a Stint. Nothing is sent yet. Throws `TypeError` when the address is no http(s) URL. */
+export const connect = (options: ConnectOptions = {}): Stint => {
+  const { as, world = realWorld, fetch = (input, init) => globalThis.fetch(input, init) } = options
+  const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
+  if (!/^https?:$/.test(new URL(url).protocol)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
+  const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
+  const servers = new Set<JobServer>()
+
+  const close = async (): Promise<void> => {
+    await Promise.all([...servers].map((server) => server.close()))
+    http.close()
+  }
+
+  return {
+    url: http.url,
+    jobs: createJobs(http),
+    tokens: {
+      add: (body, { signal } = {}) => http.call(addToken, { body, signal }),
+      list: ({ signal } = {}) => http.call(listTokens, { signal }),
+      revoke: (id, { signal } = {}) => http.call(revokeToken, { params: { id }, signal }),
+    },
+    events: (filter) => events(http, filter),
+    statistics: (query = {}, { signal } = {}) => http.call(statistics, { query, signal }),
+    jobServer: (serverOptions) => {
+      http.closed.throwIfAborted()
+      const server = createJobServer(http, serverOptions)
+      servers.add(server)
+      return server
+    },
+    call: http.call,
+    exchange: http.exchange,
+    callMany: http.callMany,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * The client of Stint, for Node ≥ 20 and browsers.
+ *
+ * ```ts
+ * import { connect } from 'stint'
+ *
+ * await using stint = connect({ url: 'http://127.0.0.1:7070' })
+ * const jobs = stint.jobServer({ service: 'indexer', server: 'indexer-1' })
+ * const words = await jobs.run('index the manual', async (job) => {
+ *   for (let done = 0; done < 10; done += 1) {
+ *     await job.checkpoint()
+ *     job.progress({ done, total: 10, unit: 'pages' })
+ *   }
+ *   return { words: 4_711 }
+ * })
+ * ```
+ *
+ * @module
+ */
+export { connect, type ConnectOptions, type Stint, type Tokens } from './connect.ts'
+export { AbortRequested, AlreadyRunning, AlreadySettled, Closed, LeaseLost, StintError, UnexpectedAnswer, Unreachable, type ProblemDocument } from './errors.ts'
+export type { Exchange, ManyAnswer } from './answer.ts'
+export type { EventFilter } from './events.ts'
+export type { CallOptions, Fetch } from './http.ts'
+export type { Directive, Job } from './job.ts'
+export type { CloseMode, JobServer, JobServerOptions, RunOptions, Started } from './job-server.ts'
+export type { Ended, Given, JobFilter, Jobs, Page, Why } from './jobs.ts'
+export type { Handler, Middleware, MiddlewareOptions, ResponseLike } from './middleware.ts'
+export type { HistoryEvent, Outcome, Progress, Receipt, State } from '../wire/items.ts'
+export type { JobProxy } from '../wire/jobs.ts'
+export { routes } from '../wire/routes.ts'
+export type { World } from '../world.ts'

@@ -1,0 +1,272 @@
+// One job in the hands of this process: what its author sees of it, what the administrator wants of it, and what it still has to report.
+import type { AnswerOf } from '../wire/route.ts'
+import { progress as progressCodec, reason as reasonCodec, reportFields, type Outcome, type Progress, type Receipt } from '../wire/items.ts'
+import type { askJobDirective, RegisterBody } from '../wire/jobs.ts'
+import { pause as wait, type World } from '../world.ts'
+import { AbortRequested, LeaseLost } from './errors.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
+import { valid } from './validity.ts'
+
+/** A job that computes without a break gives the event loop a turn at a checkpoint each so many milliseconds: an abort could never arrive otherwise. */
+const TURN_EVERY_MS = 20
+
+export type Directive = 'normal' | 'pause' | 'abort'
+
+/** What the function that does a job is given. None of it waits for Stint, but a checkpoint while a pause is wanted. */
+export interface Job {
+  readonly id: string
+  /** From 1; higher when another instance has begun this job before. */
+  readonly attempt: number
+  /** Aborts when the job is to be aborted (reason: `AbortRequested`) or no longer belongs to this process (`LeaseLost`). */
+  readonly signal: AbortSignal
+  /** What the administrator wants now. */
+  readonly directive: Directive
+  /** Says how far it is: a fraction from 0 to 1, or counts. Cheap: call it as often as you like, the latest is reported. Throws `StintError` (`invalid`) on a fraction outside 0 to 1. */
+  readonly progress: (progress: number | Progress) => void
+  /** Enters a named phase, 1 to 200 characters; every phase is reported, in order. */
+  readonly phase: (name: string) => void
+  /** A place where it can stop: throws `AbortRequested` or `LeaseLost` when it is to stop, and waits here while it is to pause. */
+  readonly checkpoint: () => Promise<void>
+  /** What there is of a result so far; reported if the job is aborted. JSON. */
+  readonly partial: (value: unknown) => void
+  /** Refuses the standing directive, which is then withdrawn. A `signal` that has aborted stays so. Without a standing directive it does nothing. */
+  readonly refuse: (reason: string) => void
+}
+
+type DirectiveAnswer = AnswerOf<typeof askJobDirective>
+
+/** The side of a job that the job server sees. */
+export interface HeldJob {
+  readonly job: Job
+  readonly registration: RegisterBody
+  readonly outbox: Outbox
+  /** The lease; undefined while it is not registered. */
+  readonly lease: () => string | undefined
+  readonly registered: (lease: string, attempt: number) => void
+  /** Stint does not know it (any more): it is to be registered again. */
+  readonly unregistered: () => void
+  /** What Stint answered about the administrator's wish; older answers than the last are passed over. */
+  readonly told: (answer: DirectiveAnswer) => void
+  /** Stops it from outside, with the reason that its signal and its checkpoints give. */
+  readonly stop: (reason: Error) => void
+  readonly stopReason: () => Error | undefined
+  /** The function has ended: the outcome is the last report. */
+  readonly end: (outcome: Outcome) => void
+  /** Nothing is to be reported any more: the outcome arrived, or nobody wants it. */
+  readonly settle: () => void
+  readonly isEnded: () => boolean
+  /** Resolves when it is settled. */
+  readonly settled: Promise<void>
+  /** Aborts when it has ended or was taken away: nobody asks for its directive any more. */
+  readonly over: AbortSignal
+  readonly partialResult: () => unknown
+  /** Monotonic time of the last call that told Stint that it is alive. */
+  readonly lastSign: () => number
+  readonly signGiven: (at: number) => void
+}
+
+export interface JobSetting {
+  readonly world: World
+  readonly registration: RegisterBody & { readonly id: string }
+  /** There is something to report. */
+  readonly onChange: () => void
+  /** There will never be anything to report again. */
+  readonly onSettled: () => void
+}
+
+const abortOf = ({ number, by, reason }: Receipt): AbortRequested => new AbortRequested(number, by, reason)
+
+/** What the administrator wants, and those who wait for it to change. */
+const createWish = () => {
+  let directive: Directive = 'normal'
+  let receipt: Receipt | undefined
+  let refused = 0
+  const waiting = new Set<() => void>()
+  const wake = (): void => {
+    for (const go of [...waiting]) go()
+  }
+  return {
+    now: (): Directive => (receipt !== undefined && receipt.number === refused ? 'normal' : directive),
+    receipt: (): Receipt | undefined => receipt,
+    told: (answer: DirectiveAnswer): void => {
+      const number = answer.receipt?.number ?? 0
+      if (number < (receipt?.number ?? 0)) return
+      directive = answer.directive
+      receipt = answer.receipt ?? receipt
+      wake()
+    },
+    refuse: (): number | undefined => {
+      if (receipt === undefined || directive === 'normal' || receipt.number === refused) return undefined
+      refused = receipt.number
+      wake()
+      return refused
+    },
+    changed: (): Promise<void> =>
+      new Promise((resolve) => {
+        const go = (): void => {
+          waiting.delete(go)
+          resolve()
+        }
+        waiting.add(go)
+      }),
+    wake,
+  }
+}
+
+/** What is reported of a call, checked; and only when it says something new. */
+const createSayings = (outbox: Outbox, onChange: () => void) => {
+  let phase: string | undefined
+  let progress = ''
+  const say = (report: Parameters<Outbox['add']>[0]): void => {
+    outbox.add(report)
+    onChange()
+  }
+  return {
+    say,
+    phase: (name: string): void => {
+      const next = valid(reportFields.optional.phase, name)
+      if (next === phase) return
+      phase = next
+      say({ phase: next })
+    },
+    progress: (given: number | Progress): void => {
+      const next = valid(progressCodec, typeof given === 'number' ? { fraction: given } : given)
+      const text = JSON.stringify(next)
+      if (text === progress) return
+      progress = text
+      say({ progress: next })
+    },
+  }
+}
+
+export const createJob = ({ world, registration, onChange, onSettled }: JobSetting): HeldJob => {
+  const outbox = createOutbox()
+  const wish = createWish()
+  const sayings = createSayings(outbox, onChange)
+  const stopping = new AbortController()
+  const over = new AbortController()
+  const { promise: settled, resolve: resolveSettled } = deferred()
+  let lease: string | undefined
+  let attempt = 1
+  let stopReason: Error | undefined
+  let isEnded = false
+  let isParked = false
+  let partial: unknown
+  let lastSign = world.monotonic()
+  let lastTurn = lastSign
+
+  const stop = (reason: Error): void => {
+    if (isEnded || stopReason !== undefined) return
+    stopReason = reason
+    outbox.clear()
+    over.abort()
+    stopping.abort(reason)
+    wish.wake()
+  }
+
+  const isOpen = (): boolean => !isEnded && stopReason === undefined
+
+  const settle = (): void => {
+    outbox.clear()
+    over.abort()
+    onSettled()
+    resolveSettled()
+  }
+
+  const standing = (): void => {
+    if (stopReason !== undefined) throw stopReason
+    const receipt = wish.receipt()
+    if (wish.now() === 'abort' && receipt !== undefined) throw abortOf(receipt)
+  }
+
+  const checkpoint = async (): Promise<void> => {
+    if (world.monotonic() - lastTurn >= TURN_EVERY_MS) {
+      await wait(world, 0)
+      lastTurn = world.monotonic()
+    }
+    for (standing(); wish.now() === 'pause' && isOpen(); standing()) {
+      if (!isParked) sayings.say({ state: 'paused' })
+      isParked = true
+      await wish.changed()
+    }
+    if (isParked) sayings.say({ state: 'running' })
+    isParked = false
+  }
+
+  const job: Job = {
+    id: registration.id,
+    get attempt() {
+      return attempt
+    },
+    signal: stopping.signal,
+    get directive() {
+      return wish.now()
+    },
+    progress: (progress) => {
+      if (isOpen()) sayings.progress(progress)
+    },
+    phase: (name) => {
+      if (isOpen()) sayings.phase(name)
+    },
+    checkpoint,
+    partial: (value) => {
+      partial = value
+    },
+    refuse: (given) => {
+      const reason = valid(reasonCodec, given)
+      const directive = isOpen() ? wish.refuse() : undefined
+      if (directive !== undefined) sayings.say({ refuse: { directive, reason } })
+    },
+  }
+
+  return {
+    job,
+    registration,
+    outbox,
+    lease: () => lease,
+    registered: (given, number) => {
+      lease = given
+      attempt = number
+      lastSign = world.monotonic()
+      onChange()
+    },
+    unregistered: () => {
+      lease = undefined
+    },
+    told: (answer) => {
+      if (isEnded) return
+      wish.told(answer)
+      const receipt = wish.receipt()
+      if (wish.now() === 'abort' && receipt !== undefined) stopping.abort(abortOf(receipt))
+    },
+    stop,
+    stopReason: () => stopReason,
+    end: (outcome) => {
+      if (isEnded) return
+      isEnded = true
+      over.abort()
+      wish.wake()
+      // What was settled without it may still take a late result; a job that another holds may not.
+      if (stopReason instanceof LeaseLost && stopReason.code !== 'settled') settle()
+      else sayings.say({ outcome })
+    },
+    settle,
+    isEnded: () => isEnded,
+    settled,
+    over: over.signal,
+    partialResult: () => partial,
+    lastSign: () => lastSign,
+    signGiven: (at) => {
+      lastSign = Math.max(lastSign, at)
+    },
+  }
+}
+
+/** `Promise.withResolvers` is younger than Node 20. */
+export const deferred = (): { readonly promise: Promise<void>; readonly resolve: () => void } => {
+  let resolve: () => void = () => undefined
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
+}

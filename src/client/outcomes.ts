@@ -1,0 +1,53 @@
+// How the end of a function becomes the outcome that Stint is told.
+import type { Outcome } from '../wire/items.ts'
+import { AbortRequested, reasonOf } from './errors.ts'
+import type { HeldJob } from './job.ts'
+
+const CODE_MAX = 100
+const MESSAGE_MAX = 4_000
+const REASON_MAX = 1_000
+
+/** What JSON makes of a value, as it is now; undefined for what JSON cannot say. */
+const snapshot = (value: unknown): unknown => {
+  try {
+    const text = JSON.stringify(value) as string | undefined
+    return text === undefined ? undefined : (JSON.parse(text) as unknown)
+  } catch {
+    return undefined
+  }
+}
+
+/** A result that JSON cannot say is left out: the job is complete all the same. */
+export const completed = (value: unknown): Outcome => {
+  const result = snapshot(value)
+  return { completed: result === undefined ? {} : { result } }
+}
+
+export const aborted = (reason: string, partial: unknown): Outcome => {
+  const kept = snapshot(partial)
+  return { aborted: { reason: reason.slice(0, REASON_MAX), ...(kept === undefined ? {} : { partial: kept }) } }
+}
+
+export const failed = (code: string, message: string): Outcome => ({ failed: { code: code.slice(0, CODE_MAX) || 'error', message: message.slice(0, MESSAGE_MAX) } })
+
+/** A thrown error's own `code` where it has one, else its name. */
+const codeOf = (thrown: unknown): string => {
+  if (typeof thrown !== 'object' || thrown === null) return 'error'
+  const { code, name } = thrown as { readonly code?: unknown; readonly name?: unknown }
+  if (typeof code === 'string' && code !== '') return code
+  return typeof name === 'string' && name !== 'Error' && name !== '' ? name : 'error'
+}
+
+/** The abort because of which a function ended by throwing; undefined when it threw for another reason. */
+export const abortBehind = ({ job }: HeldJob, thrown: unknown): AbortRequested | undefined => {
+  if (thrown instanceof AbortRequested) return thrown
+  const reason: unknown = job.signal.reason
+  if (!(reason instanceof AbortRequested) || !(thrown instanceof Error)) return undefined
+  // Functions that take the signal throw its reason, or an AbortError of their own.
+  return thrown.cause === reason || thrown.name === 'AbortError' ? reason : undefined
+}
+
+export const outcomeOf = (held: HeldJob, thrown: unknown): Outcome => {
+  const abort = abortBehind(held, thrown)
+  return abort === undefined ? failed(codeOf(thrown), reasonOf(thrown)) : aborted(abort.reason, held.partialResult())
+}

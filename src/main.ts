@@ -1,0 +1,156 @@
+// The composition root of the server: store, tables, engine and api put together from settings, and taken apart in order.
+import * as E from 'fp-ts/lib/Either.js'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createServer } from './api/server.ts'
+import type { ApiSettings } from './api/settings.ts'
+import { openEngine, type OpenedEngine } from './engine/open.ts'
+import type { Logger } from './log.ts'
+import { openTables, tablesInProcess } from './projections/open.ts'
+import type { Tables } from './projections/tables.ts'
+import type { ServerConfig } from './settings.ts'
+import { memoryStore } from './store/memory.ts'
+import { sequenceOf } from './store/position.ts'
+import type { EventStore, Position } from './store/port.ts'
+import { openSqliteStore } from './store/sqlite/store.ts'
+import type { World } from './world.ts'
+
+/** `data` of a server that keeps nothing. */
+export const IN_MEMORY = ':memory:'
+
+/** The tabular projections of a data directory; the log beside it is `stint.db`. */
+export const TABLES_FILE = 'tables.db'
+
+/** Of this package. */
+export const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }).version
+
+export interface ServerOptions {
+  readonly world: World
+  readonly log: Logger
+  /** Told once when the log failed for good: reads go on, commands are refused until a restart (rules 9). */
+  readonly onFatal?: (cause: Error) => void
+}
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:7070`. */
+  readonly url: string
+  readonly engine: OpenedEngine
+  /** The administrator's token that the first start with tokens made; it is shown here and nowhere else. */
+  readonly firstToken?: string | undefined
+  /** Answers what was taken, then lets go of port and files. Calling it again does nothing more. */
+  readonly close: () => Promise<void>
+}
+
+interface Storage {
+  readonly store: EventStore
+  readonly tables: Tables
+  readonly onFatal: (listener: (cause: Error) => void) => void
+}
+
+const openInMemory = async (world: World, onLog: (text: string) => void): Promise<Storage> => {
+  const store = memoryStore({ world })
+  return { store, tables: await tablesInProcess({ file: IN_MEMORY, reader: store, world, onLog }), onFatal: () => undefined }
+}
+
+const openInFiles = async ({ data, allowAnyFileSystem }: ServerConfig, world: World, onLog: (text: string) => void): Promise<Storage> => {
+  const store = await openSqliteStore({ directory: data, world, allowAnyFileSystem })
+  try {
+    return { store, tables: await openTables({ file: join(data, TABLES_FILE), storeFile: store.file, world, onLog }), onFatal: store.onFatal }
+  } catch (cause) {
+    await store.close()
+    throw cause
+  }
+}
+
+const PROGRESS_EVERY_MS = 1_000
+
+/** Says how a long recovery goes: events a second, and how many remain where positions are numbers without gaps. */
+const recoveryReport = async (store: EventStore, { world, log }: ServerOptions): Promise<(folded: number, position: Position) => void> => {
+  const head = await store.head()()
+  const startedAt = world.monotonic()
+  let saidAt = startedAt
+  const numberOf = (position: Position): number | undefined => {
+    if (E.isLeft(head) || !store.capabilities.densePositions) return undefined
+    const sequence = sequenceOf(position, head.right.incarnation)
+    return E.isLeft(sequence) ? undefined : sequence.right
+  }
+  const goal = E.isLeft(head) ? undefined : numberOf(head.right.position)
+  return (folded, position) => {
+    const now = world.monotonic()
+    if (now - saidAt < PROGRESS_EVERY_MS) return
+    saidAt = now
+    const at = numberOf(position)
+    const remaining = goal === undefined || at === undefined ? undefined : goal - at
+    const eventsPerSecond = Math.round((folded * 1_000) / (now - startedAt))
+    const remainingSeconds = remaining === undefined ? undefined : Math.round(remaining / eventsPerSecond)
+    log.info({ events: folded, eventsPerSecond, remaining, remainingSeconds }, 'reading the log')
+  }
+}
+
+const apiSettings = (config: ServerConfig): Partial<ApiSettings> => {
+  const { auth, hosts, bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax } = config
+  const jwt = auth === 'jwt' || auth === 'tokens+jwt' ? { keysUrl: config.jwtKeysUrl, issuer: config.jwtIssuer, audience: config.jwtAudience } : undefined
+  return { auth: { tokens: auth === 'tokens' || auth === 'tokens+jwt', ...(jwt === undefined ? {} : { jwt }) }, hosts, bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax, version }
+}
+
+/** A server whose tokens nobody has yet would let nobody in: the first start makes one for an administrator. */
+const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, world: World): Promise<string | undefined> => {
+  if ((auth !== 'tokens' && auth !== 'tokens+jwt') || tokens.size() > 0) return undefined
+  const added = await tokens.add({ name: 'first', email: 'admin@localhost', roles: ['admin'] }, { subject: 'stint', actor: 'stint', commandId: world.uuid() })
+  if (E.isLeft(added)) throw added.left instanceof Error ? added.left : new Error('The first token could not be made')
+  return added.right.token
+}
+
+const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions): Promise<OpenedEngine> => {
+  const { world, log } = options
+  const opened = await openEngine({
+    store,
+    tables,
+    world,
+    settings: { server: config.server, maxLiveItems: config.maxLiveItems },
+    onTrouble: (what, cause) => log.error({ err: cause }, what),
+    onRecovering: await recoveryReport(store, options),
+  })
+  if (E.isLeft(opened)) {
+    await tables.close()
+    await store.close()
+    throw opened.left
+  }
+  const engine = opened.right
+  onFatal((cause) => {
+    log.fatal({ err: cause }, 'the log cannot be written any more; what was in flight may or may not be stored, a restart tells')
+    engine.failed(cause)
+    options.onFatal?.(cause)
+  })
+  return engine
+}
+
+const urlOf = (address: string, port: number): string => `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+
+/** Starts a server and resolves when it takes requests. Rejects with StoreOpenError, StoreFault or an error of the port; nothing is left open then. */
+export const startServer = async (config: ServerConfig, options: ServerOptions): Promise<RunningServer> => {
+  const { world, log } = options
+  const startedAt = world.monotonic()
+  const onLog = (text: string): void => log.info({ part: 'tables' }, text)
+  const storage = config.data === IN_MEMORY ? await openInMemory(world, onLog) : await openInFiles(config, world, onLog)
+  const engine = await openEngineOver(storage, config, options)
+  const server = createServer({ engine, world, log, settings: apiSettings(config) })
+  try {
+    const firstToken = await makeFirstToken(engine, config, world)
+    const { address, port } = await server.listen(config.port, config.host)
+    const url = urlOf(address, port)
+    const { kept, folded } = engine.recovered
+    log.info({ url, version, data: config.data, auth: config.auth, keptItems: kept, foldedEvents: folded, startMs: Math.round(world.monotonic() - startedAt) }, 'listening')
+    let closed: Promise<void> | undefined
+    const close = async (): Promise<void> => {
+      log.info('stopping: what was taken is answered, nothing new is taken')
+      await server.close({ graceMs: config.shutdownSeconds * 1_000 })
+      await engine.close()
+      log.info('stopped')
+    }
+    return { url, engine, firstToken, close: () => (closed ??= close()) }
+  } catch (cause) {
+    await engine.close()
+    throw cause
+  }
+}

@@ -1,0 +1,95 @@
+// The tables as the engine and the api see them, over a core that may be in this thread or in another: texts become rows here, and waits for positions are kept here.
+import type { Kind } from '../domain/ids.ts'
+import { StoreFault, type Position } from '../store/port.ts'
+import type { World } from '../world.ts'
+import type { ListText, LiveText, Statistics } from './runner.ts'
+import type { ItemFilter, ItemRow, Tables, TablesStatus } from './tables.ts'
+
+/** How a core is reached. */
+export interface Link {
+  readonly liveItems: () => Promise<LiveText>
+  readonly follow: (head: Position) => void
+  readonly list: (filter: ItemFilter) => Promise<ListText>
+  readonly statistics: (kind?: Kind) => Promise<Statistics>
+  readonly close: () => Promise<void>
+}
+
+export interface Face {
+  readonly tables: Tables
+  /** To be told of every new status. */
+  readonly moved: (status: TablesStatus) => void
+}
+
+interface Waiter {
+  readonly position: Position
+  readonly done: (reached: boolean) => void
+}
+
+const waiters = (world: World) => {
+  const waiting = new Set<Waiter>()
+  const settle = (isDue: (position: Position) => boolean, reached: boolean): void => {
+    for (const waiter of waiting) if (isDue(waiter.position)) waiter.done(reached)
+  }
+  return {
+    add: (position: Position, ms: number): Promise<boolean> =>
+      new Promise((resolve) => {
+        const done = (reached: boolean): void => {
+          cancel()
+          waiting.delete(waiter)
+          resolve(reached)
+        }
+        const waiter = { position, done }
+        const cancel = world.timer(ms, () => done(false))
+        waiting.add(waiter)
+      }),
+    reached: (position: Position) => settle((wanted) => wanted <= position, true),
+    giveUp: () => settle(() => true, false),
+  }
+}
+
+/** Rows come from tables that this version of the fold wrote, so their JSON is trusted as it is. */
+const rowsOf = (text: string): readonly ItemRow[] => JSON.parse(text) as readonly ItemRow[]
+type LiveItems = Awaited<ReturnType<Tables['liveItems']>>['items']
+const liveOf = (chunks: readonly string[]): LiveItems => chunks.flatMap((chunk) => JSON.parse(chunk) as LiveItems)
+
+export const tablesFace = (link: Link, world: World, initial: TablesStatus): Face => {
+  const waiting = waiters(world)
+  let status = initial
+  let closed: Promise<void> | undefined
+
+  const open = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
+    if (closed !== undefined) throw new StoreFault('unavailable', 'The tables are closed')
+    return ask()
+  }
+
+  return {
+    moved: (now) => {
+      status = now
+      waiting.reached(now.position)
+    },
+    tables: {
+      liveItems: async () => {
+        const { position, chunks } = await open(link.liveItems)
+        return { position, items: liveOf(chunks) }
+      },
+      follow: (head) => {
+        if (closed === undefined) link.follow(head)
+      },
+      reached: async (position, ms) => {
+        if (status.position >= position) return true
+        return closed === undefined && ms > 0 ? waiting.add(position, ms) : false
+      },
+      list: async (filter) => {
+        const page = await open(() => link.list(filter))
+        return 'invalid' in page ? page : { ...page, items: rowsOf(page.items) }
+      },
+      statistics: ({ kind }) => open(() => link.statistics(kind)),
+      status: () => status,
+      close: () => {
+        waiting.giveUp()
+        closed ??= link.close()
+        return closed
+      },
+    },
+  }
+}

@@ -1,0 +1,29 @@
+// What the engine's thread and the tables' thread say to each other.
+import type { Kind } from '../domain/ids.ts'
+import type { Position } from '../store/port.ts'
+import type { ListText, LiveText, Statistics } from './runner.ts'
+import type { ItemFilter, TablesStatus } from './tables.ts'
+
+/** What the thread is started with. */
+export interface ThreadData {
+  readonly file: string
+  readonly storeFile: string
+}
+
+export type Question = { readonly type: 'list'; readonly filter: ItemFilter } | { readonly type: 'statistics'; readonly kind: Kind | undefined } | { readonly type: 'liveItems' }
+
+/** Each question has a number, which its answer carries. */
+export type ToThread =
+  | { readonly type: 'question'; readonly number: number; readonly question: Question }
+  | { readonly type: 'follow'; readonly head: Position }
+  | { readonly type: 'close' }
+
+export type FromThread =
+  | { readonly type: 'opened'; readonly status: TablesStatus }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'moved'; readonly status: TablesStatus; readonly events: number }
+  /** What was told is followed, as far as the log shows it. */
+  | { readonly type: 'idle' }
+  | { readonly type: 'log'; readonly text: string }
+  | { readonly type: 'answer'; readonly number: number; readonly value: ListText | Statistics | LiveText }
+  | { readonly type: 'failed'; readonly number: number; readonly message: string }

@@ -1,0 +1,171 @@
+// Opens the tables: in a thread of their own with a connection of their own to the log, so that lists and folding take nothing from the engine's thread;
+// or in this thread, over any reader, for the store in memory and for tests.
+import { Worker } from 'node:worker_threads'
+import { StoreFault, type EventReader, type Position } from '../store/port.ts'
+import { realWorld, type World } from '../world.ts'
+import { tablesFace, type Face, type Link } from './face.ts'
+import { projections as allProjections } from './index.ts'
+import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
+import type { Projection } from './projection.ts'
+import { openCore, type ListText, type LiveText, type Statistics } from './runner.ts'
+import type { Tables, TablesStatus } from './tables.ts'
+
+export interface TablesOptions {
+  /** Of the tables. */
+  readonly file: string
+  /** For the waits of `reached`. */
+  readonly world?: World
+  /** Told after each batch how many events it took in. */
+  readonly onProgress?: (progress: { readonly position: Position; readonly events: number }) => void
+  /** Told in a sentence what an operator should know: made anew, stopped, tried again. */
+  readonly onLog?: (text: string) => void
+}
+
+export interface ThreadOptions extends TablesOptions {
+  /** Of the log, an SQLite store that exists. */
+  readonly storeFile: string
+}
+
+/** Compiled code lies beside compiled code. */
+const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url)
+
+/** Questions to the thread that are not answered yet. */
+const questions = (post: (message: ToThread) => void) => {
+  const open = new Map<number, { readonly answered: (value: unknown) => void; readonly failed: (cause: Error) => void }>()
+  let last = 0
+  let gone: Error | undefined
+  return {
+    ask: (question: Question): Promise<unknown> =>
+      new Promise((answered, failed) => {
+        if (gone !== undefined) return failed(gone)
+        last += 1
+        open.set(last, { answered, failed })
+        post({ type: 'question', number: last, question })
+      }),
+    settle: (message: Extract<FromThread, { readonly number: number }>): void => {
+      const question = open.get(message.number)
+      open.delete(message.number)
+      if (message.type === 'answer') question?.answered(message.value)
+      else question?.failed(new StoreFault('unavailable', message.message))
+    },
+    end: (cause: Error): void => {
+      gone = cause
+      for (const { failed } of open.values()) failed(cause)
+      open.clear()
+    },
+  }
+}
+
+/** Tells the thread where the log ends, one message at a time: while it is busy only the newest head is remembered. */
+const teller = (post: (message: ToThread) => void) => {
+  let newest: Position = ''
+  let told: Position = ''
+  let isBusy = false
+  const tell = (): void => {
+    if (isBusy || newest <= told) return
+    isBusy = true
+    told = newest
+    post({ type: 'follow', head: newest })
+  }
+  return {
+    follow: (head: Position): void => {
+      if (head > newest) newest = head
+      tell()
+    },
+    idle: (): void => {
+      isBusy = false
+      tell()
+    },
+  }
+}
+
+const linkTo = (worker: Worker, exited: Promise<void>) => {
+  const post = (message: ToThread): void => worker.postMessage(message)
+  const { ask, settle, end } = questions(post)
+  const { follow, idle } = teller(post)
+  const link: Link = {
+    follow,
+    list: (filter) => ask({ type: 'list', filter }) as Promise<ListText>,
+    statistics: (kind) => ask({ type: 'statistics', kind }) as Promise<Statistics>,
+    liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
+    close: async () => {
+      post({ type: 'close' })
+      await exited
+    },
+  }
+  return { link, settle, end, idle }
+}
+
+/** Everything stands still, whatever the projection. */
+const allStopped = (position: Position, why: string): TablesStatus => ({ position, stopped: Object.fromEntries(allProjections.map(({ name }) => [name, why])) })
+
+/** Opens the tables in a thread of their own. Rejects when the log cannot be read or the file cannot be used. */
+export const openTables = ({ file, storeFile, world = realWorld, onProgress, onLog }: ThreadOptions): Promise<Tables> =>
+  new Promise((resolve, reject) => {
+    const worker = new Worker(THREAD, { workerData: { file, storeFile } satisfies ThreadData, name: 'stint-tables' })
+    const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
+    const { link, settle, end, idle } = linkTo(worker, exited)
+    let face: Face | undefined
+    let why = 'The thread of the tables has ended'
+
+    const hear = (message: FromThread): void => {
+      switch (message.type) {
+        case 'opened':
+          face = tablesFace(link, world, message.status)
+          return resolve(face.tables)
+        case 'refused':
+          why = message.message
+          return
+        case 'moved':
+          face?.moved(message.status)
+          return onProgress?.({ position: message.status.position, events: message.events })
+        case 'idle':
+          return idle()
+        case 'log':
+          return onLog?.(message.text)
+        case 'answer':
+        case 'failed':
+          return settle(message)
+      }
+    }
+    worker.on('message', hear)
+    worker.on('error', (cause) => {
+      why = `The thread of the tables failed: ${cause instanceof Error ? cause.message : String(cause)}`
+    })
+    worker.once('exit', () => {
+      end(new StoreFault('unavailable', why))
+      if (face === undefined) return reject(new Error(why))
+      face.moved(allStopped(face.tables.status().position, why))
+    })
+  })
+
+export interface InProcessOptions extends TablesOptions {
+  /** Path, or `:memory:`. */
+  readonly file: string
+  readonly reader: EventReader
+  readonly projections?: readonly Projection[]
+}
+
+/** Opens the tables in this thread; following is done in slices between which others have their turn. Rejects as `openTables` does. */
+export const tablesInProcess = async ({ file, reader, projections = allProjections, world = realWorld, onProgress, onLog }: InProcessOptions): Promise<Tables> => {
+  const core = await openCore({
+    file,
+    reader,
+    projections,
+    world,
+    ...(onLog === undefined ? {} : { onLog }),
+    onMoved: (status, events) => {
+      face.moved(status)
+      onProgress?.({ position: status.position, events })
+    },
+  })
+  const link: Link = {
+    follow: core.follow,
+    liveItems: async () => core.liveItems(),
+    list: core.list,
+    statistics: async (kind) => core.statistics(kind),
+    close: core.close,
+  }
+  const face = tablesFace(link, world, core.status())
+  return face.tables
+}

@@ -1,0 +1,65 @@
+// What a tabular projection is: a value that says which tables it keeps and how a batch of changes goes into them. One runner runs them all.
+import type { DatabaseSync } from 'node:sqlite'
+import type { WorkItemId } from '../domain/ids.ts'
+import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import type { Existing, WorkItem } from '../domain/work-item/state.ts'
+import type { Position } from '../store/port.ts'
+
+/** A work item as folded up to some position. */
+export interface Known {
+  readonly item: Existing
+  /** Number in the position of its birth: it grows with the log, so rows under it are appended (rules 12). */
+  readonly created: number
+  /** Of its last event. */
+  readonly position: Position
+}
+
+export interface Fact {
+  readonly event: WorkItemEvent
+  /** When it was recorded, milliseconds since 1970 UTC. */
+  readonly time: number
+}
+
+/** What a batch did to one work item. */
+export interface ItemChange {
+  readonly workItem: WorkItemId
+  readonly created: number
+  /** As it was before the batch. */
+  readonly before: WorkItem
+  /** As it is after the batch: written once, however many events led there. */
+  readonly after: Existing
+  readonly facts: readonly Fact[]
+  readonly position: Position
+}
+
+/** A stretch of the log, folded. Events of streams that are no work item are counted and otherwise passed over. */
+export interface Batch {
+  readonly changes: readonly ItemChange[]
+  readonly events: number
+  /** Of the last event. */
+  readonly position: Position
+}
+
+export interface OpenedProjection {
+  /** Writes a batch; runs inside a transaction. A throw stops this projection and takes back what it wrote of the batch (rules 15). */
+  readonly apply: (batch: Batch) => void
+  /** A live item as these tables know it, for a projection that keeps whole states: it spares the fold a read of the item's stream. */
+  readonly load?: (workItem: WorkItemId) => Omit<Known, 'position'> | undefined
+}
+
+export interface TableOfProjection {
+  readonly name: string
+  /** Columns of the primary key: the order in which rows are compared with rebuilt ones. */
+  readonly key: readonly string[]
+}
+
+export interface Projection {
+  readonly name: string
+  /** Raised with every change of schema or apply; the tables are then dropped and folded anew. */
+  readonly version: number
+  /** SQL that makes the tables and their indexes. */
+  readonly schema: string
+  readonly tables: readonly TableOfProjection[]
+  /** Prepares its statements over a file in which its tables exist. */
+  readonly open: (db: DatabaseSync) => OpenedProjection
+}

@@ -1,0 +1,130 @@
+// Runs the tabular projections over one file: follows the log in slices, and answers questions between them, each from one moment of the tables.
+//
+//   follow(head) ─▶ read a page ─▶ fold ─▶ one transaction: every projection's tables and its position ─▶ turn ─▶ the next page …
+//
+// The same core runs in a thread of its own or in this one; nothing here knows which. Whatever fails stops at most the projection it happens in:
+// a throw in one stops that one, an event that cannot be read stops those that came to it, a fault of the log or the disk is tried again, a damaged file is made anew.
+import type { Kind } from '../domain/ids.ts'
+import type { Position } from '../store/port.ts'
+import { isBehind, openSession, positionOf, round, statusOf, turn, zeroOf, type SessionOptions } from './session.ts'
+import { isDamage } from './tables-file.ts'
+import type { ItemFilter, ScopeStatistics, TablesStatus } from './tables.ts'
+import type { PageText } from './work-item-lists.ts'
+
+export type CoreOptions = Omit<SessionOptions, 'onLog' | 'onMoved'> & Partial<Pick<SessionOptions, 'onLog' | 'onMoved'>>
+
+export interface LiveText {
+  /** Undefined: the tables hold nothing yet. */
+  readonly position: Position | undefined
+  /** JSON arrays of `{ workItem, item, position }`. */
+  readonly chunks: readonly string[]
+}
+
+export type ListText = (PageText & { readonly position: Position }) | { readonly invalid: 'cursor' }
+
+export interface Statistics {
+  readonly items: readonly ScopeStatistics[]
+  readonly position: Position
+}
+
+export interface Core {
+  readonly liveItems: () => LiveText
+  readonly follow: (head: Position) => void
+  /** Resolves when there is nothing to do until the next `follow`. */
+  readonly idle: () => Promise<void>
+  readonly list: (filter: ItemFilter) => Promise<ListText>
+  readonly statistics: (kind?: Kind) => Statistics
+  readonly status: () => TablesStatus
+  readonly close: () => Promise<void>
+}
+
+/** After a fault of the log or the disk, and when the log does not show yet what it is said to hold. */
+const TRY_AGAIN_MS = 1_000
+
+/** Opens the file, without following yet. Throws StoreFault when the log cannot be read, Error when the file cannot be used. */
+export const openCore = async (given: CoreOptions): Promise<Core> => {
+  const options: SessionOptions = { ...given, onLog: given.onLog ?? (() => undefined), onMoved: given.onMoved ?? (() => undefined) }
+  let session = await openSession(options)
+  let wanted: Position = ''
+  let isTold = false
+  let isDamaged = false
+  let closing = false
+  let lastTrouble: string | undefined
+  let running: Promise<void> | undefined
+  let cancelRetry = (): void => undefined
+
+  const again = (): void => {
+    cancelRetry()
+    if (!closing) cancelRetry = options.world.timer(TRY_AGAIN_MS, start)
+  }
+
+  const trouble = (cause: unknown): void => {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    if (text !== lastTrouble) options.onLog(`The tables cannot follow the log and will try again: ${text}`)
+    lastTrouble = text
+    isDamaged ||= isDamage(cause)
+    again()
+  }
+
+  const makeAnew = async (): Promise<void> => {
+    session.tables.close()
+    session = await openSession(options, true)
+    isDamaged = false
+    options.onMoved(statusOf(session, options.projections), 0)
+  }
+
+  const run = async (): Promise<void> => {
+    // Whoever told goes on first, and what is told in the meantime is one slice.
+    await turn()
+    isTold = false
+    try {
+      if (isDamaged) await makeAnew()
+      do {
+        isTold = false
+        while (await round(session, options, wanted, () => closing));
+      } while (isTold && !closing)
+      lastTrouble = undefined
+      if (isBehind(session, wanted) && options.upTo === undefined) again()
+    } catch (cause) {
+      trouble(cause)
+    }
+    running = undefined
+    if (isTold) start()
+  }
+
+  const start = (): void => {
+    if (closing || running !== undefined) return
+    cancelRetry()
+    running = run()
+  }
+
+  return {
+    liveItems: () => {
+      const position = positionOf(session, 'work-items')
+      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [] }
+      return { position, chunks: session.workItems.liveItems() }
+    },
+    follow: (head) => {
+      if (head > wanted) wanted = head
+      isTold = true
+      start()
+    },
+    idle: async () => {
+      while (running !== undefined) await running
+    },
+    list: async (filter) => {
+      const position = positionOf(session, 'work-items')
+      const page = await session.workItems?.list(filter)
+      if (page === undefined) return { items: '[]', position }
+      return 'invalid' in page ? page : { ...page, position }
+    },
+    statistics: (kind) => ({ items: session.statistics?.(kind) ?? [], position: positionOf(session, 'statistics') }),
+    status: () => statusOf(session, options.projections),
+    close: async () => {
+      closing = true
+      cancelRetry()
+      while (running !== undefined) await running
+      session.tables.close()
+    },
+  }
+}

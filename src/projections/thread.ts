@@ -1,0 +1,65 @@
+// The thread of the tables: composes the core with the real world and a connection of its own to the log, and answers messages. Started by open.ts.
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { openSqliteReader } from '../store/sqlite/log-reader.ts'
+import { realWorld } from '../world.ts'
+import { projections } from './index.ts'
+import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
+import { openCore, type Core } from './runner.ts'
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const valueFor = (core: Core, question: Question) => {
+  switch (question.type) {
+    case 'list':
+      return core.list(question.filter)
+    case 'statistics':
+      return core.statistics(question.kind)
+    case 'liveItems':
+      return core.liveItems()
+  }
+}
+
+const serve = async (port: MessagePort, { file, storeFile }: ThreadData): Promise<void> => {
+  const say = (message: FromThread): void => port.postMessage(message)
+  const reader = openSqliteReader(storeFile)
+  const core = await openCore({
+    file,
+    reader,
+    projections,
+    world: realWorld,
+    onLog: (text) => say({ type: 'log', text }),
+    onMoved: (status, events) => say({ type: 'moved', status, events }),
+  })
+
+  const answer = async (number: number, question: Question): Promise<void> => {
+    try {
+      say({ type: 'answer', number, value: await valueFor(core, question) })
+    } catch (cause) {
+      say({ type: 'failed', number, message: messageOf(cause) })
+    }
+  }
+
+  const hear = async (message: ToThread): Promise<void> => {
+    switch (message.type) {
+      case 'question':
+        return answer(message.number, message.question)
+      case 'follow':
+        core.follow(message.head)
+        await core.idle()
+        return say({ type: 'idle' })
+      case 'close':
+        await core.close()
+        reader.close()
+        return port.close()
+    }
+  }
+  port.on('message', (message: ToThread) => void hear(message))
+  say({ type: 'opened', status: core.status() })
+}
+
+if (parentPort === null) throw new Error('This file is started as a worker thread')
+const port = parentPort
+serve(port, workerData as ThreadData).catch((cause: unknown) => {
+  port.postMessage({ type: 'refused', message: messageOf(cause) } satisfies FromThread)
+  port.close()
+})

@@ -1,0 +1,168 @@
+// Questions to the table of work items: filtered lists by cursor, and all live items at once.
+// A list looks at rows in slices and lets others have their turn between them, so that one that finds little in much holds nobody up.
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { SurfaceState } from '../domain/work-item/state.ts'
+import { cursorAfter, readCursor } from './cursor.ts'
+import { positionAt } from './sequence.ts'
+import type { ItemFilter } from './tables.ts'
+
+/** Rows looked at in one go when not every row will do: about 5 ms. */
+const ROWS_A_SLICE = 10_000
+
+const STATES: Readonly<Record<SurfaceState, true>> = {
+  waiting: true,
+  held: true,
+  running: true,
+  paused: true,
+  aborting: true,
+  lost: true,
+  completed: true,
+  failed: true,
+  aborted: true,
+  cancelled: true,
+  timedOut: true,
+}
+
+/** How the rows of a list are found. */
+export interface Plan {
+  /** The index walked, with the columns it fixes; the rows come in the order of their birth. */
+  readonly walk: string
+  readonly walkArgs: readonly SQLInputValue[]
+  /** What else must hold, as `AND …`; empty when every row walked is in the list. */
+  readonly rest: string
+  readonly restArgs: readonly SQLInputValue[]
+}
+
+/** A state is the narrowest filter where it matters (few items live, few fail), then the scope; without either the rows are walked as they lie. */
+export const planOf = (filter: Pick<ItemFilter, 'kind' | 'scope' | 'server' | 'label' | 'state' | 'by'>): Plan => {
+  const { kind, scope, state } = filter
+  const rest: [string, string | undefined][] = [
+    ['server', filter.server],
+    ['label', filter.label],
+    ['made_by', filter.by],
+  ]
+  const plan = (walk: string, walkArgs: readonly SQLInputValue[], columns: readonly [string, string | undefined][]): Plan => {
+    const asked = columns.filter((column): column is [string, string] => column[1] !== undefined)
+    return { walk, walkArgs, rest: asked.map(([name]) => ` AND ${name} = ?`).join(''), restArgs: asked.map(([, value]) => value) }
+  }
+  if (state !== undefined) return plan('work_items INDEXED BY work_items_by_state WHERE kind = ? AND state = ?', [kind, state], [['scope', scope], ...rest])
+  if (scope !== undefined) return plan('work_items INDEXED BY work_items_by_scope WHERE kind = ? AND scope = ?', [kind, scope], rest)
+  return plan('work_items NOT INDEXED WHERE true', [], [['kind', kind], ...rest])
+}
+
+interface Direction {
+  readonly sort: 'DESC' | 'ASC'
+  /** Before which, in this direction, no row lies. */
+  readonly start: number
+  readonly end: number
+  /** Compares with the cursor, and with the end of a slice. */
+  readonly beyond: '<' | '>'
+  readonly within: '>=' | '<='
+}
+
+const DIRECTIONS: Readonly<Record<ItemFilter['order'], Direction>> = {
+  newest: { sort: 'DESC', start: Number.MAX_SAFE_INTEGER, end: -1, beyond: '<', within: '>=' },
+  oldest: { sort: 'ASC', start: -1, end: Number.MAX_SAFE_INTEGER, beyond: '>', within: '<=' },
+}
+
+/** All of a kind: the rows of each of its states, merged. Spares an index that every insert would pay for. */
+const mergedStates = ({ beyond, sort }: Direction): string => {
+  const each = Object.keys(STATES).map(
+    (state) =>
+      `SELECT created FROM (SELECT created FROM work_items INDEXED BY work_items_by_state WHERE kind = ?1 AND state = '${state}' AND created ${beyond} ?2 ORDER BY created ${sort} LIMIT ?3)`,
+  )
+  return `${each.join(' UNION ALL ')} ORDER BY created ${sort} LIMIT ?3`
+}
+
+/** SQL of one list: the rows of a slice, and where a slice ends. Exported so that a test can ask SQLite how it would go about it. */
+export const sqlOf = (filter: ItemFilter): { readonly rows: string; readonly sliceEnd?: string } => {
+  const direction = DIRECTIONS[filter.order]
+  const { beyond, within, sort } = direction
+  const { walk, rest } = planOf(filter)
+  if (isWholeKind(filter)) return { rows: mergedStates(direction) }
+  const rows = `SELECT created FROM ${walk} AND created ${beyond} ? AND created ${within} ?${rest} ORDER BY created ${sort} LIMIT ?`
+  return rest === '' ? { rows } : { rows, sliceEnd: `SELECT created FROM ${walk} AND created ${beyond} ? ORDER BY created ${sort} LIMIT 1 OFFSET ${ROWS_A_SLICE - 1}` }
+}
+
+const isWholeKind = ({ scope, server, label, state, by }: ItemFilter): boolean =>
+  scope === undefined && server === undefined && label === undefined && state === undefined && by === undefined
+
+/** An item as JSON text of an `ItemRow`, so that a thread can hand it on as it is. */
+type ItemText = string
+
+type ShownRow = readonly [workItem: string, position: number, item: string, birth: string, ending: string | null, late: string | null]
+
+const textOf = ([workItem, position, item, birth, ending, late]: ShownRow, incarnation: string): ItemText =>
+  `{"workItem":${JSON.stringify(workItem)},"position":"${positionAt(incarnation, position)}","item":${item},"birth":${birth}` +
+  `${ending === null ? '' : `,"ending":${ending}`}${late === null ? '' : `,"late":${late}`}}`
+
+/** A page: a JSON array of `ItemRow`s. */
+export interface PageText {
+  readonly items: string
+  readonly next?: string
+}
+
+export interface WorkItemQuestions {
+  readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
+  /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
+  readonly liveItems: () => readonly string[]
+}
+
+const ITEMS_A_CHUNK = 1_000
+
+/** `turn` resolves after others had theirs. */
+export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => Promise<void>): WorkItemQuestions => {
+  const show = db.prepare(
+    'SELECT w.work_item, s.position, s.item, f.birth, f.ending, f.late FROM work_items w JOIN work_item_states s ON s.created = w.created JOIN work_item_facts f ON f.created = w.created WHERE w.created = ?',
+  )
+  const live = db.prepare(
+    'SELECT w.work_item, s.position, s.item FROM work_items w INDEXED BY work_items_live JOIN work_item_states s ON s.created = w.created WHERE w.live = 1 ORDER BY w.created',
+  )
+  for (const statement of [show, live]) statement.setReturnArrays(true)
+
+  const created = (sql: string, args: readonly SQLInputValue[]): readonly number[] => {
+    const statement = db.prepare(sql)
+    statement.setReturnArrays(true)
+    return (statement.all(...args) as unknown as readonly [number][]).map((row) => row[0])
+  }
+
+  const list: WorkItemQuestions['list'] = async (filter) => {
+    const { start, end } = DIRECTIONS[filter.order]
+    const after = filter.after === undefined ? start : readCursor(filter.after, filter.order, incarnation)
+    if (after === undefined) return { invalid: 'cursor' }
+    const wanted = filter.limit + 1
+    const sql = sqlOf(filter)
+    const { walkArgs, restArgs } = planOf(filter)
+    const found: { readonly at: number; readonly text: ItemText }[] = []
+    const collect = (keys: readonly number[]): void => {
+      for (const at of keys) found.push({ at, text: textOf(show.get(at) as unknown as ShownRow, incarnation) })
+    }
+    if (isWholeKind(filter)) collect(created(sql.rows, [filter.kind, after, wanted]))
+    else {
+      for (let from = after; from !== end && found.length < wanted;) {
+        const to = sql.sliceEnd === undefined ? end : (created(sql.sliceEnd, [...walkArgs, from])[0] ?? end)
+        collect(created(sql.rows, [...walkArgs, from, to, ...restArgs, wanted - found.length]))
+        from = to
+        if (from !== end && found.length < wanted) await turn()
+      }
+    }
+    const page = found.slice(0, filter.limit)
+    const last = page[page.length - 1]
+    const items = `[${page.map(({ text }) => text).join(',')}]`
+    return found.length > page.length && last !== undefined ? { items, next: cursorAfter(filter.order, incarnation, last.at) } : { items }
+  }
+
+  const liveItems = (): readonly string[] => {
+    const chunks: string[] = []
+    let texts: string[] = []
+    for (const [workItem, position, item] of live.iterate() as unknown as Iterable<readonly [string, number, string]>) {
+      texts.push(`{"workItem":${JSON.stringify(workItem)},"position":"${positionAt(incarnation, position)}","item":${item}}`)
+      if (texts.length < ITEMS_A_CHUNK) continue
+      chunks.push(`[${texts.join(',')}]`)
+      texts = []
+    }
+    return texts.length === 0 ? chunks : [...chunks, `[${texts.join(',')}]`]
+  }
+
+  return { list, liveItems }
+}

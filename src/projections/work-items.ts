@@ -1,0 +1,107 @@
+// The table of every work item's last state: what lists are made of and what a start takes the live items from.
+// Narrow rows to filter by stand apart from the states and facts to show, so that a list that must look at many rows reads little. All three tables
+// are keyed by the position of the item's birth and so grow at their end (rules 12). History is not here: it is in the log.
+import type { DatabaseSync } from 'node:sqlite'
+import type { WorkItemId } from '../domain/ids.ts'
+import { isLive, surfaceState, type Existing } from '../domain/work-item/state.ts'
+import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
+import { sequenceOf } from './sequence.ts'
+
+const schema = `
+  CREATE TABLE work_items (
+    created INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, live INTEGER NOT NULL,
+    server TEXT, label TEXT, made_by TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX work_items_live ON work_items (work_item) WHERE live = 1;
+  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created);
+  CREATE INDEX work_items_by_state ON work_items (kind, state, created);
+  CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
+  CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
+`
+
+/** Service of a job, `<app>/<queue>` of a task: what lists and statistics are grouped by. */
+export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? '') : `${item.task.app}/${item.task.queue}`)
+
+interface Facts {
+  readonly birth: string | null
+  readonly ending: string | null
+  readonly late: string | null
+}
+
+/** The facts of a change that a reader is shown, as JSON. */
+const shownFacts = (change: ItemChange): Facts => {
+  let birth: string | null = null
+  let ending: string | null = null
+  let late: string | null = null
+  for (const { event } of change.facts) {
+    switch (event.type) {
+      case 'JobRegistered':
+      case 'TaskInserted':
+        birth = JSON.stringify(event)
+        break
+      case 'Completed':
+      case 'Failed':
+      case 'Aborted':
+      case 'Cancelled':
+        ending = JSON.stringify(event)
+        break
+      case 'LateResultRecorded':
+        late = JSON.stringify(event)
+        break
+      default:
+        break
+    }
+  }
+  return { birth, ending, late }
+}
+
+const open = (db: DatabaseSync): OpenedProjection => {
+  const addItem = db.prepare('INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const addState = db.prepare('INSERT INTO work_item_states (created, position, item) VALUES (?, ?, ?)')
+  const addFacts = db.prepare('INSERT INTO work_item_facts (created, birth, ending, late) VALUES (?, ?, ?, ?)')
+  const setItem = db.prepare('UPDATE work_items SET state = ?, live = ? WHERE created = ?')
+  const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
+  const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
+  const find = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.work_item = ? AND w.live = 1')
+  find.setReturnArrays(true)
+
+  const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
+    addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), Number(isLive(after)), after.job?.server ?? null, after.job?.label ?? null, after.by)
+    addState.run(created, sequenceOf(position), JSON.stringify(after))
+    addFacts.run(created, facts.birth, facts.ending, facts.late)
+  }
+
+  const update = ({ created, before, after, position }: ItemChange, facts: Facts): void => {
+    const state = surfaceState(after)
+    if (before.status === 'absent' || surfaceState(before) !== state || isLive(before) !== isLive(after)) setItem.run(state, Number(isLive(after)), created)
+    setState.run(sequenceOf(position), JSON.stringify(after), created)
+    if (facts.ending !== null || facts.late !== null) setFacts.run(facts.ending, facts.late, created)
+  }
+
+  return {
+    apply: ({ changes }) => {
+      for (const change of changes) {
+        const facts = shownFacts(change)
+        if (change.before.status === 'absent') add(change, facts)
+        else update(change, facts)
+      }
+    },
+    load: (workItem: WorkItemId) => {
+      const row = find.get(workItem) as unknown as readonly [number, string] | undefined
+      // What stands there was written by this version of the fold: another version's tables have been dropped.
+      return row === undefined ? undefined : { created: row[0], item: JSON.parse(row[1]) as Existing }
+    },
+  }
+}
+
+export const workItems: Projection = {
+  name: 'work-items',
+  version: 1,
+  schema,
+  tables: [
+    { name: 'work_items', key: ['created'] },
+    { name: 'work_item_states', key: ['created'] },
+    { name: 'work_item_facts', key: ['created'] },
+  ],
+  open,
+}

@@ -1,0 +1,90 @@
+// Reads of a log file, in the calling thread, by a connection that cannot write. Each read is one short statement, so that no reader holds up a checkpoint.
+import * as E from 'fp-ts/lib/Either.js'
+import type * as TE from 'fp-ts/lib/TaskEither.js'
+import { DatabaseSync } from 'node:sqlite'
+import { genesis, type ChainReader, type Digest } from '../chain.ts'
+import type { StoreFault } from '../port.ts'
+import { positionAt, sequenceOf } from '../position.ts'
+import { unavailable } from './batch.ts'
+import { assertSqliteVersion } from './checks.ts'
+import { describeError, isNotADatabase, readFault } from './errors.ts'
+import { StoreOpenError } from './open-error.ts'
+import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, linkOfRow, linkRows } from './rows.ts'
+import { assertCurrent, readIdentity } from './schema.ts'
+
+/** Reads a log that another thread or process may be writing, or nobody. Takes no engine's lock. */
+export interface SqliteReader extends ChainReader {
+  /** Reads asked later are `unavailable`. Calling it again does nothing. */
+  readonly close: () => void
+}
+
+const DEFAULT_MAX = 1_000
+
+/** How long the write lock of a checkpoint at the very end of the log is waited for. */
+const BUSY_TIMEOUT_MS = 5_000
+
+/** A connection to an existing log of this release that cannot write. Throws StoreOpenError. */
+export const openReadOnly = (file: string): DatabaseSync => {
+  assertSqliteVersion(process.versions['sqlite'])
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
+    db.exec('PRAGMA cache_size = -16384')
+    assertCurrent(db, file)
+    return db
+  } catch (cause) {
+    db?.close()
+    if (cause instanceof StoreOpenError) throw cause
+    if (isNotADatabase(cause)) throw new StoreOpenError('not-a-store', `${file} is not a database. Restore it from a backup.`, { cause })
+    throw new StoreOpenError('io', `${file} cannot be read: ${describeError(cause)}`, { cause })
+  }
+}
+
+const statementsOf = (db: DatabaseSync) => {
+  const prepare = (sql: string) => db.prepare(sql, { returnArrays: true })
+  return {
+    stream: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`),
+    all: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
+    chain: prepare(`SELECT ${LINK_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
+    tail: prepare('SELECT position, lower(hex(digest)) FROM events ORDER BY position DESC LIMIT 1'),
+  }
+}
+
+/** Opens a log for reading. Synchronous, also in its reads: meant for the engine's reader, a projection's thread and offline tools. Throws StoreOpenError. */
+export const openSqliteReader = (file: string): SqliteReader => {
+  const db = openReadOnly(file)
+  const { storeId, incarnation } = readIdentity(db, file)
+  const statements = statementsOf(db)
+  const read =
+    <A>(run: () => E.Either<StoreFault, A>): TE.TaskEither<StoreFault, A> =>
+    async () => {
+      if (!db.isOpen) return E.left(unavailable('The store is closed'))
+      try {
+        return run()
+      } catch (error) {
+        return E.left(readFault(error))
+      }
+    }
+  return {
+    readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
+      read(() => E.right(eventRows(statements.stream.all(stream, from, max)).map((row) => eventOfRow(row, incarnation)))),
+    readAll: ({ after, max = DEFAULT_MAX } = {}) =>
+      read(() => {
+        const sequence = sequenceOf(after, incarnation)
+        return E.isLeft(sequence) ? sequence : E.right(eventRows(statements.all.all(sequence.right, max)).map((row) => eventOfRow(row, incarnation)))
+      }),
+    readChain: ({ after, max = DEFAULT_MAX } = {}) =>
+      read(() => {
+        const sequence = sequenceOf(after, incarnation)
+        return E.isLeft(sequence) ? sequence : E.right(linkRows(statements.chain.all(sequence.right, max)).map((row) => linkOfRow(row, incarnation)))
+      }),
+    head: () =>
+      read(() => {
+        const row = statements.tail.get() as unknown as readonly [number, Digest] | undefined
+        return E.right({ storeId, incarnation, position: positionAt(incarnation, row?.[0] ?? 0), digest: row?.[1] ?? genesis(storeId) })
+      }),
+    close: () => {
+      if (db.isOpen) db.close()
+    },
+  }
+}

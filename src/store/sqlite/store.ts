@@ -1,0 +1,148 @@
+// The embedded store: one SQLite file, written by one thread, read in the caller's. Everything that makes it durable is checked when it is opened.
+import * as E from 'fp-ts/lib/Either.js'
+import type * as TE from 'fp-ts/lib/TaskEither.js'
+import { mkdir } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { realWorld, type World } from '../../world.ts'
+import { MAX_APPEND_BYTES, assertAppendable, encodedBytes, tooLarge } from '../append-check.ts'
+import type { ChainReader } from '../chain.ts'
+import type { EventStore, Head, StoreFault } from '../port.ts'
+import { newIncarnation, positionAt } from '../position.ts'
+import { commits, follow, type Commits } from '../subscription.ts'
+import { backupLog, syncToDisk } from './backup.ts'
+import { assertLocalFileSystem } from './checks.ts'
+import { GroupCommit, IN_FLIGHT_LIMITS, type InFlightLimits } from './group-commit.ts'
+import { lockFor, type EngineLock } from './lock.ts'
+import { openSqliteReader, type SqliteReader } from './log-reader.ts'
+import { startWriter, type WriterThread } from './writer-thread.ts'
+
+export interface SqliteOptions {
+  /** Where the data lives; the log is `stint.db` in it. Made if it does not exist. */
+  readonly directory?: string
+  /** The log itself, in place of `directory`. */
+  readonly file?: string
+  readonly world?: World
+  /** Skip the refusal of network and shared file systems. */
+  readonly allowAnyFileSystem?: boolean
+  /** 32 MiB. */
+  readonly maxAppendBytes?: number
+  /** 10,000 appends, 64 MiB. */
+  readonly inFlight?: InFlightLimits
+  /** Bytes to which the file may grow; beyond, appends are `unavailable` as on a full disk. No limit. */
+  readonly maxFileBytes?: number
+  /** Pages of 4 KiB in the write-ahead log from which on it is copied into the file: 4,096. */
+  readonly checkpointPages?: number
+}
+
+export interface SqliteStore extends EventStore, ChainReader {
+  /** The log. */
+  readonly file: string
+  /**
+   * Told once, with the cause, when a commit failed in a way that leaves its outcome unknown: from then on appends are `unavailable` and reads go on
+   * (rules 9). The host decides whether to end the process. A listener that comes later is told at once.
+   */
+  readonly onFatal: (listener: (cause: Error) => void) => void
+  /** A consistent copy of the log as of now or later; answers where it ends. Refuses a target that exists. */
+  readonly backup: (target: string) => TE.TaskEither<StoreFault, Head>
+}
+
+const CHECKPOINT_PAGES = 4_096
+
+const fileOf = ({ directory, file }: SqliteOptions): string => {
+  if (file !== undefined) return resolve(file)
+  if (directory !== undefined) return resolve(join(directory, 'stint.db'))
+  throw new RangeError('A store needs a directory or a file')
+}
+
+/** Listeners for something that happens at most once. */
+const once = () => {
+  let cause: Error | undefined
+  let listeners: ((cause: Error) => void)[] = []
+  return {
+    happened: (reason: Error): void => {
+      cause = reason
+      const told = listeners
+      listeners = []
+      for (const listener of told) listener(reason)
+    },
+    tell: (listener: (cause: Error) => void): void => {
+      if (cause === undefined) listeners.push(listener)
+      else listener(cause)
+    },
+  }
+}
+
+/** Makes the directory, and makes sure that its name outlives the machine. */
+const makeDirectory = async (directory: string): Promise<void> => {
+  const made = await mkdir(directory, { recursive: true })
+  if (made === undefined) return
+  for (let at = directory; at.length >= made.length; at = dirname(at)) await syncToDisk(dirname(at))
+}
+
+/** Opens what a store is made of, and lets go of all of it if any part fails. */
+const openParts = async (file: string, options: SqliteOptions, world: World): Promise<{ lock: EngineLock; thread: WriterThread; reader: SqliteReader }> => {
+  const directory = dirname(file)
+  await makeDirectory(directory)
+  if (options.allowAnyFileSystem !== true) await assertLocalFileSystem(directory)
+  const lock = lockFor(file, world)
+  try {
+    const thread = await startWriter({
+      file,
+      identity: { storeId: world.uuid(), incarnation: newIncarnation(world), createdAt: world.now() },
+      checkpointPages: options.checkpointPages ?? CHECKPOINT_PAGES,
+      ...(options.maxFileBytes === undefined ? {} : { maxFileBytes: options.maxFileBytes }),
+    })
+    try {
+      await syncToDisk(directory)
+      return { lock, thread, reader: openSqliteReader(file) }
+    } catch (error) {
+      await thread.close()
+      throw error
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** The reader leaves first: whoever is last to let go of the file tidies it up, and only the writer can. */
+const closeParts = async (parts: Awaited<ReturnType<typeof openParts>>, group: GroupCommit, news: Commits): Promise<void> => {
+  await group.stop()
+  news.end()
+  parts.reader.close()
+  await parts.thread.close()
+  parts.lock.release()
+}
+
+/** Opens the log of a directory, makes it if there is none. Rejects with StoreOpenError, whose message says what to do. */
+export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteStore> => {
+  const file = fileOf(options)
+  const { world = realWorld, maxAppendBytes = MAX_APPEND_BYTES } = options
+  const parts = await openParts(file, options, world)
+  const { reader, thread } = parts
+  const news = commits()
+  const fatal = once()
+  const group = new GroupCommit(thread, options.inFlight ?? IN_FLIGHT_LIMITS, { commit: news.announce, fatal: fatal.happened })
+  let closed: Promise<void> | undefined
+
+  return {
+    file,
+    capabilities: { densePositions: true, globalChain: true, erase: true, durable: true, maxAppendBytes },
+    readStream: reader.readStream,
+    readAll: reader.readAll,
+    readChain: reader.readChain,
+    head: reader.head,
+    append: (stream, expected, events) => {
+      assertAppendable(stream, expected, events)
+      return () => {
+        const bytes = encodedBytes(stream, events)
+        return bytes > maxAppendBytes ? Promise.resolve(E.left(tooLarge(maxAppendBytes))) : group.append(stream, expected, events, bytes)
+      }
+    },
+    subscribe: (from) => follow(reader, news, positionAt(thread.identity.incarnation, 0), from),
+    erase: (stream) => () => group.erase(stream),
+    onFatal: fatal.tell,
+    backup: (target) => backupLog(file, resolve(target), world),
+    close: () => (closed ??= closeParts(parts, group, news)),
+  }
+}

@@ -1,0 +1,330 @@
+// The job server of the SDK against a whole Stint: what a service author writes, and what an administrator sees of it.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  AbortRequested,
+  AlreadyRunning,
+  AlreadySettled,
+  Closed,
+  connect,
+  LeaseLost,
+  StintError,
+  type JobServer,
+  type JobServerOptions,
+  type Stint,
+} from '../../src/client/index.ts'
+import { startGateway, type Gateway } from '../support/gateway.ts'
+import { steered } from '../support/job-functions.ts'
+import { startRealStint, type RealStint } from '../support/real-stint.ts'
+
+let stint: RealStint
+let gateway: Gateway
+let client: Stint
+let admin: Stint
+let jobs: JobServer
+
+const names: JobServerOptions = { service: 'indexer', server: 'indexer-1' }
+
+beforeEach(async () => {
+  stint = await startRealStint()
+  gateway = await startGateway(stint.url)
+  client = connect({ url: gateway.url })
+  admin = connect({ url: stint.url })
+  jobs = client.jobServer(names)
+})
+
+afterEach(async () => {
+  await jobs.close('fail')
+  await client.close()
+  await admin.close()
+  await gateway.close()
+  await stint.close()
+})
+
+/** The proxy as soon as it is as `fits` says. */
+const proxyWhen = async (id: string, fits: (proxy: Awaited<ReturnType<Stint['jobs']['show']>>) => boolean) => {
+  for await (const proxy of admin.jobs.watch(id)) if (fits(proxy)) return proxy
+  throw new Error(`Job ${id} settled before it was as expected`)
+}
+
+describe('when a function runs as a job', () => {
+  it('returns its value and reports it', async () => {
+    const value = await jobs.run(
+      'books',
+      (job) => {
+        job.phase('read')
+        job.progress(0.5)
+        expect(job.attempt).toBe(1)
+        return { id: job.id, words: 12 }
+      },
+      { attributes: { shelf: 'a' }, expectedSeconds: 60 },
+    )
+    expect(await admin.jobs.show(value.id)).toMatchObject({
+      state: 'completed',
+      service: 'indexer',
+      server: 'indexer-1',
+      label: 'books',
+      attributes: { shelf: 'a' },
+      expectedSeconds: 60,
+      reportEverySeconds: 5,
+      silenceSeconds: 15,
+      phase: 'read',
+      progress: { fraction: 0.5 },
+      outcome: { completed: { result: value } },
+    })
+  })
+
+  it('gives its job an id that sorts by time', async () => {
+    const first = await jobs.run('one', (job) => job.id)
+    const second = await jobs.run('two', (job) => job.id)
+    expect(first).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    expect(second > first).toBe(true)
+  })
+
+  it('reports what it throws and throws it on', async () => {
+    const error = Object.assign(new Error('no such shelf'), { code: 'ENOENT' })
+    const run = jobs.run(
+      'books',
+      () => {
+        throw error
+      },
+      { id: 'failing' },
+    )
+    await expect(run).rejects.toBe(error)
+    expect((await admin.jobs.show('failing')).outcome).toEqual({ failed: { code: 'ENOENT', message: 'no such shelf' } })
+  })
+
+  it('completes although its value cannot be said in JSON', async () => {
+    const value = await jobs.run('books', () => 12n, { id: 'bigint' })
+    expect(value).toBe(12n)
+    expect((await admin.jobs.show('bigint')).outcome).toEqual({ completed: {} })
+  })
+
+  it('keeps the order of its phases', async () => {
+    await jobs.run(
+      'books',
+      (job) => {
+        for (const phase of ['read', 'sort', 'merge']) job.phase(phase)
+      },
+      { id: 'phases' },
+    )
+    await proxyWhen('phases', ({ state }) => state === 'completed')
+    const { items } = await admin.jobs.history('phases')
+    expect(items.filter(({ type }) => type === 'PhaseEntered').map(({ data }) => (data as { phase: string }).phase)).toEqual(['read', 'sort', 'merge'])
+  })
+
+  it('refuses what Stint would refuse, at the line that says it', async () => {
+    await jobs.run('books', (job) => {
+      expect(() => job.progress(1.5)).toThrow(StintError)
+      expect(() => job.progress({ fraction: Number.NaN })).toThrow(StintError)
+      expect(() => job.phase('x'.repeat(201))).toThrow(expect.objectContaining({ code: 'invalid', status: 400 }))
+    })
+    await expect(jobs.run('x'.repeat(201), () => 1)).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/label' }] } })
+    await expect(jobs.run('big', () => 1, { attributes: { text: 'x'.repeat(17_000) } })).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/attributes' }] } })
+  })
+})
+
+describe('when an id is given', () => {
+  it('does not run a second time what has ended', async () => {
+    await jobs.run('books', () => 1, { id: 'once' })
+    const again = jobs.run('books', () => 2, { id: 'once' })
+    await expect(again).rejects.toBeInstanceOf(AlreadySettled)
+    await expect(again).rejects.toMatchObject({ state: 'completed', outcome: { completed: { result: 1 } } })
+  })
+
+  it('does not run twice at the same time', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'twice' })
+    await books.begun
+    await expect(jobs.run('books', () => 2, { id: 'twice' })).rejects.toBeInstanceOf(AlreadyRunning)
+    books.finish()
+    await run
+  })
+
+  it('does not run under an id that has other content', async () => {
+    await jobs.run('books', () => 1, { id: 'taken' })
+    await expect(jobs.run('maps', () => 2, { id: 'taken' })).rejects.toMatchObject({ code: 'exists-with-other-content' })
+  })
+})
+
+describe('when it is aborted', () => {
+  it('ends by its signal, with reason and partial result', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'aborted' })
+    run.catch(() => undefined)
+    const job = await books.begun
+    job.partial({ shelves: 3 })
+    await admin.jobs.abort('aborted', 'wrong books')
+    await expect(run).rejects.toMatchObject({ name: 'AbortRequested', reason: 'wrong books', by: 'local' })
+    expect(await admin.jobs.show('aborted')).toMatchObject({
+      state: 'aborted',
+      outcome: { aborted: { reason: 'wrong books', partial: { shelves: 3 } } },
+      receipt: { directive: 'abort', resolution: 'obeyed' },
+    })
+  })
+
+  it('ends at its next checkpoint', async () => {
+    const run = jobs.run(
+      'books',
+      async (job) => {
+        await admin.jobs.abort(job.id)
+        await new Promise((resolve) => job.signal.addEventListener('abort', resolve))
+        expect(job.directive).toBe('abort')
+        await job.checkpoint()
+        throw new Error('the checkpoint let it pass')
+      },
+      { id: 'checkpoint' },
+    )
+    await expect(run).rejects.toBeInstanceOf(AbortRequested)
+    expect((await admin.jobs.show('checkpoint')).outcome).toEqual({ aborted: { reason: 'local asked for the job to be aborted.' } })
+  })
+
+  it('takes the AbortError of what it gave its signal to for the abort', async () => {
+    const run = jobs.run(
+      'books',
+      async (job) => {
+        const reading = fetch(`${stint.url}/v1/events`, { signal: job.signal }).then((response) => response.text())
+        await admin.jobs.abort(job.id)
+        await reading
+      },
+      { id: 'abort-error' },
+    )
+    await expect(run).rejects.toBeInstanceOf(AbortRequested)
+    expect((await admin.jobs.show('abort-error')).state).toBe('aborted')
+  })
+
+  it('may finish all the same', async () => {
+    const value = await jobs.run(
+      'books',
+      async (job) => {
+        await admin.jobs.abort(job.id)
+        await new Promise((resolve) => job.signal.addEventListener('abort', resolve))
+        return 'done already'
+      },
+      { id: 'finished' },
+    )
+    expect(value).toBe('done already')
+    expect(await admin.jobs.show('finished')).toMatchObject({ state: 'completed', receipt: { resolution: 'overtaken' } })
+  })
+
+  it('hears of it in well under a second', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'quick' })
+    run.catch(() => undefined)
+    await books.begun
+    await gateway.until(({ path, headers }) => path === '/v1/jobs/quick/directive' && headers['if-none-match'] !== undefined)
+    await admin.jobs.abort('quick')
+    await expect(run).rejects.toBeInstanceOf(AbortRequested)
+    const { receipt } = await admin.jobs.show('quick')
+    expect(Date.parse(receipt?.seenAt ?? '') - Date.parse(receipt?.givenAt ?? '')).toBeLessThan(500)
+  })
+})
+
+describe('when it is to pause', () => {
+  it('parks at its next checkpoint until it is to resume', async () => {
+    const steps: string[] = []
+    const { result: run } = await jobs.start(
+      'books',
+      async (job) => {
+        await admin.jobs.pause(job.id)
+        while (job.directive !== 'pause') await new Promise(setImmediate)
+        steps.push('before')
+        await job.checkpoint()
+        steps.push('after')
+      },
+      { id: 'paused' },
+    )
+    expect((await proxyWhen('paused', ({ state }) => state === 'paused')).receipt).toMatchObject({ directive: 'pause', resolution: 'obeyed' })
+    expect(steps).toEqual(['before'])
+    await admin.jobs.resume('paused')
+    await run
+    expect(steps).toEqual(['before', 'after'])
+    const types = (await admin.jobs.history('paused')).items.map(({ type }) => type)
+    expect(types.filter((type) => type === 'Paused' || type === 'Resumed' || type === 'Completed')).toEqual(['Paused', 'Resumed', 'Completed'])
+    expect((await admin.jobs.show('paused')).receipt).toMatchObject({ directive: 'resume', resolution: 'obeyed' })
+  })
+
+  it('can be aborted while it is parked', async () => {
+    const { result: run } = await jobs.start(
+      'books',
+      async (job) => {
+        await admin.jobs.pause(job.id)
+        while (job.directive !== 'pause') await new Promise(setImmediate)
+        await job.checkpoint()
+      },
+      { id: 'parked' },
+    )
+    run.catch(() => undefined)
+    await proxyWhen('parked', ({ state }) => state === 'paused')
+    await admin.jobs.abort('parked', 'enough')
+    await expect(run).rejects.toMatchObject({ reason: 'enough' })
+    expect((await admin.jobs.show('parked')).state).toBe('aborted')
+  })
+
+  it('may refuse', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'refused' })
+    const job = await books.begun
+    await admin.jobs.pause('refused')
+    while (job.directive !== 'pause') await new Promise(setImmediate)
+    job.refuse('cannot stop here')
+    expect(job.directive).toBe('normal')
+    await job.checkpoint()
+    expect((await proxyWhen('refused', ({ receipt }) => receipt?.resolution !== undefined)).receipt).toMatchObject({ resolution: 'refused', resolutionReason: 'cannot stop here' })
+    books.finish()
+    await run
+  })
+})
+
+describe('when another instance takes its job', () => {
+  it('is fenced: its signal aborts, and what it says is not heard', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'fenced' })
+    run.catch(() => undefined)
+    const job = await books.begun
+    const second = connect({ url: stint.url })
+    const taken = steered()
+    const successor = second.jobServer({ ...names, resume: taken.run })
+    expect(await successor.takenOver).toEqual(['fenced'])
+    expect((await taken.begun).attempt).toBe(2)
+    await expect(run).rejects.toBeInstanceOf(LeaseLost)
+    expect(job.signal.reason).toMatchObject({ code: 'stale-lease' })
+    await expect(job.checkpoint()).rejects.toBeInstanceOf(LeaseLost)
+    job.phase('ghost')
+    taken.finish()
+    expect((await proxyWhen('fenced', ({ state }) => state === 'completed')).phase).toBeUndefined()
+    await second.close()
+  })
+})
+
+describe('when it is closed', () => {
+  it('waits for its jobs and reports how they ended', async () => {
+    const books = steered<number>()
+    const run = jobs.run('books', books.run, { id: 'finishing' })
+    await books.begun
+    const closed = jobs.close()
+    await expect(jobs.run('more', () => 1)).rejects.toBeInstanceOf(Closed)
+    books.finish(7)
+    await closed
+    expect(await run).toBe(7)
+    expect((await admin.jobs.show('finishing')).state).toBe('completed')
+  })
+
+  it('fails its jobs when it is to fail them', async () => {
+    const books = steered()
+    const run = jobs.run('books', books.run, { id: 'stopped' })
+    run.catch(() => undefined)
+    await books.begun
+    await jobs.close('fail')
+    await expect(run).rejects.toBeInstanceOf(Closed)
+    expect((await admin.jobs.show('stopped')).outcome).toMatchObject({ failed: { code: 'server-stopped' } })
+  })
+
+  it('is closed at the end of its scope', async () => {
+    {
+      await using scoped = connect({ url: gateway.url })
+      const started = await scoped.jobServer({ ...names, server: 'indexer-2' }).start('books', () => 1, { id: 'scoped' })
+      expect(started.job.id).toBe('scoped')
+    }
+    expect((await admin.jobs.show('scoped')).state).toBe('completed')
+  })
+})

@@ -1,0 +1,29 @@
+// What each command comes to when there is no such work item: births only.
+import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
+import { HOLDER, inserted, jobLeased, NEXT_HOLDER, NOW, registered } from '../../support/samples.ts'
+import { NOBODY_HOLDS } from './rows.ts'
+
+const NOT_FOUND = refuses('not-found')
+const birth = (by: string, digest: string) => adds({ ...registered, by, digest } as typeof registered, jobLeased({ until: NOW + 30_000, holder: HOLDER }))
+const insertion = (by: string, digest: string) => adds({ ...inserted, by, digest } as typeof inserted)
+
+/** Which door is knocked at decides the kind, not the state: nothing is there. */
+const ABSENT = {
+  'RegisterJob, same instance': birth('servers', 'content'),
+  'RegisterJob, new instance': adds(registered, jobLeased({ until: NOW + 30_000, holder: NEXT_HOLDER, token: '1.next' })),
+  'RegisterJob, other content': birth('servers', 'other content'),
+  'RegisterJob, other principal': birth('somebody else', 'content'),
+  'InsertTask, same content': insertion('producer', 'content'),
+  'InsertTask, other content': insertion('producer', 'other content'),
+  'InsertTask, other principal': insertion('somebody else', 'content'),
+  LeaseTask: NOT_FOUND,
+  ...all(NOT_FOUND, ...(Object.keys(NOBODY_HOLDS) as (keyof typeof NOBODY_HOLDS)[])),
+  ...all(NOT_FOUND, 'GiveDirective pause', 'GiveDirective resume', 'GiveDirective abort', 'Redrive'),
+  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
+  ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease'),
+  ...all(nothing, 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease'),
+} as const
+
+whenState('job absent', ABSENT)
+
+whenState('task absent', ABSENT)

@@ -1,0 +1,62 @@
+// What each command comes to when a work item has settled, however it did: only the first other outcome under its last lease is still taken (surface 8).
+import { adds, all, nothing, refuses, whenState, type Expectation } from '../../support/given.ts'
+import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
+import { JOB_AGAIN, NOBODY_HOLDS, NOT_A_JOB, NOT_A_TASK, NOT_LOST, TASK_AGAIN } from './rows.ts'
+
+const SETTLED = refuses('settled')
+const late = (digest: string, outcome: Extract<WorkItemEvent, { type: 'LateResultRecorded' }>['outcome']): Expectation =>
+  adds({ type: 'LateResultRecorded', lease: 1, outcome, digest })
+
+const NOTHING_MORE = {
+  ...all(SETTLED, ...(Object.keys(NOBODY_HOLDS) as (keyof typeof NOBODY_HOLDS)[])),
+  ...all(SETTLED, 'GiveDirective pause', 'GiveDirective resume', 'GiveDirective abort'),
+} as const
+
+const LATE_RESULTS = {
+  'Report completed, current lease': late('completed', { completed: { result: { pages: 3 } } }),
+  'Report failed': late('failed', { failed: { code: 'disk-full', message: 'No space left.' } }),
+  'Report failed, last attempt': late('failed', { failed: { code: 'disk-full', message: 'No space left.' } }),
+  'Report failed for good': late('failed', { failed: { code: 'disk-full', message: 'No space left.', retry: false } }),
+  'Report aborted': late('aborted', { aborted: { reason: 'asked', partial: { pages: 1 } } }),
+} as const
+
+const SETTLED_JOB = {
+  ...NOTHING_MORE,
+  ...JOB_AGAIN,
+  ...NOT_A_TASK,
+  ...NOT_LOST,
+  'RegisterJob, new instance': nothing,
+  ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease'),
+  LeaseTask: refuses('not-possible'),
+  Redrive: SETTLED,
+} as const
+
+const SETTLED_TASK = {
+  ...NOTHING_MORE,
+  ...TASK_AGAIN,
+  ...NOT_A_JOB,
+  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
+  LeaseTask: refuses('not-possible'),
+  Redrive: SETTLED,
+} as const
+
+const ITS_OWN_END = {
+  completed: all(nothing, 'Report completed, current lease'),
+  failed: all(nothing, 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  aborted: all(nothing, 'Report aborted'),
+} as const
+
+whenState('job completed', { ...SETTLED_JOB, ...LATE_RESULTS, ...ITS_OWN_END.completed })
+whenState('task completed', { ...SETTLED_TASK, ...LATE_RESULTS, ...ITS_OWN_END.completed })
+whenState('job failed', { ...SETTLED_JOB, ...LATE_RESULTS, ...ITS_OWN_END.failed })
+whenState('task failed', { ...SETTLED_TASK, ...LATE_RESULTS, ...ITS_OWN_END.failed })
+whenState('job aborted', { ...SETTLED_JOB, ...LATE_RESULTS, ...ITS_OWN_END.aborted })
+whenState('task aborted', { ...SETTLED_TASK, ...LATE_RESULTS, ...ITS_OWN_END.aborted })
+
+whenState('job given up', { ...SETTLED_JOB, ...LATE_RESULTS })
+
+// Nobody ever held it, so nobody has a result for it.
+whenState('job cancelled', SETTLED_JOB)
+
+// Its last holder had reported a failure before the task became a dead letter and was cancelled.
+whenState('task cancelled', { ...SETTLED_TASK, ...LATE_RESULTS, ...ITS_OWN_END.failed })

@@ -1,0 +1,111 @@
+// Completeness of the events: each has a sample, a codec, a golden file of every version ever written, and an effect on some state.
+import { readdirSync, readFileSync } from 'node:fs'
+import * as E from 'fp-ts/lib/Either.js'
+import { describe, expect, it } from 'vitest'
+import { decodeEvent, encodeEvent, UPCASTS } from '../../../src/domain/work-item/codec.ts'
+import { EVENT_VERSION, SETTLING, workItemEvents, type WorkItemEvent, type WorkItemEventType } from '../../../src/domain/work-item/events.ts'
+import { evolve, evolveAll } from '../../../src/domain/work-item/evolve.ts'
+import { absent, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { itemIn } from '../../support/given.ts'
+import { NOW, sampleEvents, STATES, type StateName } from '../../support/samples.ts'
+
+const TYPES = Object.keys(workItemEvents) as WorkItemEventType[]
+const GOLDEN = `${import.meta.dirname}/../golden`
+
+/** A state on which each event has its effect. An event without any would say 'none' here. */
+const MEETS: Readonly<Record<WorkItemEventType, StateName | 'none'>> = {
+  JobRegistered: 'job absent',
+  TaskInserted: 'task absent',
+  Leased: 'task waiting',
+  LeaseExtended: 'job running',
+  LeaseReleased: 'task running',
+  LeaseExpired: 'task running',
+  HolderLost: 'job running',
+  HolderFound: 'job lost',
+  PhaseEntered: 'job running',
+  ProgressReported: 'job running',
+  Paused: 'job running',
+  Resumed: 'job paused',
+  DirectiveGiven: 'job running',
+  DirectiveSeen: 'job running, told to pause',
+  DirectiveEnded: 'job running, told to pause',
+  RetryScheduled: 'task running',
+  DeadLettered: 'task running',
+  Redriven: 'task dead letter',
+  Completed: 'job running',
+  Failed: 'job running',
+  Aborted: 'job running',
+  Cancelled: 'task waiting',
+  LateResultRecorded: 'job given up',
+}
+
+/** What a state says apart from where in its stream it is. */
+const facts = (item: WorkItem): WorkItem => ({ ...item, revision: 0, updatedAt: 0 }) as WorkItem
+
+const at = (item: WorkItem) => ({ time: NOW, revision: item.revision + 1 })
+
+describe.each(TYPES)('%s', (type) => {
+  const sample = sampleEvents[type]
+
+  it('has a sample that its codec takes, and that survives storing', () => {
+    const { v, data } = encodeEvent(sample)
+    expect(decodeEvent(type, v, JSON.parse(data))).toEqual(E.right(sample))
+  })
+
+  it('has a golden file for each version, which is read and folded', () => {
+    const newest = 1 + (UPCASTS[type]?.length ?? 0)
+    for (let version = 1; version <= newest; version++) {
+      const golden = JSON.parse(readFileSync(`${GOLDEN}/${type}.v${version}.json`, 'utf8')) as { type: string; v: number; data: unknown }
+      expect([golden.type, golden.v]).toEqual([type, version])
+      const decoded = decodeEvent(type, version, golden.data)
+      expect(decoded).toEqual(E.right(sample))
+      const before = itemIn(MEETS[type] === 'none' ? 'job running' : MEETS[type])
+      expect(evolve(before, sample, at(before))).toEqual(evolve(before, E.isRight(decoded) ? decoded.right : sample, at(before)))
+    }
+  })
+
+  it('is written as its golden file has it', () => {
+    const golden = JSON.parse(readFileSync(`${GOLDEN}/${type}.v${EVENT_VERSION}.json`, 'utf8')) as { data: unknown }
+    expect(JSON.parse(encodeEvent(sample).data)).toEqual(golden.data)
+  })
+
+  it('changes a state', () => {
+    const state = MEETS[type]
+    const before = itemIn(state === 'none' ? 'job running' : state)
+    const changed = evolve(before, sample, at(before))
+    if (state === 'none') expect(facts(changed)).toEqual(facts(before))
+    else expect(facts(changed)).not.toEqual(facts(before))
+  })
+
+  it('folds onto every state, and moves its revision and time', () => {
+    for (const state of Object.keys(STATES) as StateName[]) {
+      const before = itemIn(state)
+      const folded = evolve(before, sample, at(before))
+      const isBirth = type === 'JobRegistered' || type === 'TaskInserted'
+      if (before.status === 'absent' && !isBirth) expect(folded).toBe(absent)
+      else expect(folded).toMatchObject({ revision: before.revision + 1, updatedAt: NOW })
+    }
+  })
+
+  it('settles the item if and only if it is named as settling', () => {
+    const before = itemIn('task running')
+    expect(evolve(before, sample, at(before)).status === 'settled').toBe(SETTLING.has(type))
+  })
+})
+
+describe('the golden files', () => {
+  it('are of known types and versions', () => {
+    const known = TYPES.flatMap((type) => Array.from({ length: 1 + (UPCASTS[type]?.length ?? 0) }, (_, index) => `${type}.v${index + 1}.json`))
+    expect(readdirSync(GOLDEN).sort()).toEqual(known.sort())
+  })
+})
+
+describe('several facts of one append', () => {
+  it('fold as one after another would, all with the time of the append', () => {
+    const events: readonly WorkItemEvent[] = [sampleEvents.JobRegistered, sampleEvents.Leased, sampleEvents.PhaseEntered]
+    let one: WorkItem = absent
+    for (const [revision, event] of events.entries()) one = evolve(one, event, { time: NOW, revision })
+    expect(evolveAll(absent, events, NOW)).toEqual(one)
+    expect(one).toMatchObject({ revision: 2, createdAt: NOW, updatedAt: NOW, phase: 'merge' })
+  })
+})

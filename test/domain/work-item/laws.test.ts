@@ -1,0 +1,201 @@
+// What holds for every life of a work item, whatever commands come in whatever order at whatever times.
+import * as E from 'fp-ts/lib/Either.js'
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { STREAM_EVENTS_MAX } from '../../../src/domain/policy/streams.ts'
+import { whyNotRunning } from '../../../src/domain/policy/why.ts'
+import { decodeEvent, encodeEvent } from '../../../src/domain/work-item/codec.ts'
+import { decide } from '../../../src/domain/work-item/decide.ts'
+import { SETTLING, workItemEvents, type WorkItemEvent } from '../../../src/domain/work-item/events.ts'
+import { evolve } from '../../../src/domain/work-item/evolve.ts'
+import { isRecorded } from '../../../src/domain/work-item/holding.ts'
+import { isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { lives, longLives, type Life, type Step } from './lives.ts'
+
+const anyLife = fc.oneof({ weight: 3, arbitrary: lives }, { weight: 1, arbitrary: longLives })
+
+const RUNS = { numRuns: 400 }
+
+const always = (law: (life: Life) => void, of = anyLife): void => fc.assert(fc.property(of, law), RUNS)
+const atEachStep = (law: (step: Step) => void, of = anyLife): void => always(({ steps }) => steps.forEach(law), of)
+
+const stored = (event: WorkItemEvent): WorkItemEvent => {
+  const { type, v, data } = encodeEvent(event)
+  const decoded = decodeEvent(type, v, JSON.parse(data))
+  if (E.isLeft(decoded)) throw new Error(decoded.left.detail)
+  return decoded.right
+}
+
+/** Every kind of event, refusal and status comes up, so that no law holds for want of cases. */
+describe('random lives', () => {
+  it('reach every event, status and end', () => {
+    const events = new Set<string>()
+    const states = new Set<string>()
+    for (const life of fc.sample(anyLife, { numRuns: 1_500, seed: 7 }))
+      for (const { events: added, after } of life.steps) {
+        for (const { type } of added) events.add(type)
+        states.add(after.status === 'settled' ? after.end : after.status)
+      }
+    expect(Object.keys(workItemEvents).filter((type) => !events.has(type))).toEqual([])
+    expect([...states].sort()).toEqual(['aborted', 'absent', 'cancelled', 'completed', 'deadLetter', 'failed', 'lost', 'paused', 'running', 'waiting'])
+  })
+})
+
+describe('the log', () => {
+  it('gives back each event as it was decided', () => atEachStep(({ events }) => events.forEach((event) => expect(stored(event)).toEqual(event))))
+
+  it('replayed from what was stored gives the state that was live', () =>
+    always(({ start, steps, end }) => {
+      let item: WorkItem = start
+      for (const { events, time } of steps) for (const event of events) item = evolve(item, stored(event), { time, revision: item.revision + 1 })
+      expect(item).toEqual(end)
+      expect(JSON.stringify(item)).toBe(JSON.stringify(end))
+    }))
+
+  it('goes forward in time, even when clocks do not', () =>
+    atEachStep(({ before, events, time, after }) => {
+      if (events.length > 0 && before.status !== 'absent') expect(time).toBeGreaterThanOrEqual(before.updatedAt)
+      if (events.length > 0 && after.status !== 'absent') expect(after.updatedAt).toBe(time)
+    }))
+
+  it('counts every event, and no stream grows over its maximum', () =>
+    atEachStep(({ before, events, after }) => {
+      expect(after.revision).toBe(before.revision + events.length)
+      expect(after.revision + 1).toBeLessThanOrEqual(STREAM_EVENTS_MAX)
+    }))
+})
+
+describe('a command said again', () => {
+  /** Asking for another lease is a new wish each time; whoever wants a repeat to be one sends a request id to the queue. */
+  const isRepeatable = ({ command }: Step): boolean => command.type !== 'LeaseTask'
+
+  it('adds nothing on the state that it made, and is granted', () =>
+    atEachStep((step) => {
+      if (E.isLeft(step.decision) || !isRepeatable(step)) return
+      expect(decide(step.command, step.after)).toEqual(E.right([]))
+    }, lives))
+
+  it('adds nothing either when its stream was full: then it is granted, or refused for how the item ended', () =>
+    atEachStep((step) => {
+      if (E.isLeft(step.decision) || !isRepeatable(step)) return
+      const again = decide(step.command, step.after)
+      if (E.isRight(again)) expect(again.right).toEqual([])
+      else expect(['settled', 'stale-lease']).toContain(again.left.type)
+    }, longLives))
+
+  it('is decided as it was the first time when it is decided on the same state', () =>
+    atEachStep(({ command, before, decision }) => {
+      expect(decide(command, before)).toEqual(decision)
+    }))
+})
+
+describe('a settled item', () => {
+  it('takes one late result and nothing else', () =>
+    atEachStep(({ before, events }) => {
+      if (before.status !== 'settled') return
+      expect(events.map(({ type }) => type)).toEqual(events.length === 0 ? [] : ['LateResultRecorded'])
+      if (before.late !== undefined) expect(events).toEqual([])
+    }))
+
+  it('has settled by the last of the events that were added with it', () =>
+    atEachStep(({ events, before }) => {
+      const index = events.findIndex(({ type }) => SETTLING.has(type))
+      if (before.status !== 'settled' && index >= 0) expect(index).toBe(events.length - 1)
+    }))
+})
+
+describe('leases', () => {
+  it('are numbered from 1 without gaps, and one ends before the next begins', () =>
+    always(({ steps }) => {
+      let last = 0
+      let held: number | undefined
+      for (const { events } of steps)
+        for (const event of events) {
+          if (event.type === 'Leased') {
+            expect(event.lease).toBe(last + 1)
+            expect(event.token.startsWith(`${event.lease}.`)).toBe(true)
+            last = event.lease
+            held = event.lease
+          } else if ('lease' in event && event.lease !== undefined && event.type !== 'LateResultRecorded') expect(event.lease).toBe(held)
+          if (['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered'].includes(event.type) || SETTLING.has(event.type)) held = undefined
+        }
+    }, lives))
+
+  it('that are not the current one decide nothing but a late result', () =>
+    atEachStep(({ command, before, events }) => {
+      if (!('lease' in command) || typeof command.lease !== 'string') return
+      if (isHeld(before) && before.lease.token === command.lease) return
+      expect(events.every(({ type }) => type === 'LateResultRecorded')).toBe(true)
+    }))
+
+  it('obey nobody but the principal they were given to', () =>
+    atEachStep(({ command, before, decision }) => {
+      if (!('lease' in command && 'by' in command) || !isHeld(before) || before.lease.holder.subject === command.by) return
+      expect(E.isLeft(decision) || decision.right.length === 0).toBe(true)
+    }))
+
+  it('are counted as attempts, never below zero, and a held item is in its first at least', () =>
+    atEachStep(({ after }) => {
+      if (after.status === 'absent') return
+      expect(after.attempt).toBeGreaterThanOrEqual(isHeld(after) ? 1 : 0)
+    }))
+})
+
+describe('directives', () => {
+  it('stand only while somebody holds the item', () =>
+    atEachStep(({ after }) => {
+      if (after.status !== 'absent' && isUnresolved(after.receipt)) expect(isHeld(after)).toBe(true)
+    }))
+
+  it('to abort stand until the holder answers, and nothing is leased out under one', () =>
+    atEachStep(({ after }) => {
+      if (after.status === 'absent' || after.status === 'settled' || after.will !== 'abort') return
+      expect(isUnresolved(after.receipt) && after.receipt.directive).toBe('abort')
+    }))
+
+  it('are numbered from 1 without gaps, and each ends once, after it was given', () =>
+    always(({ steps }) => {
+      let given = 0
+      let standing: number | undefined
+      for (const { events } of steps)
+        for (const event of events) {
+          if (event.type === 'DirectiveGiven') {
+            expect(standing).toBeUndefined()
+            expect(event.number).toBe((given += 1))
+            standing = event.number
+          }
+          if (event.type === 'DirectiveSeen' || event.type === 'DirectiveEnded') expect(event.number).toBe(standing)
+          if (event.type === 'DirectiveEnded') standing = undefined
+        }
+    }, lives))
+})
+
+describe('what a reader is told', () => {
+  it('is one of the states of the surface, and why, in every state', () =>
+    atEachStep(({ after, time }) => {
+      const why = whyNotRunning(after, time)
+      if (after.status === 'absent') expect(why).toBeUndefined()
+      else {
+        expect(['waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled']).toContain(surfaceState(after))
+        expect(why?.detail).toMatch(/^\S.*\.$/)
+      }
+    }))
+
+  it('of a report with news, an outcome or its first progress is that it is recorded', () =>
+    atEachStep(({ command, before, decision, events, after }) => {
+      if (command.type !== 'Report' || E.isLeft(decision) || !isHeld(before)) return
+      const news = events.some(({ type }) => type === 'PhaseEntered' || type === 'Paused' || type === 'Resumed')
+      if (news || command.outcome !== undefined || before.progress === undefined) expect(isRecorded(command, after)).toBe(true)
+      if (command.progress !== undefined && isRecorded(command, after) && command.outcome === undefined && after.status !== 'absent')
+        expect(after.progress).toEqual(command.progress)
+    }))
+})
+
+describe('a job', () => {
+  it('is never given back, expired, retried, redriven or a dead letter; a task never lost', () =>
+    atEachStep(({ after, events }) => {
+      if (after.status === 'absent') return
+      const foreign = after.kind === 'job' ? ['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered', 'Redriven'] : ['HolderLost', 'HolderFound']
+      expect(events.filter(({ type }) => foreign.includes(type))).toEqual([])
+    }))
+})

@@ -1,0 +1,177 @@
+// Random lives of work items for the laws: commands, valid and not, at times that mostly go on and sometimes go back a little.
+import * as E from 'fp-ts/lib/Either.js'
+import * as fc from 'fast-check'
+import type { Command } from '../../../src/domain/work-item/commands.ts'
+import { decide, timeOf, type WorkItemDecision } from '../../../src/domain/work-item/decide.ts'
+import type { Outcome, Progress, WorkItemEvent } from '../../../src/domain/work-item/events.ts'
+import { evolve } from '../../../src/domain/work-item/evolve.ts'
+import { absent, isHeld, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { BIRTH, JOB, TASK, TERM_MS } from '../../support/samples.ts'
+
+/** A command before it is known which item it meets. */
+type Intent = (item: WorkItem, time: number) => Command
+
+const who = fc.constantFrom('servers', 'servers', 'servers', 'servers', 'stranger')
+const instances = fc.constantFrom('first', 'first', 'second', 'third', undefined)
+const retries = fc.record({ attemptsMax: fc.constantFrom(undefined, 1, 2, 3), pauseMs: fc.constantFrom(0, 1_000, 60_000) })
+
+/** The current lease, the one before it, or one that never was. */
+const leaseOf = (which: 'current' | 'ended' | 'none', item: WorkItem): string => {
+  if (which === 'none' || item.status === 'absent') return '77.never'
+  const ended = item.ended?.token ?? '0.never'
+  return which === 'current' && isHeld(item) ? item.lease.token : ended
+}
+const leases = fc.constantFrom('current' as const, 'current' as const, 'current' as const, 'current' as const, 'ended' as const, 'none' as const)
+const numberOf = (which: 'current' | 'ended' | 'none', item: WorkItem): number => Number.parseInt(leaseOf(which, item), 10)
+
+const progresses: fc.Arbitrary<Progress> = fc.oneof(
+  fc.record({ fraction: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100) }),
+  fc.record({ done: fc.nat(50), total: fc.constantFrom(0, 50) }),
+  fc.record({ done: fc.nat(50), unit: fc.constant('files') }),
+  fc.record({ message: fc.constantFrom('reading', 'writing') }),
+)
+
+/** As JSON has them: no negative zero, no undefined. */
+const anything = fc.jsonValue({ maxDepth: 2 }).map((value): unknown => JSON.parse(JSON.stringify(value)))
+
+const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
+  anything.map((result) => ({ completed: { result } })),
+  fc.constant({ completed: {} }),
+  fc.constantFrom({}, { retry: false }, { retry: true, detail: { free: 0 } }).map((facts) => ({ failed: { code: 'disk-full', message: 'No space left.', ...facts } })),
+  anything.map((partial) => ({ aborted: { reason: 'asked', partial } })),
+)
+
+const orNot = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
+
+const births: readonly fc.Arbitrary<Intent>[] = [
+  fc.tuple(who, instances, fc.constantFrom('content', 'content', 'content', 'other')).map(([by, instance, digest]): Intent => (item, time) => ({
+    type: 'RegisterJob',
+    time,
+    by,
+    job: JOB,
+    digest,
+    holder: { subject: by, name: 'node-1', ...(instance === undefined ? {} : { instance }) },
+    token: `t${item.revision}`,
+  })),
+  fc.tuple(who, fc.constantFrom('content', 'content', 'other')).map(([by, digest]): Intent => (_, time) => ({
+    type: 'InsertTask',
+    time,
+    by,
+    task: TASK,
+    mediaType: 'text/plain',
+    digest,
+  })),
+]
+
+const reports: fc.Arbitrary<Intent> = fc
+  .record({
+    by: who,
+    lease: leases,
+    phase: orNot(fc.constantFrom('read', 'merge')),
+    progress: orNot(progresses),
+    state: orNot(fc.constantFrom('paused' as const, 'running' as const)),
+    refuse: orNot(fc.record({ directive: fc.integer({ min: 1, max: 4 }), reason: fc.constant('not here') })),
+    outcome: fc.option(outcomes, { nil: undefined, freq: 4 }),
+    retry: retries,
+  })
+  .map(({ lease, outcome, ...facts }): Intent => (item, time) => ({
+    type: 'Report',
+    time,
+    lease: leaseOf(lease, item),
+    ...facts,
+    outcome,
+    digest: outcome && JSON.stringify(outcome),
+  }))
+
+const commands: readonly fc.Arbitrary<Intent>[] = [
+  ...births,
+  fc.tuple(who, instances).map(([subject, instance]): Intent => (item, time) => ({
+    type: 'LeaseTask',
+    time,
+    holder: { subject, name: 'w', ...(instance === undefined ? {} : { instance }) },
+    token: `t${item.revision}`,
+    termMs: TERM_MS,
+  })),
+  fc.tuple(who, leases, fc.constantFrom(TERM_MS, 1_000)).map(([by, lease, termMs]): Intent => (item, time) => ({
+    type: 'ExtendLease',
+    time,
+    by,
+    lease: leaseOf(lease, item),
+    termMs,
+  })),
+  fc.tuple(who, leases, fc.boolean(), fc.constantFrom(0, 5_000), orNot(fc.constant('busy'))).map(([by, lease, busy, delayMs, reason]): Intent => (item, time) => ({
+    type: 'ReleaseLease',
+    time,
+    by,
+    lease: leaseOf(lease, item),
+    busy,
+    delayMs,
+    reason,
+  })),
+  fc.tuple(who, leases, orNot(progresses)).map(([by, lease, progress]): Intent => (item, time) => ({ type: 'AskDirective', time, by, lease: leaseOf(lease, item), progress })),
+  reports,
+  reports,
+  reports,
+  fc
+    .tuple(fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const), fc.integer({ min: 1, max: 9 }), orNot(fc.constant('because')))
+    .map(([directive, id, reason]): Intent => (_, time) => ({ type: 'GiveDirective', time, by: 'admin', commandId: `command-${id}`, directive, reason })),
+  fc.constant<Intent>((_, time) => ({ type: 'Redrive', time, by: 'admin' })),
+  fc.tuple(leases, retries).map(([lease, retry]): Intent => (item, time) => ({ type: 'ExpireLease', time, lease: numberOf(lease, item), retry })),
+  leases.map((lease): Intent => (item, time) => ({ type: 'LoseHolder', time, lease: numberOf(lease, item), lastSeenAt: time - 15_000 })),
+  leases.map((lease): Intent => (item, time) => ({ type: 'GiveUpLost', time, lease: numberOf(lease, item) })),
+]
+
+/** Mostly a little later, sometimes past every deadline, sometimes before the last fact. */
+const step = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 8_000 }) },
+  { weight: 2, arbitrary: fc.integer({ min: -3_000, max: -1 }) },
+  fc.constantFrom(31_000, 90_000_000),
+)
+
+const intent: fc.Arbitrary<Intent> = fc.oneof(...commands)
+
+/** One command met the item: what was before, what was decided, what is after. */
+export interface Step {
+  readonly command: Command
+  readonly before: WorkItem
+  readonly decision: WorkItemDecision
+  readonly events: readonly WorkItemEvent[]
+  /** When its events were recorded. */
+  readonly time: number
+  readonly after: WorkItem
+}
+
+export interface Life {
+  readonly start: WorkItem
+  readonly steps: readonly Step[]
+  readonly end: WorkItem
+}
+
+const live = (start: WorkItem, intents: readonly (readonly [Intent, number])[]): Life => {
+  let item = start
+  let clock = BIRTH
+  const steps = intents.map(([intend, ms]): Step => {
+    clock += ms
+    const command = intend(item, clock)
+    const before = item
+    const decision = decide(command, before)
+    const events = E.isLeft(decision) ? [] : decision.right
+    const time = timeOf(command, before)
+    for (const event of events) item = evolve(item, event, { time, revision: item.revision + 1 })
+    return { command, before, decision, events, time, after: item }
+  })
+  return { start, steps, end: item }
+}
+
+const first = fc.oneof(...births.map((arbitrary) => ({ arbitrary, weight: 5 })), intent)
+
+const intents = fc.tuple(first, fc.array(fc.tuple(intent, step), { maxLength: 60, size: 'large' })).map(([birth, rest]) => [[birth, 0] as const, ...rest])
+
+/** A life from the beginning. */
+export const lives: fc.Arbitrary<Life> = intents.map((all) => live(absent, all))
+
+/** A life whose stream is nearly full: it goes on from a state that claims to have had thousands of events. */
+export const longLives: fc.Arbitrary<Life> = fc.tuple(intents, intents, fc.integer({ min: 9_940, max: 9_983 })).map(([youth, age, revision]) => {
+  const { end } = live(absent, youth.slice(0, 8))
+  return live(end.status === 'absent' ? end : { ...end, revision }, age)
+})

@@ -1,0 +1,83 @@
+// Parts of rows that several states share: what a command comes to because of the kind of the item, or because nobody or somebody else holds it.
+import { all, nothing, refuses } from '../../support/given.ts'
+
+/** A job meets the commands of tasks. */
+export const NOT_A_TASK = {
+  ...all(refuses('id-in-use'), 'InsertTask, same content', 'InsertTask, other content', 'InsertTask, other principal'),
+  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
+}
+
+/** A task meets the commands of jobs. */
+export const NOT_A_JOB = {
+  ...all(refuses('id-in-use'), 'RegisterJob, same instance', 'RegisterJob, new instance', 'RegisterJob, other content', 'RegisterJob, other principal'),
+  ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease', 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease'),
+}
+
+/** Registered again with what it was made from. */
+export const JOB_AGAIN = {
+  'RegisterJob, same instance': nothing,
+  'RegisterJob, other content': refuses('exists-with-other-content'),
+  'RegisterJob, other principal': refuses('id-in-use'),
+} as const
+
+/** Inserted again. */
+export const TASK_AGAIN = {
+  'InsertTask, same content': nothing,
+  'InsertTask, other content': refuses('exists-with-other-content'),
+  'InsertTask, other principal': refuses('id-in-use'),
+} as const
+
+/** Somebody holds it, and others speak. */
+export const STRANGERS = {
+  ...all(
+    refuses('stale-lease'),
+    'ExtendLease, other lease',
+    'ReleaseLease, other lease',
+    'AskDirective, other lease',
+    'Report phase, other lease',
+    'Report completed, other lease',
+  ),
+  ...all(
+    refuses('forbidden'),
+    'ExtendLease, other principal',
+    'ReleaseLease, other principal',
+    'AskDirective, other principal',
+    'Report phase, other principal',
+    'Report completed, other principal',
+  ),
+}
+
+/** Nobody holds it, whatever the callers believe. */
+export const NOBODY_HOLDS = all(
+  refuses('stale-lease'),
+  'ExtendLease, current lease',
+  'ExtendLease, other lease',
+  'ExtendLease, other principal',
+  'ExtendLease, after its end',
+  'ReleaseLease, current lease',
+  'ReleaseLease, other lease',
+  'ReleaseLease, other principal',
+  'AskDirective, current lease',
+  'AskDirective, other lease',
+  'AskDirective, other principal',
+  'Report phase, current lease',
+  'Report phase, other lease',
+  'Report phase, other principal',
+  'Report progress',
+  'Report paused',
+  'Report running',
+  'Report refusal of directive 1',
+  'Report completed, current lease',
+  'Report completed, other lease',
+  'Report completed, other principal',
+  'Report failed',
+  'Report failed for good',
+  'Report failed, last attempt',
+  'Report aborted',
+)
+
+/** The timers of a job that is not lost. */
+export const NOT_LOST = all(nothing, 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease')
+
+/** A timer speaks of another lease. */
+export const MOOT_TIMERS = all(nothing, 'LoseHolder, other lease')

@@ -1,0 +1,136 @@
+// What a user gets: the packed tarball, installed into an empty project. It proves what no run from the sources can: built files, `exports`, types and the launcher.
+import { execFile, execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+
+interface Ran {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** Directories of the search path that are the machine's own, not those that npm puts before them. */
+const machinePath = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules') && !folder.includes('node-gyp-bin'))
+
+/** Runs a program to its end; an exit code other than 0 is an answer, not an error. `node` is the Node that scripts find first. */
+const run = (program: string, args: readonly string[], cwd: string, node = process.execPath): Promise<Ran> =>
+  new Promise((resolve, reject) => {
+    const env = { ...process.env, PATH: [dirname(node), ...machinePath].join(delimiter), NO_COLOR: '1' }
+    execFile(program, args, { cwd, env, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) => {
+      if (error !== null && typeof error.code !== 'number') reject(new Error(`cannot run ${program}`, { cause: error }))
+      else resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err })
+    })
+  })
+
+const sure = async (what: string, ran: Promise<Ran>): Promise<Ran> => {
+  const done = await ran
+  if (done.code !== 0) throw new Error(`${what} ended with ${done.code}\n${done.out}\n${done.err}`)
+  return done
+}
+
+/** The machine's own Node, before npm puts the project's first. */
+const plainNode = machinePath.map((folder) => join(folder, 'node')).find((file) => existsSync(file))
+const plainVersion = plainNode === undefined ? '' : execFileSync(plainNode, ['--version'], { encoding: 'utf8' }).trim()
+const plainMajor = Number(/^v(\d+)/.exec(plainVersion)?.[1] ?? 0)
+
+const sdkOn = (node: string, cwd: string): Promise<Ran> => run(node, ['--input-type=module', '--eval', `import { connect } from 'stint'; console.log(typeof connect)`], cwd, node)
+
+/** A file of a user with strict settings; it fails to compile if a type of the client is lost or refers to what the package does not ship. */
+const CONSUMER = `import { connect } from 'stint'
+type Stint = ReturnType<typeof connect>
+type IsAny<T> = 0 extends 1 & T ? true : false
+export const typed: IsAny<Stint> extends true ? never : string = 'typed'
+`
+const CONSUMER_TSCONFIG = {
+  compilerOptions: {
+    module: 'NodeNext',
+    target: 'ES2022',
+    lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+    types: [],
+    strict: true,
+    noEmit: true,
+  },
+  include: ['consumer.ts'],
+}
+
+const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/
+
+describe('the packed tarball', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'stint-package-'))
+  const stage = join(folder, 'stage')
+  const project = join(folder, 'project')
+  let files: readonly string[] = []
+  let offline = false
+
+  beforeAll(async () => {
+    mkdirSync(stage)
+    mkdirSync(project)
+    for (const each of ['package.json', 'bin', 'LICENSE', 'README.md']) if (existsSync(join(root, each))) cpSync(join(root, each), join(stage, each), { recursive: true })
+    await sure('the build', run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(stage, 'dist')], root))
+    // The scripts would build again, into the working tree.
+    const packed = await sure('npm pack', run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], stage))
+    files = [...packed.out.matchAll(/"path": "([^"]+)"/g)].map((match) => match[1] ?? '')
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+    const installed = await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, `stint-${version}.tgz`)], project)
+    offline = installed.code !== 0 && unreachable.test(installed.err)
+    if (installed.code !== 0 && !offline) throw new Error(`npm install ended with ${installed.code}\n${installed.err}`)
+  }, 300_000)
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  const needsInstall = (context: TestContext): void => {
+    if (offline) context.skip('the package registry cannot be reached, and its cache lacks a dependency')
+  }
+  const needsOlderNode = (context: TestContext): string => {
+    if (plainNode === undefined || plainMajor < 20 || plainMajor >= 24) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs one from 20 to 23`)
+    return plainNode ?? ''
+  }
+
+  it('holds the program, the built library and nothing of the sources', () => {
+    expect(files).toEqual(expect.arrayContaining(['package.json', 'LICENSE', 'bin/stint.js', 'dist/client/index.js', 'dist/client/index.d.ts', 'dist/cli/main.js']))
+    expect(files.filter((file) => !/^(?:package\.json|LICENSE|README\.md|bin\/stint\.js|dist\/.+\.(?:js|d\.ts))$/.test(file))).toEqual([])
+  })
+
+  it('gives the client to a program on Node 24', async (context) => {
+    needsInstall(context)
+    expect(await sdkOn(process.execPath, project)).toMatchObject({ code: 0, out: 'function\n' })
+  })
+
+  it('gives the client to a program on an older Node', async (context) => {
+    needsInstall(context)
+    expect(await sdkOn(needsOlderNode(context), project)).toMatchObject({ code: 0, out: 'function\n' })
+  })
+
+  it('gives the types of the client to a strict compiler', async (context) => {
+    needsInstall(context)
+    writeFileSync(join(project, 'consumer.ts'), CONSUMER)
+    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
+    expect(await run(process.execPath, [tsc, '-p', '.'], project)).toMatchObject({ code: 0, out: '' })
+  })
+
+  it('runs its command line by npx', async (context) => {
+    needsInstall(context)
+    expect(await run('npx', ['stint', '--version'], project)).toMatchObject({ code: 0, out: `${version}\n` })
+  })
+
+  it('says what it needs where Node is too old for the command line', async (context) => {
+    needsInstall(context)
+    const node = needsOlderNode(context)
+    const ran = await run(node, [join('node_modules', 'stint', 'bin', 'stint.js'), '--version'], project, node)
+    expect(ran.code).toBe(2)
+    expect(ran.err).toMatch(/need Node 24 from 24\.15 on.*\n.*node@24/)
+  })
+})
+
+describe('the launcher of a checkout', () => {
+  it('hands over to the Node that the project installed', async (context) => {
+    if (plainNode === undefined || plainMajor < 20) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs 20 or newer`)
+    expect(await run(plainNode ?? '', [join('bin', 'stint.js'), '--version'], root, plainNode)).toMatchObject({ code: 0, out: `${version}\n` })
+  })
+})

@@ -1,0 +1,211 @@
+// Lists of work items: filters, order, cursors, and that SQLite walks an index for the common ones.
+import fc from 'fast-check'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it } from 'vitest'
+import { workItemOf } from '../../src/domain/ids.ts'
+import { surfaceState, type SurfaceState } from '../../src/domain/work-item/state.ts'
+import { cursorAfter } from '../../src/projections/cursor.ts'
+import type { ItemFilter, ItemRow } from '../../src/projections/tables.ts'
+import { planOf, sqlOf } from '../../src/projections/work-item-lists.ts'
+import { scopeOf, workItems } from '../../src/projections/work-items.ts'
+import { right } from '../support/engine.ts'
+import { appendLog, draws, randomLog } from '../support/random-log.ts'
+import { everyRow } from '../support/replay.ts'
+import { completed, jobLeased, phase, sampleEvents } from '../support/samples.ts'
+import { allOf, append, caughtUp, freshStore, idsOf, job, openFor, pageOf, task } from '../support/tables.ts'
+
+const opened = async () => {
+  const store = freshStore()
+  return { store, tables: await openFor({ reader: store }) }
+}
+
+describe('a list of work items', () => {
+  it('shows state, birth, ending and late result, as of a position', async () => {
+    const { store, tables } = await opened()
+    const [workItem, birth] = job('a')
+    await append(store, workItem, birth, jobLeased())
+    await append(store, workItem, phase, completed)
+    await append(store, workItem, sampleEvents.LateResultRecorded)
+    const position = await caughtUp(tables, store)
+    const page = await pageOf(tables, {})
+    expect(page).toMatchObject({ position, items: [{ workItem, birth, ending: completed, late: sampleEvents.LateResultRecorded, position }] })
+    expect(page.items[0]?.item).toMatchObject({ status: 'settled', end: 'completed', phase: 'merge', attempt: 1, revision: 4, late: { digest: 'late' } })
+    expect(page.next).toBeUndefined()
+  })
+
+  it('is newest first or oldest first, by birth, however late an item changed', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['a', 'b', 'c']) await append(store, ...job(id))
+    await append(store, 'job/a', jobLeased())
+    await caughtUp(tables, store)
+    expect(idsOf(await pageOf(tables, { order: 'newest' }))).toEqual(['job/c', 'job/b', 'job/a'])
+    expect(idsOf(await pageOf(tables, { order: 'oldest' }))).toEqual(['job/a', 'job/b', 'job/c'])
+  })
+
+  it('filters by kind, scope, server, label, state and maker, and by all of them at once', async () => {
+    const { store, tables } = await opened()
+    await append(store, ...job('a', { service: 'search', server: 'one', label: 'x', by: 'eve' }))
+    await append(store, ...job('b', { service: 'mail', server: 'two', label: 'x' }))
+    await append(store, ...job('c', { service: 'mail', server: 'one', label: 'y' }))
+    await append(store, ...task('orders', 't'))
+    await append(store, 'job/c', jobLeased())
+    await caughtUp(tables, store)
+    const ids = (filter: Partial<ItemFilter>) => allOf(tables, filter)
+    expect(await ids({ kind: 'task' })).toEqual(['task/shop/orders/t'])
+    expect(await ids({ kind: 'task', scope: 'shop/orders' })).toEqual(['task/shop/orders/t'])
+    expect(await ids({ scope: 'mail' })).toEqual(['job/c', 'job/b'])
+    expect(await ids({ server: 'one' })).toEqual(['job/c', 'job/a'])
+    expect(await ids({ label: 'x' })).toEqual(['job/b', 'job/a'])
+    expect(await ids({ state: 'running' })).toEqual(['job/c'])
+    expect(await ids({ by: 'eve' })).toEqual(['job/a'])
+    expect(await ids({ scope: 'mail', server: 'one', label: 'y', state: 'running', by: 'servers' })).toEqual(['job/c'])
+    expect(await ids({ scope: 'mail', server: 'one', label: 'y', state: 'running', by: 'eve' })).toEqual([])
+  })
+
+  it('finds few among many, beyond the rows of one slice', async () => {
+    const { store, tables } = await opened()
+    await append(store, ...job('first', { label: 'rare' }))
+    for (let number = 0; number < 12_000; number += 1) await append(store, ...job(`j${number}`))
+    await append(store, ...job('last', { label: 'rare' }))
+    await caughtUp(tables, store)
+    expect(await allOf(tables, { label: 'rare' })).toEqual(['job/last', 'job/first'])
+    expect(await allOf(tables, { label: 'rare', order: 'oldest', limit: 1 })).toEqual(['job/first', 'job/last'])
+    expect(await allOf(tables, { label: 'rare', scope: 'search' })).toEqual(['job/last', 'job/first'])
+    expect(await allOf(tables, { label: 'none' })).toEqual([])
+  })
+
+  it('equals a filter over all rows, for any log and any filter', async () => {
+    const filters = fc.record({
+      kind: fc.constantFrom('job', 'task'),
+      scope: fc.option(fc.constantFrom('search', 'mail & post', 'Übersicht', 'shop/queue-1', 'none'), { nil: undefined }),
+      server: fc.option(fc.constantFrom('node-0', 'node-1'), { nil: undefined }),
+      label: fc.option(fc.constant('even'), { nil: undefined }),
+      state: fc.option(fc.constantFrom<SurfaceState>('waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled'), { nil: undefined }),
+      by: fc.option(fc.constantFrom('servers-0', 'producer'), { nil: undefined }),
+      order: fc.constantFrom('newest', 'oldest'),
+      limit: fc.integer({ min: 1, max: 5 }),
+    })
+    const holds = (filter: ItemFilter, { item }: ItemRow): boolean =>
+      item.kind === filter.kind &&
+      (filter.scope ?? scopeOf(item)) === scopeOf(item) &&
+      (filter.server ?? item.job?.server) === item.job?.server &&
+      (filter.label ?? item.job?.label) === item.job?.label &&
+      (filter.state ?? surfaceState(item)) === surfaceState(item) &&
+      (filter.by ?? item.by) === item.by
+    await fc.assert(
+      fc.asyncProperty(draws(200), fc.array(filters, { minLength: 5, maxLength: 5 }), async (drawn, asked) => {
+        const { store, tables } = await opened()
+        await appendLog(store, randomLog(drawn))
+        await caughtUp(tables, store)
+        const rows = await everyRow(tables)
+        for (const filter of asked as ItemFilter[]) {
+          const expected = rows.filter((row) => holds(filter, row)).map((row) => row.workItem)
+          expect(await allOf(tables, filter)).toEqual(filter.order === 'oldest' ? expected : expected.toReversed())
+        }
+        await tables.close()
+      }),
+      { numRuns: 30 },
+    )
+  })
+})
+
+describe('a cursor', () => {
+  it('goes on where the page ended, whatever is born in between', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['a', 'b', 'c', 'd']) await append(store, ...job(id))
+    await caughtUp(tables, store)
+    const newest = await pageOf(tables, { limit: 2 })
+    const oldest = await pageOf(tables, { limit: 2, order: 'oldest' })
+    expect([idsOf(newest), idsOf(oldest)]).toEqual([
+      ['job/d', 'job/c'],
+      ['job/a', 'job/b'],
+    ])
+    await append(store, ...job('e'))
+    await append(store, 'job/b', jobLeased())
+    await caughtUp(tables, store)
+    expect(idsOf(await pageOf(tables, { limit: 2, after: newest.next }))).toEqual(['job/b', 'job/a'])
+    expect(idsOf(await pageOf(tables, { limit: 3, order: 'oldest', after: oldest.next }))).toEqual(['job/c', 'job/d', 'job/e'])
+  })
+
+  it('is there exactly when there is more', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['a', 'b']) await append(store, ...job(id))
+    await caughtUp(tables, store)
+    expect((await pageOf(tables, { limit: 2 })).next).toBeUndefined()
+    expect((await pageOf(tables, { limit: 2, label: 'index' })).next).toBeUndefined()
+    expect((await pageOf(tables, { limit: 1, label: 'index' })).next).toBeTypeOf('string')
+  })
+
+  it('is refused when it was made by nobody, for the other order, or over another log', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['a', 'b']) await append(store, ...job(id))
+    await caughtUp(tables, store)
+    const { next = '' } = await pageOf(tables, { limit: 1 })
+    const bad = ['', '1', 'n', '%', `${next}=`, `${next}A`, next.slice(0, -1), cursorAfter('oldest', right(await store.head()()).incarnation, 1), cursorAfter('newest', 'elsewhere', 1)]
+    for (const after of bad) expect(await tables.list({ kind: 'job', order: 'newest', limit: 1, after })).toEqual({ invalid: 'cursor' })
+    expect(await tables.list({ kind: 'job', order: 'oldest', limit: 1, after: next })).toEqual({ invalid: 'cursor' })
+    expect(idsOf(await pageOf(tables, { limit: 1, after: next }))).toEqual(['job/a'])
+  })
+})
+
+describe('the live items', () => {
+  it('are all that can still change, with the position they are as of', async () => {
+    const { store, tables } = await opened()
+    expect(await tables.liveItems()).toEqual({ position: undefined, items: [] })
+    await append(store, ...job('waiting'))
+    await append(store, ...job('running'))
+    await append(store, 'job/running', jobLeased())
+    await append(store, ...job('done'))
+    await append(store, 'job/done', jobLeased(), completed)
+    await append(store, ...task('orders', 'dead'))
+    await append(store, 'task/shop/orders/dead', jobLeased(), sampleEvents.DeadLettered)
+    const position = await caughtUp(tables, store)
+    const live = await tables.liveItems()
+    expect(live.position).toBe(position)
+    expect(live.items.map(({ workItem, item }) => [workItem, item.status])).toEqual([
+      ['job/waiting', 'waiting'],
+      ['job/running', 'running'],
+    ])
+    expect(live.items[1]?.item).toMatchObject({ lease: { number: 1, holder: { name: 'node-1' } } })
+  })
+
+  it('have a dead letter among them again once it is redriven', async () => {
+    const { store, tables } = await opened()
+    const [workItem, birth] = task('orders', 'dead')
+    await append(store, workItem, birth, jobLeased(), sampleEvents.DeadLettered)
+    await caughtUp(tables, store)
+    expect((await tables.liveItems()).items).toEqual([])
+    await append(store, workItem, sampleEvents.Redriven)
+    await caughtUp(tables, store)
+    expect((await tables.liveItems()).items).toMatchObject([{ workItem, item: { status: 'waiting', attempt: 0 } }])
+    expect(idsOf(await pageOf(tables, { kind: 'task' }))).toEqual([workItem])
+  })
+})
+
+describe('the way SQLite goes about a list', () => {
+  const db = new DatabaseSync(':memory:')
+  db.exec(workItems.schema)
+  const wayOf = (filter: Partial<ItemFilter>): string => {
+    const asked = { kind: 'job', order: 'newest', limit: 100, ...filter } as ItemFilter
+    const { rows } = sqlOf(asked)
+    const { walkArgs, restArgs } = planOf(asked)
+    const args = rows.includes('?3') ? ['job', 1, 100] : [...walkArgs, 1, 1, ...restArgs, 100]
+    return (db.prepare(`EXPLAIN QUERY PLAN ${rows}`).all(...args) as unknown as { detail: string }[]).map(({ detail }) => detail).join('\n')
+  }
+
+  it('is an index for kind, scope and state, without a sort', () => {
+    expect(wayOf({ scope: 'mail' })).toContain('SEARCH work_items USING COVERING INDEX work_items_by_scope')
+    expect(wayOf({ state: 'lost' })).toContain('SEARCH work_items USING COVERING INDEX work_items_by_state')
+    expect(wayOf({ state: 'lost', scope: 'mail', label: 'x' })).toContain('SEARCH work_items USING INDEX work_items_by_state')
+    for (const filter of [{ scope: 'mail' }, { state: 'lost' }, { scope: 'mail', server: 'one', order: 'oldest' }] as const) {
+      expect(wayOf(filter)).not.toMatch(/SCAN|TEMP B-TREE/)
+    }
+  })
+
+  it('is a merge of the states for all of a kind', () => {
+    expect(wayOf({})).toContain('work_items_by_state (kind=? AND state=? AND created<?)')
+    expect(wayOf({})).not.toMatch(/SCAN work_items/)
+  })
+
+  it('knows streams of work items only', () => expect(workItemOf('audit-2026-01-01')).toBeUndefined())
+})

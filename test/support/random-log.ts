@@ -1,0 +1,107 @@
+// Logs of many work items that lived as chance would have it: commands drawn for the state that an item is in, decided by the rules themselves.
+import * as E from 'fp-ts/lib/Either.js'
+import fc from 'fast-check'
+import { jobId, streamOf, taskId, type WorkItemId } from '../../src/domain/ids.ts'
+import { encodeEvent } from '../../src/domain/work-item/codec.ts'
+import type { Command } from '../../src/domain/work-item/commands.ts'
+import { decide, timeOf } from '../../src/domain/work-item/decide.ts'
+import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
+import { evolve } from '../../src/domain/work-item/evolve.ts'
+import { absent, isHeld, type WorkItem } from '../../src/domain/work-item/state.ts'
+import type { EventStore, Position } from '../../src/store/port.ts'
+import { right } from './engine.ts'
+import { BIRTH, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS } from './samples.ts'
+
+/** Which item is next, what happens to it, and how much later. */
+export type Draw = readonly [item: number, choice: number, laterMs: number]
+
+const ITEMS = 24
+export const draws = (max: number): fc.Arbitrary<readonly Draw[]> => fc.array(fc.tuple(fc.nat(ITEMS - 1), fc.nat(999), fc.nat(60_000)), { maxLength: max })
+
+/** What one command recorded. */
+export interface Said {
+  readonly workItem: WorkItemId
+  readonly time: number
+  readonly events: readonly WorkItemEvent[]
+}
+
+const SERVICES = ['search', 'mail & post', 'Übersicht']
+const isJob = (item: number): boolean => item % 2 === 0
+const idOf = (item: number): WorkItemId => (isJob(item) ? jobId(`j${item}`) : taskId('shop', `queue-${item % 3}`, `t${item}`))
+const RETRY = { attemptsMax: 2, pauseMs: 500 }
+
+const birthOf = (item: number, choice: number, time: number): Command =>
+  isJob(item)
+    ? registerJob(time, {
+        by: `servers-${item % 3}`,
+        job: { ...JOB, service: SERVICES[item % SERVICES.length] ?? '', server: `node-${choice % 3}`, label: choice % 2 === 0 ? 'even' : undefined },
+        attributes: { number: item },
+        holder: { ...HOLDER, subject: `servers-${item % 3}` },
+      })
+    : insertTask(time, { task: { ...TASK, queue: `queue-${item % 3}`, dueAt: time } })
+
+/** Everything that may happen to an item that exists: the decider refuses what does not fit its state. */
+const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number): readonly Command[] => {
+  const lease = isHeld(item) ? item.lease : item.ended
+  const by = lease?.holder.subject ?? item.by
+  const token = lease?.token ?? '1.none'
+  const number = lease?.number ?? 1
+  const said = { type: 'Report', time, by, lease: token, retry: RETRY } as const
+  const give = (directive: 'pause' | 'resume' | 'abort'): Command => ({ type: 'GiveDirective', time, by: 'admin', commandId: `command-${time}`, directive })
+  return [
+    { ...said, progress: { fraction: (time % 100) / 100 } },
+    { ...said, progress: { done: time % 1_000, unit: 'files' }, phase: `phase ${time % 3}` },
+    { ...said, state: 'paused' },
+    { ...said, state: 'running' },
+    { ...said, refuse: { directive: item.receipt?.number ?? 1, reason: 'busy' } },
+    { ...said, outcome: { completed: { result: { at: time } } }, digest: `completed ${time}` },
+    { ...said, outcome: { completed: { result: { at: time } } }, digest: `completed again ${time}` },
+    { ...said, outcome: { failed: { code: 'broken', message: 'It broke.', retry: time % 2 === 0 } }, digest: `failed ${time}` },
+    { ...said, outcome: { aborted: { reason: 'asked', partial: [time] } }, digest: `aborted ${time}` },
+    { type: 'LeaseTask', time, holder: { ...NEXT_HOLDER, name: `worker-${time % 3}` }, token: `t${time}`, termMs: TERM_MS },
+    { type: 'LeaseTask', time, holder: NEXT_HOLDER, token: `t${time}`, termMs: TERM_MS },
+    { type: 'ReleaseLease', time, by, lease: token, busy: time % 2 === 0, delayMs: time % 1_000 },
+    { type: 'ExtendLease', time, by, lease: token, termMs: TERM_MS },
+    { type: 'AskDirective', time, by, lease: token },
+    give('pause'),
+    give('resume'),
+    give('abort'),
+    { type: 'Redrive', time, by: 'admin' },
+    { type: 'ExpireLease', time, lease: number, retry: RETRY },
+    { type: 'LoseHolder', time, lease: number, lastSeenAt: item.updatedAt },
+    { type: 'GiveUpLost', time: time + JOB.lostAfterMs, lease: number },
+  ]
+}
+
+/** The log of these draws; one that is refused, or adds nothing, adds nothing. */
+export const randomLog = (drawn: readonly Draw[]): readonly Said[] => {
+  const items = new Map<WorkItemId, WorkItem>()
+  const log: Said[] = []
+  let now = BIRTH
+  for (const [number, choice, laterMs] of drawn) {
+    now += laterMs
+    const workItem = idOf(number)
+    const before = items.get(workItem) ?? absent
+    const choices = before.status === 'absent' ? [birthOf(number, choice, now)] : commandsFor(before, now)
+    const command = choices[choice % choices.length] as Command
+    const decided = decide(command, before)
+    if (E.isLeft(decided) || decided.right.length === 0) continue
+    const time = timeOf(command, before)
+    let item = before
+    for (const event of decided.right) item = evolve(item, event, { time, revision: item.revision + 1 })
+    items.set(workItem, item)
+    log.push({ workItem, time, events: decided.right })
+  }
+  return log
+}
+
+/** Appends to a log, in order; answers where it ends. Every so often something that is no work item's comes between. */
+export const appendLog = async (store: EventStore, log: readonly Said[], seed = 'command'): Promise<Position> => {
+  let position = right(await store.head()()).position
+  for (const [index, { workItem, time, events }] of log.entries()) {
+    const encoded = events.map((event, at) => ({ id: `${seed}-${index}-${at}`, ...encodeEvent(event), time, meta: '{}' }))
+    position = right(await store.append(streamOf(workItem), 'any', encoded)()).position
+    if (index % 7 === 0) await store.append('audit-2026-01-01', 'any', [{ id: `${seed}-audit-${index}`, type: 'Refused', v: 9, time, data: '{"code":"forbidden"}', meta: '{}' }])()
+  }
+  return right(await store.head()()).position || position
+}
