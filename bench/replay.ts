@@ -51,7 +51,12 @@ const lifeOf = (number: number, start: number): readonly (readonly WorkItemEvent
   const progress = Array.from({ length: EVENTS_OF_A_JOB - 4 }, (_, step): readonly WorkItemEvent[] => [
     { type: 'ProgressReported', progress: { fraction: (step + 1) / 10, done: step + 1, total: 10, unit: 'files', message: 'indexing' } },
   ])
-  return [[registered, leased], [{ type: 'PhaseEntered', phase: 'index' }], ...progress, [{ type: 'Completed', result: { documents: 12, words: 34_567 }, lease: 1, digest: '1'.repeat(64) }]]
+  return [
+    [registered, leased],
+    [{ type: 'PhaseEntered', phase: 'index' }],
+    ...progress,
+    [{ type: 'Completed', result: { documents: 12, words: 34_567 }, lease: 1, digest: '1'.repeat(64) }],
+  ]
 }
 
 const makeLog = async (store: EventStore, events: number, live: number): Promise<number> => {
@@ -128,7 +133,12 @@ const measure = async (store: SqliteStore, directory: string, made: number): Pro
 }
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '1000000' }, live: { type: 'string', default: '10000' }, directory: { type: 'string', default: tmpdir() }, json: { type: 'string' } },
+  options: {
+    events: { type: 'string', default: '1000000' },
+    live: { type: 'string', default: '10000' },
+    directory: { type: 'string', default: tmpdir() },
+    json: { type: 'string' },
+  },
 })
 const directory = mkdtempSync(join(values.directory, 'stint-bench-replay-'))
 

@@ -8,18 +8,12 @@ import { openEngine, type OpenedEngine } from './engine/open.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
-import type { ServerConfig } from './settings.ts'
+import { IN_MEMORY, TABLES_FILE, type ServerConfig } from './settings.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { World } from './world.ts'
-
-/** `data` of a server that keeps nothing. */
-export const IN_MEMORY = ':memory:'
-
-/** The tabular projections of a data directory; the log beside it is `stint.db`. */
-export const TABLES_FILE = 'tables.db'
 
 /** Of this package. */
 export const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }).version

@@ -3,6 +3,12 @@ import * as t from 'io-ts'
 import { defaultApiSettings } from './api/settings.ts'
 import { fields, number, oneOf, text, type Described } from './wire/schema.ts'
 
+/** `data` of a server that keeps nothing. */
+export const IN_MEMORY = ':memory:'
+/** The log in a data directory, and the tabular projections beside it, which can be thrown away. */
+export const LOG_FILE = 'stint.db'
+export const TABLES_FILE = 'tables.db'
+
 /** How a text from flag or environment is read. */
 export type Form = 'text' | 'number' | 'flag' | 'list'
 

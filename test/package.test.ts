@@ -1,8 +1,9 @@
 // What a user gets: the packed tarball, installed into an empty project. It proves what no run from the sources can: built files, `exports`, types and the launcher.
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
@@ -117,6 +118,28 @@ describe('the packed tarball', () => {
   it('runs its command line by npx', async (context) => {
     needsInstall(context)
     expect(await run('npx', ['stint', '--version'], project)).toMatchObject({ code: 0, out: `${version}\n` })
+  })
+
+  it('serves from a file, with the threads of store and tables, and stops when told', async (context) => {
+    needsInstall(context)
+    const server = spawn(process.execPath, [join('node_modules', 'stint', 'bin', 'stint.js'), 'serve', '--port', '0', '--data', join(folder, 'data'), '--log-level', 'warn'], {
+      cwd: project,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const exited = new Promise<number | null>((resolve) => server.once('exit', resolve))
+    try {
+      let url = ''
+      for await (const line of createInterface(server.stdout)) {
+        url = /^listening (\S+)$/.exec(line)?.[1] ?? ''
+        if (url !== '') break
+      }
+      expect((await fetch(`${url}/readyz`)).status).toBe(200)
+      expect((await fetch(`${url}/v1/jobs`)).status).toBe(200)
+      server.kill('SIGTERM')
+      expect(await exited).toBe(0)
+    } finally {
+      server.kill('SIGKILL')
+    }
   })
 
   it('says what it needs where Node is too old for the command line', async (context) => {

@@ -141,13 +141,17 @@ interface StoredEvent {
   readonly position: string
 }
 
-/** Fields of events that are somebody's secret (surface 5). */
-const SECRET_FIELDS = new Set(['token'])
+/** What an event says, without the lease: that is its holder's secret (surface 5). */
+const dataView = ({ type, data }: StoredEvent): unknown => {
+  const parsed = JSON.parse(data) as unknown
+  if (type !== 'Leased') return parsed
+  const { token: _secret, ...rest } = parsed as { readonly token?: string }
+  return rest
+}
 
 /** One fact of a history or of the event stream, without leases. */
 export const eventView = (event: StoredEvent): HistoryEvent => {
   const meta = JSON.parse(event.meta) as { readonly actor?: string; readonly commandId?: string }
-  const data = JSON.parse(event.data, (key, value: unknown) => (SECRET_FIELDS.has(key) && event.type === 'Leased' ? undefined : value)) as unknown
   return {
     id: event.id,
     position: event.position,
@@ -155,7 +159,7 @@ export const eventView = (event: StoredEvent): HistoryEvent => {
     type: event.type,
     v: event.v,
     time: instantOf(event.time),
-    data,
+    data: dataView(event),
     workItem: workItemOf(event.stream),
     actor: meta.actor,
     commandId: meta.commandId,

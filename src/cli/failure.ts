@@ -52,7 +52,8 @@ const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(probl
 const describeRefusal = ({ problem, status, code }: StintError): Described => {
   const fields = (problem.errors ?? []).map(({ path, detail }) => `  ${path || '/'}: ${detail}`)
   const known = isProblemCode(code) ? problems[code] : undefined
-  const first = [problem.title ?? known?.title ?? code, fields.length > 0 ? undefined : problem.detail].filter((part) => part !== undefined && part !== '')
+  const which = problem.detail === undefined && status === 404 ? problem.instance : problem.detail
+  const first = [problem.title ?? known?.title ?? code, fields.length > 0 ? undefined : which].filter((part) => part !== undefined && part !== '')
   return { exitCode: exitCodeOf(status), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [known.advice])] }
 }
 

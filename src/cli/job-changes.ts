@@ -55,9 +55,13 @@ export const jobsSeen = (http: Http, watched: Watched, first: readonly JobProxy[
       const { id } = parsed.right
       const job = await find(id, event)
       known.set(id, job)
-      if (!fits(watched, job)) return undefined
-      if (ENDING.has(event.type)) ended.add(id)
-      return job
+      const isWatched = fits(watched, job)
+      if (ENDING.has(event.type)) {
+        // A watch may go on for months: what has ended is asked for again if it is ever heard of.
+        known.delete(id)
+        if (isWatched && watched.ids.length > 0) ended.add(id)
+      }
+      return isWatched ? job : undefined
     },
     allEnded: () => watched.ids.every((id) => ended.has(id)),
   }

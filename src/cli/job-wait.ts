@@ -26,6 +26,9 @@ export interface Wait {
 
 const hasReached = ({ states }: Wait, job: JobProxy): boolean => (states.length === 0 ? isSettled(job.state) : states.includes(job.state))
 
+/** Settled in another way it will never get there. */
+const isOver = (wait: Wait, job: JobProxy): boolean => hasReached(wait, job) || isSettled(job.state)
+
 const timedOut = ({ id, timeoutMs }: Wait, last: JobProxy | undefined): CliFailure =>
   new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; job ${id} is ${last?.state ?? 'not known yet'}.`)
 
@@ -45,8 +48,9 @@ export const waitForJob = async ({ http, world, say }: Context, wait: Wait): Pro
       const answer = await http.exchange(showJob, { params: { id: wait.id }, headers, timeoutMs: Math.min(seconds * 1_000 + ANSWER_MS, left), attemptsMax: 1 })
       awaySince = undefined
       etag = answer.headers.get('etag') ?? etag
+      if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for job ${wait.id}, which is ${answer.body.state}.`)
       last = answer.body ?? last
-      if (last !== undefined && (hasReached(wait, last) || isSettled(last.state))) return last
+      if (last !== undefined && isOver(wait, last)) return last
     } catch (cause) {
       if (leftMs() <= 0) throw timedOut(wait, last)
       if (!(cause instanceof Unreachable) || last === undefined) throw cause

@@ -18,9 +18,6 @@ export interface Exchange<Answer> {
 /** One result of a call that carried many. */
 export type ManyAnswer<Answer> = E.Either<StintError, Answer>
 
-/** Statuses with which a gateway says that it did not get through to a server. */
-const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504])
-
 const isObject = (u: unknown): u is Readonly<Record<string, unknown>> => typeof u === 'object' && u !== null && !Array.isArray(u)
 
 const isProblem = (u: unknown): u is ProblemDocument => isObject(u) && typeof u['code'] === 'string' && typeof u['status'] === 'number'
@@ -46,7 +43,8 @@ const retryAfterMs = (headers: Headers, world: World): number | undefined => {
 export const refusalOf = (response: Response, text: string, world: World): Failure => {
   const problem = parseJson(text)
   if (isProblem(problem)) return new StintError(problem, retryAfterMs(response.headers, world))
-  if (GATEWAY_STATUSES.has(response.status)) return new Unreachable(response.url, `a gateway answered ${response.status}`)
+  // Stint says what is wrong; a bare 5xx is from a gateway that did not get through to it.
+  if (response.status >= 500) return new Unreachable(response.url, `a gateway answered ${response.status}`)
   return new UnexpectedAnswer(response.status, 'the answer is no problem document')
 }
 

@@ -93,8 +93,11 @@ const queryOf = (query: Readonly<Record<string, string | number | boolean | unde
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
+/** A second lease call takes other tasks, whatever its key: those of the first would lie idle until their leases end, so the caller decides. */
+const TAKES_AFRESH: ReadonlySet<string> = new Set(['leaseTasks'])
+
 /** Whether a try with an unknown end may be sent again: reading always, a command when the server knows a repeat by its key. */
-const isIdempotent = (route: AnyRoute): boolean => route.method !== 'POST' || route.headers.includes('Idempotency-Key')
+const isIdempotent = (route: AnyRoute): boolean => route.method !== 'POST' || (route.headers.includes('Idempotency-Key') && !TAKES_AFRESH.has(route.name))
 
 const mayRepeat = (route: AnyRoute, failure: Failure): boolean => {
   if (failure instanceof UnexpectedAnswer) return false

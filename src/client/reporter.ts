@@ -5,7 +5,7 @@ import type { Outcome, ReportAnswer } from '../wire/items.ts'
 import { reportJobs } from '../wire/jobs.ts'
 import type { BodyOf } from '../wire/route.ts'
 import { pause, type World } from '../world.ts'
-import { LeaseLost, StintError } from './errors.ts'
+import { LeaseLost, StintError, UnexpectedAnswer } from './errors.ts'
 import type { Http } from './http.ts'
 import type { HeldJob } from './job.ts'
 import type { Report } from './outbox.ts'
@@ -143,7 +143,8 @@ export const createReporter = ({ http, world, reachability, jobs, over, onForgot
   const refusedAll = (said: readonly Said[], failure: Error): Error => {
     const [only] = said
     for (const { held } of said) held.outbox.undecided()
-    if (!(failure instanceof StintError) || (failure.status !== 400 && failure.status !== 413)) return failure
+    const status = failure instanceof StintError || failure instanceof UnexpectedAnswer ? failure.status : 0
+    if (status !== 400 && status !== 413) return failure
     together = Math.max(1, Math.floor(said.length / 2))
     if (said.length === 1 && only !== undefined) {
       only.held.outbox.head()

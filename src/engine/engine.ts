@@ -1,5 +1,5 @@
 // The face of the engine: what the api, an embedding program and the tests may ask of it.
-import type { Either } from 'fp-ts/lib/Either.js'
+import type * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
@@ -99,24 +99,24 @@ export interface Tokens {
   readonly size: () => number
   readonly list: () => readonly TokenEntry[]
   /** Makes a token; the secret `stint_<id>_<secret>` is returned here and nowhere else. */
-  readonly add: (token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined }, context: Context) => Promise<Either<Refusal, TokenEntry & { readonly token: string }>>
-  readonly revoke: (id: string, context: Context) => Promise<Either<Refusal, TokenEntry>>
+  readonly add: (token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined }, context: Context) => Promise<E.Either<Refusal, TokenEntry & { readonly token: string }>>
+  readonly revoke: (id: string, context: Context) => Promise<E.Either<Refusal, TokenEntry>>
   /** The token that this secret belongs to, if it is neither revoked nor expired. */
   readonly authenticate: (token: string) => TokenEntry | undefined
 }
 
 export interface Engine {
   /** Load, decide, append, retry: the one way in which anything happens to a work item. Commands on one item run one after another (rules 8). */
-  readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<Either<Refusal, Done>>
+  readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
   /** Waiting tasks, leased; empty when the wait is over. */
-  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<Either<Refusal, readonly LeasedTask[]>>
+  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
   /** State, birth and ending of one item, live or settled. */
-  readonly read: (workItem: WorkItemId) => Promise<Either<Rejection | StoreFault, ItemRow>>
+  readonly read: (workItem: WorkItemId) => Promise<E.Either<Rejection | StoreFault, ItemRow>>
   /** The live item, or undefined: no I/O, for polls. */
   readonly live: (workItem: WorkItemId) => Existing | undefined
   readonly presence: (workItem: WorkItemId) => Presence | undefined
   /** Events of one item, from a revision on. */
-  readonly history: (workItem: WorkItemId, options: { readonly from: number; readonly max: number }) => Promise<Either<Rejection | StoreFault, readonly RecordedEvent[]>>
+  readonly history: (workItem: WorkItemId, options: { readonly from: number; readonly max: number }) => Promise<E.Either<Rejection | StoreFault, readonly RecordedEvent[]>>
   /** Resolves when the item changes in any way, when `ms` passed, when `signal` aborts or when the engine stops. */
   readonly changed: (workItem: WorkItemId, ms: number, signal?: AbortSignal) => Promise<void>
   /** The log from a position on, for ever. */

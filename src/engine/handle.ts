@@ -5,16 +5,16 @@
 // most ids are new, and the expected revision finds out the others.
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import { decodeEvent } from '../domain/work-item/codec.ts'
 import type { Command } from '../domain/work-item/commands.ts'
-import { decide } from '../domain/work-item/decide.ts'
+import { decide, timeOf } from '../domain/work-item/decide.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import { isRecorded } from '../domain/work-item/holding.ts'
-import { evolve } from '../domain/work-item/evolve.ts'
-import { absent, type WorkItem } from '../domain/work-item/state.ts'
-import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
+import { evolve, evolveAll } from '../domain/work-item/evolve.ts'
+import { absent, isHeld, type WorkItem } from '../domain/work-item/state.ts'
+import { readEvent } from '../projections/fold.ts'
+import { ERASED_DATA, StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { Busy, CommandToDo, Context, Done, Refusal } from './engine.ts'
+import type { Busy, CommandToDo, Context, Done, Engine, Refusal } from './engine.ts'
 import { toAppend } from './envelope.ts'
 import type { Live } from './live.ts'
 import type { PresenceTable } from './presence.ts'
@@ -31,8 +31,15 @@ export interface Loaded {
   readonly position: Position
 }
 
+/** What time wanted to say has been overtaken; only timers ask for that. */
+export interface Moot {
+  readonly type: 'moot'
+}
+
 export interface Handler {
-  readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
+  readonly execute: Engine['execute']
+  /** For timers: `isMoot` is asked when its turn has come, since a command ahead of it in the lane may have overtaken it. */
+  readonly executeUnless: (isMoot: () => boolean, workItem: WorkItemId, command: CommandToDo, context: Context) => Promise<E.Either<Refusal | Moot, Done>>
   /** The item as `live` or its stream has it. */
   readonly load: (workItem: WorkItemId) => Promise<E.Either<StoreFault, Loaded>>
   /** Resolves when no command is under way. */
@@ -44,13 +51,14 @@ const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob
 
 const isFromHolder = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease' || command.type === 'RegisterJob'
 
-/** Every event of a stream, folded. */
-export const foldStream = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
+/** More events of the item's stream on top of what is known of it. What is erased is passed over. */
+const foldOn = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
   let { item, position } = from
   for (const recorded of events) {
-    const decoded = decodeEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
-    if (E.isLeft(decoded)) return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read: ${decoded.left.detail}`))
-    item = evolve(item, decoded.right, { time: recorded.time, revision: recorded.revision })
+    if (recorded.data === ERASED_DATA) continue
+    const event = readEvent(recorded)
+    if (E.isLeft(event)) return E.left(new StoreFault('damaged', event.left.detail))
+    item = evolve(item, event.right, recorded)
     position = recorded.position
   }
   return E.right({ item, position })
@@ -75,10 +83,10 @@ export const createHandler = (options: {
     const known = live.get(workItem)
     if (known !== undefined) return E.right(known)
     let loaded: Loaded = { item: absent, position: '' }
-    for (;;) {
-      const page = await store.readStream(streamOf(workItem), { from: loaded.item.revision + 1, max: STREAM_PAGE })()
+    for (let from = 0; ; from += STREAM_PAGE) {
+      const page = await store.readStream(streamOf(workItem), { from, max: STREAM_PAGE })()
       if (E.isLeft(page)) return page
-      const folded = foldStream(page.right, loaded)
+      const folded = foldOn(page.right, loaded)
       if (E.isLeft(folded)) return folded
       loaded = folded.right
       if (page.right.length < STREAM_PAGE) return E.right(loaded)
@@ -98,12 +106,12 @@ export const createHandler = (options: {
     const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
     const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
-    let item: WorkItem = before.item
-    let revision = before.item.revision
-    for (const event of events) item = evolve(item, event, { time: command.time, revision: (revision += 1) })
+    const item = evolveAll(before.item, events, command.time)
     const { position } = appended.right
     options.onAppended(position, events.length)
     if (item.status === 'absent') throw new Error(`${command.type} on ${workItem} was recorded but left the work item absent`)
+    // First the sign of life: who looks at deadlines because of this change must not count a silence that is over.
+    if (isFromHolder(command) && isHeld(item)) presence.seen(workItem)
     live.put(workItem, before.item, item, position)
     return E.right({ item, before: before.item, events, position })
   }
@@ -116,9 +124,8 @@ export const createHandler = (options: {
   }
 
   const once = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, loaded: Loaded, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
-    // No fact is older than the one before it in its stream, whatever the clock does (rules 17).
-    const time = Math.max(world.now(), loaded.item.status === 'absent' ? 0 : loaded.item.updatedAt)
-    const command = { ...withNoted(workItem, toDo), time } as Command
+    const asked = { ...withNoted(workItem, toDo), time: world.now() } as Command
+    const command = { ...asked, time: timeOf(asked, loaded.item) }
     const decided = decide(command, loaded.item)
     if (E.isLeft(decided)) return decided
     const events = decided.right
@@ -141,7 +148,7 @@ export const createHandler = (options: {
       if (E.isLeft(found)) return found
       const done = await once(workItem, toDo, context, found.right, payload)
       if (E.isRight(done)) {
-        if (isFromHolder(toDo) && done.right.item.kind === 'job') presence.seen(workItem, toDo.type === 'Report' && !done.right.recorded ? toDo.progress : undefined)
+        if (isFromHolder(toDo) && isHeld(done.right.item)) presence.seen(workItem, toDo.type === 'Report' && !done.right.recorded ? toDo.progress : undefined)
         return done
       }
       if (done.left !== 'conflict') return E.left(done.left)
@@ -149,16 +156,17 @@ export const createHandler = (options: {
     return E.left(new StoreFault('overloaded', `${workItem} is still in conflict after ${ATTEMPTS_MAX} attempts`))
   }
 
-  const execute: Handler['execute'] = (workItem, command, context, payload) => {
+  /** Runs it when all that was asked of this item before is done. */
+  const inLane = <Result>(workItem: WorkItemId, run: () => Promise<Result>): Promise<Result> => {
     const ahead = lanes.get(workItem)
-    const run = ahead === undefined ? attempt(workItem, command, context, payload) : ahead.then(() => attempt(workItem, command, context, payload))
-    // The lane must go on after a defect; whoever asked still sees it in `run`.
-    const settled: Promise<void> = run.then(
+    const result = ahead === undefined ? run() : ahead.then(run)
+    // The lane must go on after a defect; whoever asked still sees it in the result.
+    const settled: Promise<void> = result.then(
       () => leave(workItem, settled),
       () => leave(workItem, settled),
     )
     lanes.set(workItem, settled)
-    return run
+    return result
   }
 
   const leave = (workItem: WorkItemId, mine: Promise<unknown>): void => {
@@ -170,7 +178,8 @@ export const createHandler = (options: {
   }
 
   return {
-    execute,
+    execute: (workItem, command, context, payload) => inLane(workItem, () => attempt(workItem, command, context, payload)),
+    executeUnless: (isMoot, workItem, command, context) => inLane<E.Either<Refusal | Moot, Done>>(workItem, async () => (isMoot() ? E.left({ type: 'moot' }) : attempt(workItem, command, context))),
     load,
     idle: () => (lanes.size === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
     inFlight: () => lanes.size,

@@ -1,8 +1,8 @@
 // Leasing tasks: takes candidates that the ready index claims, leases each by its own append, and waits for work when there is none.
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import { decodeEvent } from '../domain/work-item/codec.ts'
-import { isHeld } from '../domain/work-item/state.ts'
+import { isHeld, surfaceState } from '../domain/work-item/state.ts'
+import { readEvent } from '../projections/fold.ts'
 import type { EventStore } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { Context, Done, Engine, LeasedTask, LeaseRequest, Refusal } from './engine.ts'
@@ -17,11 +17,12 @@ export const createLeaseTasks = (options: { readonly store: EventStore; readonly
 
   const withPayload = async (workItem: WorkItemId, done: Done): Promise<E.Either<Refusal, LeasedTask>> => {
     const { item } = done
-    if (!isHeld(item)) throw new Error(`${workItem} was leased but nobody holds it`)
+    // A stream that is full ends its task in place of leasing it.
+    if (!isHeld(item)) return E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
     const first = await store.readStream(streamOf(workItem), { from: 0, max: 1 })()
     if (E.isLeft(first)) return first
     const [recorded] = first.right
-    const birth = recorded === undefined ? undefined : decodeEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
+    const birth = recorded === undefined ? undefined : readEvent(recorded)
     if (birth === undefined || E.isLeft(birth) || birth.right.type !== 'TaskInserted') throw new Error(`The stream of ${workItem} does not begin with its birth`)
     return E.right({ ...done, item, workItem, birth: birth.right, payload: recorded?.payload })
   }

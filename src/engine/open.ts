@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
 import { deadlineOf } from '../domain/policy/deadline.ts'
 import type { RetryPolicy } from '../domain/work-item/commands.ts'
-import { foreignPosition, StoreFault, type EventStore, type Position } from '../store/port.ts'
+import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
@@ -118,12 +118,10 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     const command = timerCommand(workItem)
     if (command === undefined || stopping || failure !== undefined) return
     const context: Context = { subject: TIMER_SUBJECT, actor: TIMER_SUBJECT, commandId: world.uuid() }
-    const done = await handler.execute(workItem, command, context)
-    if (E.isRight(done)) return deadlines.touch(workItem)
-    if (done.left instanceof Error) {
-      trouble(`${command.type} on ${workItem} will be tried again`, done.left)
-      deadlines.again(workItem, FIRE_AGAIN_MS)
-    }
+    const done = await handler.executeUnless(() => (dueAt(workItem) ?? Infinity) > world.monotonic(), workItem, command, context)
+    if (E.isRight(done) || !(done.left instanceof Error)) return deadlines.touch(workItem)
+    trouble(`${command.type} on ${workItem} will be tried again`, done.left)
+    deadlines.again(workItem, FIRE_AGAIN_MS)
   }
 
   const deadlines = createDeadlines({

@@ -42,7 +42,8 @@ export const createPresence = (world: World): PresenceTable => {
       }
       const known = table.get(workItem)
       if (known === undefined) return
-      if (isHeld(before) && before.lease.number !== after.lease.number) table.delete(workItem)
+      // A new lease has nothing to do with the progress told under the old one.
+      if (isHeld(before) && before.lease.number !== after.lease.number) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
       // What has been recorded is volatile no longer.
       else if (known.progress !== undefined && before.status !== 'absent' && before.progressAt !== after.progressAt) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
     },

@@ -1,8 +1,8 @@
 // Reading one work item: its state from `live`, and what state does not keep (birth, ending, late result) from its stream.
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import { decodeEvent } from '../domain/work-item/codec.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import { readEvent } from '../projections/fold.ts'
 import type { Birth, Ending, ItemRow } from '../projections/tables.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../store/port.ts'
 import type { Engine } from './engine.ts'
@@ -14,8 +14,8 @@ const TAIL = 8
 const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, readonly WorkItemEvent[]> => {
   const decoded: WorkItemEvent[] = []
   for (const recorded of events) {
-    const event = decodeEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
-    if (E.isLeft(event)) return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read: ${event.left.detail}`))
+    const event = readEvent(recorded)
+    if (E.isLeft(event)) return E.left(new StoreFault('damaged', event.left.detail))
     decoded.push(event.right)
   }
   return E.right(decoded)

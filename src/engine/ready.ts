@@ -1,7 +1,7 @@
 // Which tasks of each queue can be leased, oldest due first, and who waits for one. An index over `live`: it can be thrown away and made again at any time.
 import TinyQueue from 'tinyqueue'
 import type { WorkItemId } from '../domain/ids.ts'
-import type { Existing, TaskFacts, Waiting, WorkItem } from '../domain/work-item/state.ts'
+import type { Existing, TaskFacts, WorkItem } from '../domain/work-item/state.ts'
 import type { Cancel, World } from '../world.ts'
 import type { Live } from './live.ts'
 
@@ -31,7 +31,7 @@ export interface ReadyQueues {
 
 export const queueOf = (task: { readonly app: string; readonly queue: string }): string => `${task.app}/${task.queue}`
 
-const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? (item as Waiting).task : undefined)
+const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? item.task : undefined)
 
 export const createReadyQueues = (world: World, live: Live): ReadyQueues => {
   const queues = new Map<string, ReadyQueue>()

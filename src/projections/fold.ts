@@ -34,7 +34,8 @@ export interface Fold {
 
 const EVENTS_OF_A_STREAM = 1_000
 
-const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, WorkItemEvent> => {
+/** The work-item event that was recorded; Left with a sentence that names it when this version cannot read it. */
+export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, WorkItemEvent> => {
   const unreadable = (why: string): E.Either<UnreadableEvent, never> =>
     E.left({ kind: 'unreadable', detail: `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read by this version of Stint: ${why}` })
   let data: unknown

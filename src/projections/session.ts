@@ -40,7 +40,7 @@ export interface Session {
 /** Questions are answered between slices; one that took longer is followed by a smaller one. */
 const SLICE_MS = 20
 const EVENTS_A_SLICE_MAX = 2_000
-const EVENTS_A_SLICE_MIN = 50
+const EVENTS_A_SLICE_MIN = 250
 
 /** Lets timers, messages and other requests have their turn. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -101,7 +101,7 @@ const takeOn = async (session: Session, options: SessionOptions, lane: Lane): Pr
   for (const { member, why } of stopped) stop(session, options, member.projection.name, why)
   const took = world.monotonic() - began
   if (took > SLICE_MS) session.slice = Math.max(EVENTS_A_SLICE_MIN, Math.floor(session.slice / 2))
-  else if (events === session.slice && took < SLICE_MS / 3) session.slice = Math.min(EVENTS_A_SLICE_MAX, session.slice * 2)
+  else if (events === session.slice && took < SLICE_MS / 2) session.slice = Math.min(EVENTS_A_SLICE_MAX, session.slice * 2)
   if (events > 0) options.onMoved(statusOf(session, projections), events)
   return events
 }

@@ -14,13 +14,15 @@ export const encodedBytes = (stream: string, events: readonly EventToAppend[]): 
   return bytes
 }
 
-/** Throws a RangeError for an append that no correct caller makes. */
+/** Throws a RangeError for an append that no correct caller makes: an empty one, numbers that are not whole, text that UTF-8 would not give back as it is. */
 export const assertAppendable = (stream: string, expected: ExpectedRevision, events: readonly EventToAppend[]): void => {
   if (stream === '') throw new RangeError('An append names its stream')
   if (events.length === 0) throw new RangeError(`An append to ${stream} holds at least one event`)
   if (typeof expected === 'number' && !(Number.isSafeInteger(expected) && expected >= 0)) throw new RangeError(`No revision: ${expected}`)
-  for (const { v, time, type } of events) {
+  if (!stream.isWellFormed()) throw new RangeError(`A lone surrogate in the stream ${stream.toWellFormed()}`)
+  for (const { id, v, time, type, data, meta } of events) {
     if (!Number.isSafeInteger(v) || !Number.isSafeInteger(time)) throw new RangeError(`Version and time of ${type} are whole numbers, not ${v} and ${time}`)
+    if (!(id.isWellFormed() && type.isWellFormed() && data.isWellFormed() && meta.isWellFormed())) throw new RangeError(`A lone surrogate in an event for ${stream}`)
   }
 }
 

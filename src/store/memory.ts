@@ -19,16 +19,11 @@ export type MemoryStore = EventStore & ChainReader
 
 const DEFAULT_MAX = 1_000
 
-/** Two strings that SQLite would store as the same UTF-8 are the same here too. */
-const wellFormed = (event: EventToAppend): EventToAppend => ({
-  id: event.id.toWellFormed(),
-  type: event.type.toWellFormed(),
-  v: event.v,
-  time: event.time,
-  data: event.data.toWellFormed(),
-  meta: event.meta.toWellFormed(),
-  ...(event.payload === undefined ? {} : { payload: Uint8Array.from(event.payload) }),
-})
+/** The store's own: what the caller does with its payload later does not change what is stored. */
+const copied = (event: EventToAppend): EventToAppend => {
+  const { id, type, v, time, data, meta, payload } = event
+  return payload === undefined ? { id, type, v, time, data, meta } : { id, type, v, time, data, meta, payload: Uint8Array.from(payload) }
+}
 
 const erased = ({ event, digest }: ChainLink): ChainLink => {
   const { payload: _gone, ...kept } = event
@@ -50,7 +45,7 @@ const memoryLog = (storeId: string, incarnation: string) => {
       const indexes = streams.get(stream) ?? []
       streams.set(stream, indexes)
       for (const event of events) {
-        const recorded = { ...wellFormed(event), stream, revision: indexes.length, position: positionAt(incarnation, log.length + 1) }
+        const recorded = { ...copied(event), stream, revision: indexes.length, position: positionAt(incarnation, log.length + 1) }
         indexes.push(log.length)
         log.push({ event: recorded, digest: linkDigest(lastDigest(), log.length + 1, recorded, dataDigestOf(recorded)) })
       }
@@ -89,7 +84,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
     readStream:
       (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
       () =>
-        whileOpen(() => E.right(log.ofStream(stream.toWellFormed(), from, max).map((link) => link.event))),
+        whileOpen(() => E.right(log.ofStream(stream, from, max).map((link) => link.event))),
     readAll:
       ({ after, max = DEFAULT_MAX } = {}) =>
       () =>
@@ -110,9 +105,8 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
   return {
     ...reader,
     capabilities,
-    append: (name, expected, events) => {
-      assertAppendable(name, expected, events)
-      const stream = name.toWellFormed()
+    append: (stream, expected, events) => {
+      assertAppendable(stream, expected, events)
       return () =>
         whileOpen(() => {
           if (encodedBytes(stream, events) > maxAppendBytes) return E.left(tooLarge(maxAppendBytes))
@@ -124,7 +118,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
         })
     },
     subscribe: (from) => follow(reader, news, positionAt(incarnation, 0), from),
-    erase: (stream) => () => whileOpen(() => (capabilities.erase ? E.right(log.erase(stream.toWellFormed())) : E.left(new StoreFault('unavailable', 'This store cannot erase')))),
+    erase: (stream) => () => whileOpen(() => (capabilities.erase ? E.right(log.erase(stream)) : E.left(new StoreFault('unavailable', 'This store cannot erase')))),
     close: async () => news.end(),
   }
 }

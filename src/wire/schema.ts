@@ -173,9 +173,10 @@ const isIntersection = (codec: unknown): boolean => {
 
 const toFieldError = (error: t.ValidationError): FieldError => {
   const path = pointerOf(error.context)
+  // JSON knows no undefined, so the field is not there.
+  if (error.value === undefined) return { path, code: 'required', detail: 'Expected a value, but the field is missing.' }
   const [, code, detail] = /^([a-z]+):(.*)$/s.exec(error.message ?? '') ?? []
   if (code !== undefined && detail !== undefined) return { path, code: code as FieldError['code'], detail }
-  if (error.value === undefined) return { path, code: 'required', detail: 'Expected a value, but the field is missing.' }
   return { path, code: 'type', detail: `Expected ${error.context[error.context.length - 1]?.type.name ?? 'another type'}.` }
 }
 

@@ -109,8 +109,7 @@ export const subscribes = (make: MakeStore): void => {
   it('throws when the store is closed under it', async () => {
     const { items } = subscribed(store())
     await take(items, 1)
-    const waiting = expect(items.next()).rejects.toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
-    await store().close()
-    await waiting
+    const [waiting] = await Promise.allSettled([items.next(), store().close()])
+    expect(waiting).toMatchObject({ status: 'rejected', reason: { name: 'StoreFault', kind: 'unavailable' } })
   })
 }

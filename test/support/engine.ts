@@ -7,7 +7,7 @@ import { contentDigest } from '../../src/engine/digest.ts'
 import type { CommandToDo, Context, Done, Refusal } from '../../src/engine/engine.ts'
 import { openEngine, type EngineSettings, type OpenedEngine } from '../../src/engine/open.ts'
 import { tablesInProcess } from '../../src/projections/open.ts'
-import { memoryStore, type MemoryStore } from '../../src/store/memory.ts'
+import { memoryStore } from '../../src/store/memory.ts'
 import type { EventStore } from '../../src/store/port.ts'
 import { virtualWorld, type VirtualWorld } from './virtual-world.ts'
 
@@ -32,7 +32,7 @@ export const left = <L>(either: E.Either<L, unknown>): L => {
 export const startEngine = async (given: { readonly store?: EventStore; readonly world?: VirtualWorld; readonly settings?: Partial<EngineSettings> } = {}): Promise<TestEngine> => {
   const world = given.world ?? virtualWorld()
   const store = given.store ?? memoryStore({ world })
-  const tables = await tablesInProcess({ file: ':memory:', reader: store as MemoryStore, world })
+  const tables = await tablesInProcess({ file: ':memory:', reader: store, world })
   const troubles: string[] = []
   const opened = await openEngine({ store, tables, world, onTrouble: (what) => troubles.push(what), ...(given.settings === undefined ? {} : { settings: given.settings }) })
   return { engine: right(opened), store, world, troubles }

@@ -1,5 +1,6 @@
 // Functions to run as jobs in tests: they say when they begin and end when they are told to, so that no test waits for time to pass.
-import type { Job } from '../../src/client/index.ts'
+import type { Job, Stint } from '../../src/client/index.ts'
+import type { VirtualWorld } from './virtual-world.ts'
 
 export interface Steered<Result> {
   readonly run: (job: Job) => Promise<Result>
@@ -36,3 +37,16 @@ export const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+
+/** Closes a client that lives in a virtual world, whose clock is moved on for as long as that takes. */
+export const closeAll = async (client: Stint, world: VirtualWorld): Promise<void> => {
+  let isClosed = false
+  const closed = client.close().finally(() => {
+    isClosed = true
+  })
+  while (!isClosed) {
+    world.advance(1_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await closed
+}

@@ -15,8 +15,8 @@ import { BIRTH, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS
 /** Which item is next, what happens to it, and how much later. */
 export type Draw = readonly [item: number, choice: number, laterMs: number]
 
-const ITEMS = 24
-export const draws = (max: number): fc.Arbitrary<readonly Draw[]> => fc.array(fc.tuple(fc.nat(ITEMS - 1), fc.nat(999), fc.nat(60_000)), { maxLength: max })
+const ITEMS = 60
+export const draws = (max: number): fc.Arbitrary<readonly Draw[]> => fc.array(fc.tuple(fc.nat(ITEMS - 1), fc.nat(999), fc.nat(60_000)), { maxLength: max, size: 'max' })
 
 /** What one command recorded. */
 export interface Said {
@@ -40,7 +40,7 @@ const birthOf = (item: number, choice: number, time: number): Command =>
       })
     : insertTask(time, { task: { ...TASK, queue: `queue-${item % 3}`, dueAt: time } })
 
-/** Everything that may happen to an item that exists: the decider refuses what does not fit its state. */
+/** Everything that may be asked of an item that exists: the decider refuses what does not fit its state. */
 const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number): readonly Command[] => {
   const lease = isHeld(item) ? item.lease : item.ended
   const by = lease?.holder.subject ?? item.by
@@ -73,7 +73,13 @@ const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number
   ]
 }
 
-/** The log of these draws; one that is refused, or adds nothing, adds nothing. */
+/** What a command says of an item; nothing when it is refused. */
+const saidBy = (command: Command, item: WorkItem): readonly WorkItemEvent[] => {
+  const decided = decide(command, item)
+  return E.isLeft(decided) ? [] : decided.right
+}
+
+/** The log of these draws, each among the commands that add something. */
 export const randomLog = (drawn: readonly Draw[]): readonly Said[] => {
   const items = new Map<WorkItemId, WorkItem>()
   const log: Said[] = []
@@ -82,15 +88,15 @@ export const randomLog = (drawn: readonly Draw[]): readonly Said[] => {
     now += laterMs
     const workItem = idOf(number)
     const before = items.get(workItem) ?? absent
-    const choices = before.status === 'absent' ? [birthOf(number, choice, now)] : commandsFor(before, now)
-    const command = choices[choice % choices.length] as Command
-    const decided = decide(command, before)
-    if (E.isLeft(decided) || decided.right.length === 0) continue
+    const choices = before.status === 'absent' ? [birthOf(number, choice, now)] : commandsFor(before, now).filter((command) => saidBy(command, before).length > 0)
+    const command = choices[choice % choices.length]
+    if (command === undefined) continue
+    const events = saidBy(command, before)
     const time = timeOf(command, before)
     let item = before
-    for (const event of decided.right) item = evolve(item, event, { time, revision: item.revision + 1 })
+    for (const event of events) item = evolve(item, event, { time, revision: item.revision + 1 })
     items.set(workItem, item)
-    log.push({ workItem, time, events: decided.right })
+    log.push({ workItem, time, events })
   }
   return log
 }

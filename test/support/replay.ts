@@ -50,7 +50,11 @@ export const rebuiltTables = async (reader: EventReader): Promise<Tables> => {
  * Expects the engine's live items, and the answers of its tables, to equal a replay of the whole log; the engine must be at rest.
  * With `keptFile`, the file of its tables, every row in it is compared too.
  */
-export const expectReplayEqual = async (engine: Pick<Engine, 'live' | 'status' | 'tables'>, reader: EventReader, { keptFile }: { readonly keptFile?: string } = {}): Promise<void> => {
+export const expectReplayEqual = async (
+  engine: Pick<Engine, 'live' | 'status' | 'tables'>,
+  reader: EventReader,
+  { keptFile }: { readonly keptFile?: string } = {},
+): Promise<void> => {
   const { position } = right(await reader.head()())
   const folded = right(await foldLive(reader, { upTo: position }))
   for (const [workItem, { item }] of folded.live) expect(asStored(engine.live(workItem))).toEqual(asStored(item))

@@ -2,16 +2,20 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { onTestFinished } from 'vitest'
 import { jobId, streamOf, taskId, type WorkItemId } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
 import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
+import { projections } from '../../src/projections/index.ts'
 import { tablesInProcess, type InProcessOptions } from '../../src/projections/open.ts'
+import type { Projection } from '../../src/projections/projection.ts'
 import type { ItemFilter, ItemRow, Page, Tables } from '../../src/projections/tables.ts'
 import { memoryStore, type MemoryStore } from '../../src/store/memory.ts'
-import type { EventStore, Position } from '../../src/store/port.ts'
+import type { EventReader, EventStore, Position } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from './engine.ts'
+import { randomLog } from './random-log.ts'
 import { BIRTH, JOB, registered, TASK } from './samples.ts'
 
 /** Longer than any test may take. */
@@ -43,7 +47,13 @@ let appended = 0
 /** Appends facts to one work item, a second after BIRTH for each that was appended before. */
 export const append = async (store: EventStore, workItem: WorkItemId, ...events: readonly WorkItemEvent[]): Promise<void> => {
   appended += 1
-  right(await store.append(streamOf(workItem), 'any', events.map((event, index) => ({ id: `event-${appended}-${index}`, ...encodeEvent(event), time: BIRTH + appended * 1_000, meta: '{}' })))())
+  right(
+    await store.append(
+      streamOf(workItem),
+      'any',
+      events.map((event, index) => ({ id: `event-${appended}-${index}`, ...encodeEvent(event), time: BIRTH + appended * 1_000, meta: '{}' })),
+    )(),
+  )
 }
 
 export const job = (id: string, facts: Partial<typeof JOB & { readonly by: string }> = {}): readonly [WorkItemId, WorkItemEvent] => [
@@ -74,5 +84,27 @@ export const allOf = async (tables: Tables, filter: Partial<ItemFilter>): Promis
     found.push(...idsOf(page))
     after = page.next
     if (after === undefined) return found
+  }
+}
+
+/** A log of so many draws, always the same. */
+export const fixedLog = (length: number) => randomLog(Array.from({ length }, (_, index) => [(index * 7) % 60, (index * index * 37) % 1_000, (index * 131) % 60_000] as const))
+
+/** Opens a file of tables and hears what it says. */
+export const openFile = async (file: string, reader: EventReader, given: readonly Projection[] = projections): Promise<{ readonly tables: Tables; readonly said: string[] }> => {
+  const said: string[] = []
+  return { tables: await openFor({ file, reader, projections: given, onLog: (text) => said.push(text) }), said }
+}
+
+/** Rows of a file, read by another connection. */
+export const rowsIn = (file: string, sql: string): readonly unknown[] => {
+  const db = new DatabaseSync(file, { readOnly: true })
+  try {
+    return db
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }))
+  } finally {
+    db.close()
   }
 }

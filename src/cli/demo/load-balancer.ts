@@ -1,8 +1,7 @@
 // A small load balancer as a process of its own: a reverse proxy that lets its servers take turns and passes over one that is dead.
 //   node load-balancer.ts URL URL …
 import { createServer, request as send, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { isMain } from './process-main.ts'
-import { listening } from './process-talk.ts'
+import { listening } from './talk.ts'
 
 /** Requests are kept whole until they are passed on, so that another server can be tried; larger ones are refused. */
 const BODY_BYTES_MAX = 1024 * 1024
@@ -66,7 +65,8 @@ export const createLoadBalancer = (targets: readonly string[]): Server => {
   })
 }
 
-if (isMain(import.meta.url)) {
+if (import.meta.main) {
   const server = createLoadBalancer(process.argv.slice(2))
   server.listen(0, '127.0.0.1', () => listening(server))
+  process.once('SIGTERM', () => process.exit(0))
 }

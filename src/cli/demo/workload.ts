@@ -3,16 +3,18 @@ import { readdir } from 'node:fs/promises'
 import { basename, join, relative, sep } from 'node:path'
 import { sourceFilesUnder } from './source-files.ts'
 
-/** One request: index this directory. */
-export interface Request {
-  /** How people call it; no two requests have the same. */
-  readonly label: string
+/** A directory that can be indexed as one job. */
+export interface Piece {
   readonly directory: string
   readonly files: number
   readonly bytes: number
 }
 
-type Piece = Omit<Request, 'label'>
+/** One request: index this directory. */
+export interface Request extends Piece {
+  /** How people call it; no two requests have the same. */
+  readonly label: string
+}
 
 const measured = async (directory: string): Promise<Piece> => {
   const files = await sourceFilesUnder(directory)
@@ -44,18 +46,18 @@ const cutApart = async (whole: Piece, enough: number): Promise<readonly Piece[]>
   }
 }
 
-/** The largest directories of a tree as `count` requests; a tree with fewer of them is indexed more than once. Empty when there is nothing to index. */
-export const requestsFor = async (root: string, count: number): Promise<readonly Request[]> => {
+/** The largest directories of a tree, `most` of them, the largest first. Empty when there is nothing to index. */
+export const piecesOf = async (root: string, most: number): Promise<readonly Piece[]> => {
   const whole = await measured(root)
   if (whole.files === 0) return []
-  const pieces = [...(await cutApart(whole, count))].sort(bySize).slice(0, count)
-  const requests: Request[] = []
-  for (let index = 0; index < count; index += 1) {
-    const piece = pieces[index % pieces.length]
-    const round = Math.floor(index / pieces.length) + 1
-    if (piece === undefined) break
-    const name = relative(root, piece.directory).split(sep).join('/') || basename(root)
-    requests.push({ ...piece, label: round === 1 ? name : `${name} #${round}` })
-  }
-  return requests
+  return [...(await cutApart(whole, most))].sort(bySize).slice(0, most)
+}
+
+/** The request with this number, from 0: one for each piece, then one for each again. */
+export const requestAt = (root: string, pieces: readonly Piece[], number: number): Request => {
+  const piece = pieces[number % pieces.length]
+  if (piece === undefined) throw new RangeError('Expected something to index.')
+  const round = Math.floor(number / pieces.length) + 1
+  const name = relative(root, piece.directory).split(sep).join('/') || basename(root)
+  return { ...piece, label: round === 1 ? name : `${name} #${round}` }
 }

@@ -63,7 +63,7 @@ const ALL_PAGES = 2 ** 31 - 1
 
 /** All pages in one step, in a thread of its own connection: it sees one state of the log, and commits go on beside it. */
 const copyPages = async (source: string, target: string, world: World): Promise<void> => {
-  const from = openReadOnly(source)
+  const { db: from } = openReadOnly(source)
   try {
     await backup(from, target, { rate: ALL_PAGES })
   } finally {
@@ -78,6 +78,11 @@ const copyPages = async (source: string, target: string, world: World): Promise<
   }
 }
 
+/** What is left of an unfinished copy; that it cannot be removed must not hide why the copy was not finished. */
+const discard = async (partial: string): Promise<void> => {
+  for (const name of [partial, `${partial}-wal`, `${partial}-shm`, `${partial}-journal`]) await rm(name, { force: true }).catch(() => undefined)
+}
+
 /**
  * Copies the log `source` to the new file `target` and answers where the copy ends. The copy gets a new incarnation when a store is first opened on it.
  * Left `unavailable` if `target` exists or cannot be written; then nothing is left behind.
@@ -90,7 +95,7 @@ export const backupLog =
       if (existsSync(target)) return E.left(unavailable(`${target} exists and is not overwritten`))
       const before = await headOf(source)
       if (E.isLeft(before)) return before
-      await rm(partial, { force: true })
+      await discard(partial)
       await copyPages(source, partial, world)
       const copied = await headOfCopy(partial, before.right)
       if (E.isLeft(copied)) return copied
@@ -101,6 +106,6 @@ export const backupLog =
     } catch (error) {
       return E.left(unavailable(`The backup failed: ${describeError(error)}`, error))
     } finally {
-      await rm(partial, { force: true })
+      await discard(partial)
     }
   }

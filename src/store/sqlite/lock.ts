@@ -37,7 +37,11 @@ export const lockFor = (file: string, world: World): EngineLock => {
     throw new StoreOpenError('in-use', `${file} is in use by ${holderOf(holderFile)}. One engine per file: stop that one, use another directory, or share it by URL.`, { cause })
   }
   const held = lock
-  writeFileSync(holderFile, `process ${process.pid} on ${hostname()} since ${new Date(world.now()).toISOString()}\n`)
+  try {
+    writeFileSync(holderFile, `process ${process.pid} on ${hostname()} since ${new Date(world.now()).toISOString()}\n`)
+  } catch {
+    // The lock holds without the note, for instance on a full disk.
+  }
   return {
     release: () => {
       if (!held.isOpen) return

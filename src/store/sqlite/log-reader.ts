@@ -10,7 +10,7 @@ import { assertSqliteVersion } from './checks.ts'
 import { describeError, isNotADatabase, readFault } from './errors.ts'
 import { StoreOpenError } from './open-error.ts'
 import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, linkOfRow, linkRows } from './rows.ts'
-import { assertCurrent, readIdentity } from './schema.ts'
+import { assertCurrent, readIdentity, type Identity } from './schema.ts'
 
 /** Reads a log that another thread or process may be writing, or nobody. Takes no engine's lock. */
 export interface SqliteReader extends ChainReader {
@@ -23,15 +23,15 @@ const DEFAULT_MAX = 1_000
 /** How long the write lock of a checkpoint at the very end of the log is waited for. */
 const BUSY_TIMEOUT_MS = 5_000
 
-/** A connection to an existing log of this release that cannot write. Throws StoreOpenError. */
-export const openReadOnly = (file: string): DatabaseSync => {
+/** A connection to an existing log of this release that cannot write, and the log's names. Throws StoreOpenError. */
+export const openReadOnly = (file: string): { readonly db: DatabaseSync; readonly identity: Identity } => {
   assertSqliteVersion(process.versions['sqlite'])
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
     db.exec('PRAGMA cache_size = -16384')
     assertCurrent(db, file)
-    return db
+    return { db, identity: readIdentity(db, file) }
   } catch (cause) {
     db?.close()
     if (cause instanceof StoreOpenError) throw cause
@@ -52,8 +52,8 @@ const statementsOf = (db: DatabaseSync) => {
 
 /** Opens a log for reading. Synchronous, also in its reads: meant for the engine's reader, a projection's thread and offline tools. Throws StoreOpenError. */
 export const openSqliteReader = (file: string): SqliteReader => {
-  const db = openReadOnly(file)
-  const { storeId, incarnation } = readIdentity(db, file)
+  const { db, identity } = openReadOnly(file)
+  const { storeId, incarnation } = identity
   const statements = statementsOf(db)
   const read =
     <A>(run: () => E.Either<StoreFault, A>): TE.TaskEither<StoreFault, A> =>

@@ -32,7 +32,7 @@ export interface LogWriter {
 const CACHE = 'PRAGMA cache_size = -65536; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
 
 /** How long an offline tool that holds the write lock is waited for. */
-const BUSY_TIMEOUT_MS = 5_000
+const BUSY_TIMEOUT_MS = 1_000
 
 const openFile = (settings: LogWriterSettings): DatabaseSync => {
   assertSqliteVersion(process.versions['sqlite'])

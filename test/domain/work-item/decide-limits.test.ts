@@ -122,6 +122,11 @@ describe('when the stream is full', () => {
       .thenAdds(phase)
   })
 
+  it('goes on as long as nothing new happens', () => {
+    givenItem(nearlyFull('job running', 0)).when(askDirective(NOW)).thenNothing()
+    givenItem(nearlyFull('task dead letter', 0)).when(reportFailed(NOW)).thenNothing()
+  })
+
   it('keeps what a job reports, and fails it', () => {
     givenItem(nearlyFull('job running', 0))
       .when(report(NOW, { phase: 'merge' }))

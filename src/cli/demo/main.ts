@@ -1,0 +1,104 @@
+// The main job on real input: real processes index real files while Stint keeps watch, and everything that can die is killed once.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Context } from '../context.ts'
+import { formatDuration } from '../duration.ts'
+import { CliFailure, EXIT, usage } from '../failure.ts'
+import { createNursery, type Nursery } from './children.ts'
+import { createClaims } from './claims.ts'
+import { perform, type Performance, type Tempo } from './performance.ts'
+import { plainStage, terminalStage, type Stage } from './stage.ts'
+
+export interface DemoOptions {
+  readonly data?: string
+  readonly seconds?: number
+  readonly fast?: boolean
+  readonly yes?: boolean
+}
+
+const USUAL: Tempo = { requests: 18, atOnce: 9, seconds: 30, reportEverySeconds: 1, breathMs: 2_500 }
+const FAST: Tempo = { requests: 12, atOnce: 6, seconds: 9, reportEverySeconds: 0.5, breathMs: 500 }
+
+/** The node_modules of this project, or the one that it is installed in. */
+const ownModules = (): string | undefined => {
+  const project = fileURLToPath(new URL('../../..', import.meta.url))
+  return [join(project, 'node_modules'), resolve(project, '..'), resolve('node_modules')].find((path) => path.endsWith('node_modules') && existsSync(path))
+}
+
+const rootOf = (given: string | undefined): string => {
+  const root = given === undefined ? ownModules() : resolve(given)
+  if (root === undefined) throw usage('There is no node_modules to index.', 'Name a directory: stint demo DIRECTORY')
+  if (!existsSync(root)) throw usage(`There is no directory ${root}.`)
+  return root
+}
+
+interface Place {
+  readonly directory: string
+  readonly isKept: boolean
+}
+
+const placeOf = (given: string | undefined): Place => {
+  if (given === undefined) return { directory: mkdtempSync(join(tmpdir(), 'stint-demo-')), isKept: false }
+  const directory = resolve(given)
+  mkdirSync(directory, { recursive: true })
+  if (readdirSync(directory).length > 0) throw usage(`${directory} is not empty.`, 'Name a new directory with --data.')
+  return { directory, isKept: true }
+}
+
+const stageFor = ({ out, paint }: Context, isAsked: boolean): Stage => {
+  const { stdin, stdout } = process
+  if (!stdout.isTTY || process.env['TERM'] === 'dumb') return plainStage(out, paint)
+  const interrupt = (): void => void process.kill(process.pid, 'SIGINT')
+  return terminalStage({ output: stdout, input: isAsked && stdin.isTTY ? stdin : undefined, paint, interrupt })
+}
+
+const interruption = (signal: AbortSignal): Promise<never> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new CliFailure(EXIT.failed, 'The demo was ended before its end; its processes are gone.')), { once: true })
+  })
+
+/** Plays until the end or Ctrl-C; nobody of the cast is left afterwards. */
+const play = async (performance: Performance, nursery: Nursery): Promise<void> => {
+  const { interrupted, stage } = performance
+  const killAll = (): void => nursery.killAll()
+  process.on('exit', killAll)
+  const played = perform(performance)
+  try {
+    await Promise.race([played, interruption(interrupted)])
+  } finally {
+    stage.close()
+    await nursery.endAll()
+    await played.catch(() => undefined)
+    process.off('exit', killAll)
+  }
+}
+
+/** Runs the demo. Throws a CliFailure when it cannot, when it is interrupted, or when something it claims was not so. */
+export const runDemo = async (context: Context, options: DemoOptions, given: string | undefined): Promise<void> => {
+  const { world, paint } = context
+  const began = world.monotonic()
+  const root = rootOf(given)
+  const { directory, isKept } = placeOf(options.data)
+  const tempo = options.fast === true ? FAST : USUAL
+  const stage = stageFor(context, options.fast !== true && options.yes !== true)
+  const claims = createClaims(stage.say, paint)
+  const nursery = createNursery(world)
+  const performance: Performance = {
+    ...{ context, nursery, stage, claims, root, directory },
+    tempo: { ...tempo, seconds: options.seconds ?? tempo.seconds },
+    interrupted: context.interrupted(),
+  }
+  try {
+    await play(performance, nursery)
+    claims.check('No process is left.', nursery.living().length === 0, isKept ? `everything is kept in ${directory}` : 'nor any file')
+  } finally {
+    if (!isKept) rmSync(directory, { recursive: true, force: true })
+  }
+  const failed = claims.failed()
+  if (failed.length > 0) throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')
+  stage.say()
+  stage.say(paint('bold', `${claims.count()} of ${claims.count()} claims held, in ${formatDuration(world.monotonic() - began)}.`))
+  stage.say('Next: README.md shows how your own service becomes a job server; `npx stint serve` starts a server for it.')
+}

@@ -1,0 +1,142 @@
+// How the story is shown: on a terminal a board of bars under the title of the act, redrawn in place; elsewhere one plain line a change. The story does not know which.
+import type { JobProxy } from '../../client/index.ts'
+import { boardLines, countsOfStates } from '../job-board.ts'
+import { openScreen } from '../terminal/screen.ts'
+import { cut, type Paint } from '../terminal/text.ts'
+import type { Pace } from '../job-pace.ts'
+
+export interface Act {
+  readonly title: string
+  /** What the viewer should look at; one line each. */
+  readonly look: readonly string[]
+}
+
+export interface Picture {
+  readonly jobs: readonly JobProxy[]
+  readonly paces: ReadonlyMap<string, Pace>
+  readonly now: number
+  readonly trouble?: string | undefined
+}
+
+export interface Stage {
+  /** The next act begins. */
+  readonly act: (act: Act) => void
+  /** A line that stays. */
+  readonly say: (line?: string) => void
+  /** Something happened to a job: shown where there is no board. */
+  readonly tell: (line: string) => void
+  /** Below the board: what can be done now, or what happens meanwhile; undefined takes it away. */
+  readonly hint: (line: string | undefined) => void
+  readonly draw: (picture: Picture) => void
+  /** Resolves when the key is pressed; never without a keyboard. */
+  readonly pressed: (key: string) => Promise<void>
+  /** There is somebody who can press keys. */
+  readonly hasKeys: boolean
+  /** Ends the board; lines can still be said. */
+  readonly close: () => void
+}
+
+const heading = (act: Act, paint: Paint): string => paint('bold', act.title)
+
+/** Without a terminal. */
+export const plainStage = (write: (line: string) => void, paint: Paint): Stage => {
+  let counts = ''
+  return {
+    act: (act) => {
+      write('')
+      write(heading(act, paint))
+      for (const line of act.look) write(line)
+    },
+    say: (line = '') => write(line),
+    tell: (line) => write(`  ${line}`),
+    hint: () => undefined,
+    draw: ({ jobs }) => {
+      const now = countsOfStates(jobs, paint)
+      if (now !== counts && now !== '') write(paint('dim', `  ${now}`))
+      counts = now
+    },
+    pressed: () => new Promise(() => undefined),
+    hasKeys: false,
+    close: () => undefined,
+  }
+}
+
+const CTRL_C = '\u0003'
+/** Columns and rows of a terminal that does not say. */
+const SIZE = { columns: 100, rows: 30 }
+
+const keyboard = (input: NodeJS.ReadStream, interrupt: () => void) => {
+  const waiting = new Map<string, () => void>()
+  const onData = (data: Buffer): void => {
+    const key = data.toString('utf8')
+    if (key === CTRL_C) interrupt()
+    waiting.get(key.toLowerCase())?.()
+  }
+  input.setRawMode(true)
+  input.on('data', onData)
+  input.resume()
+  return {
+    pressed: (key: string): Promise<void> => new Promise((resolve) => waiting.set(key, resolve)),
+    close: () => {
+      input.off('data', onData)
+      input.setRawMode(false)
+      input.pause()
+    },
+  }
+}
+
+export interface TerminalSetting {
+  readonly output: NodeJS.WriteStream
+  /** Undefined: nobody is to be asked. */
+  readonly input: NodeJS.ReadStream | undefined
+  readonly paint: Paint
+  /** Ctrl-C, which a terminal does not send as a signal while keys are read. */
+  readonly interrupt: () => void
+}
+
+export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetting): Stage => {
+  const screen = openScreen((text) => void output.write(text))
+  const keys = input === undefined ? undefined : keyboard(input, interrupt)
+  let act: Act | undefined
+  let hint: string | undefined
+  let picture: Picture | undefined
+  let isClosed = false
+
+  const redraw = (): void => {
+    if (isClosed || act === undefined || picture === undefined) return
+    const { columns = SIZE.columns, rows = SIZE.rows } = output
+    const fitted = (line: string): string => cut(line, columns - 1)
+    const top = ['', heading({ ...act, title: fitted(act.title) }, paint), ...act.look.map((line) => paint('cyan', fitted(line))), '']
+    const bottom = hint === undefined ? [''] : ['', paint('bold', fitted(hint))]
+    screen.draw([...top, ...boardLines(picture, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
+  }
+
+  const say = (line = ''): void => (isClosed ? void output.write(`${line}\n`) : screen.print(line))
+
+  return {
+    act: (next) => {
+      act = next
+      hint = undefined
+      redraw()
+    },
+    say,
+    tell: () => undefined,
+    hint: (line) => {
+      hint = line
+      redraw()
+    },
+    draw: (next) => {
+      picture = next
+      redraw()
+    },
+    pressed: (key) => keys?.pressed(key) ?? new Promise(() => undefined),
+    hasKeys: keys !== undefined,
+    close: () => {
+      if (isClosed) return
+      screen.draw([])
+      isClosed = true
+      screen.close()
+      keys?.close()
+    },
+  }
+}

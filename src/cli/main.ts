@@ -1,0 +1,10 @@
+// The program `stint`: runs one command and ends with its exit code.
+import { run } from './program.ts'
+
+// Whoever reads us may stop reading (`stint jobs list | head`): that is no error of ours.
+process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
+  if (cause.code === 'EPIPE') process.exit(0)
+  throw cause
+})
+
+process.exitCode = await run(process.argv.slice(2))

@@ -1,0 +1,46 @@
+// Copies of the log: taken beside a running server, and put where a server will be started. A restored log begins a life of its own (its positions are not those of the original).
+import * as E from 'fp-ts/lib/Either.js'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { LOG_FILE } from '../settings.ts'
+import { StoreFault, type Head } from '../store/port.ts'
+import { backupLog } from '../store/sqlite/backup.ts'
+import { verifyChain, type VerifiedChain } from '../store/verify.ts'
+import type { World } from '../world.ts'
+import { logFileOf, withLog } from './log.ts'
+
+export interface Copied {
+  readonly file: string
+  readonly head: Head
+  readonly bytes: number
+}
+
+const isDirectory = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
+
+/** In a directory a copy is named after its time, so that daily backups need no script. */
+const fileFor = (target: string, world: World): string => {
+  const stamp = new Date(world.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')
+  return resolve(isDirectory(target) ? join(target, `stint-${stamp}Z.db`) : target)
+}
+
+/** Copies the log of a data directory as of now. Throws NoLog or StoreOpenError; Left when the target exists or cannot be written. */
+export const backupData = async (data: string, target: string, world: World): Promise<E.Either<StoreFault, Copied>> => {
+  const file = fileFor(target, world)
+  const copied = await backupLog(logFileOf(data), file, world)()
+  return E.isLeft(copied) ? copied : E.right({ file, head: copied.right, bytes: statSync(file).size })
+}
+
+export interface Restored extends Copied {
+  readonly chain: VerifiedChain
+}
+
+/** Puts a backup into a data directory that has no log, once its chain has been checked. */
+export const restoreData = async (backup: string, data: string, world: World): Promise<E.Either<StoreFault, Restored>> => {
+  const target = resolve(join(data, LOG_FILE))
+  if (existsSync(target)) return E.left(new StoreFault('unavailable', `${target} exists and is not overwritten. Move it away, or choose another --data.`))
+  const chain = await withLog(backup, (reader) => verifyChain(reader)())
+  if (E.isLeft(chain)) return E.left(new StoreFault('damaged', `${resolve(backup)} is damaged at ${chain.left.position}: ${chain.left.problem}`))
+  mkdirSync(data, { recursive: true })
+  const copied = await backupLog(logFileOf(backup), target, world)()
+  return E.isLeft(copied) ? copied : E.right({ file: target, head: copied.right, bytes: statSync(target).size, chain: chain.right })
+}

@@ -1,0 +1,77 @@
+// What the other rooms ask of a state: what a reader sees, who is held, what stays in memory, what time will do next (surface 4, rules 7).
+import { describe, expect, it } from 'vitest'
+import { deadlineOf, type Deadline } from '../../../src/domain/policy/deadline.ts'
+import { isHeld, isLive, isParked, surfaceState, type SurfaceState } from '../../../src/domain/work-item/state.ts'
+import { itemIn } from '../../support/given.ts'
+import { GIVE_UP_AT, JOB, LEASE_UNTIL, TERM_MS, type StateName } from '../../support/samples.ts'
+
+interface Seen {
+  readonly seen: SurfaceState | undefined
+  readonly is: readonly ('live' | 'held' | 'parked')[]
+  readonly next?: Deadline['what']
+}
+
+const STATES_AS_SEEN: Readonly<Record<StateName, Seen>> = {
+  'job absent': { seen: undefined, is: [] },
+  'job waiting': { seen: 'waiting', is: ['live'] },
+  'job running': { seen: 'running', is: ['live', 'held'], next: 'silence' },
+  'job running, told to pause': { seen: 'running', is: ['live', 'held'], next: 'silence' },
+  'job running, told to abort': { seen: 'aborting', is: ['live', 'held'], next: 'silence' },
+  'job paused': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'silence' },
+  'job paused unasked': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'silence' },
+  'job paused, told to resume': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'silence' },
+  'job paused, told to abort': { seen: 'aborting', is: ['live', 'held', 'parked'], next: 'silence' },
+  'job lost': { seen: 'lost', is: ['live', 'held'], next: 'given-up' },
+  'job lost, told to abort': { seen: 'lost', is: ['live', 'held'], next: 'given-up' },
+  'job lost while paused': { seen: 'lost', is: ['live', 'held', 'parked'], next: 'given-up' },
+  'job lost while paused, told to resume': { seen: 'lost', is: ['live', 'held', 'parked'], next: 'given-up' },
+  'job completed': { seen: 'completed', is: [] },
+  'job failed': { seen: 'failed', is: [] },
+  'job aborted': { seen: 'aborted', is: [] },
+  'job cancelled': { seen: 'cancelled', is: [] },
+  'job given up': { seen: 'failed', is: [] },
+  'task absent': { seen: undefined, is: [] },
+  'task waiting': { seen: 'waiting', is: ['live'] },
+  'task waiting for its time': { seen: 'waiting', is: ['live'] },
+  'task waiting again': { seen: 'waiting', is: ['live'] },
+  'task waiting, paused': { seen: 'paused', is: ['live'] },
+  'task running': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'task running, told to pause': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'task running, told to abort': { seen: 'aborting', is: ['live', 'held'], next: 'lease-ends' },
+  'task paused': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'task paused, told to resume': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'task paused, told to abort': { seen: 'aborting', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'task dead letter': { seen: 'failed', is: [] },
+  'task completed': { seen: 'completed', is: [] },
+  'task failed': { seen: 'failed', is: [] },
+  'task aborted': { seen: 'aborted', is: [] },
+  'task cancelled': { seen: 'cancelled', is: [] },
+}
+
+describe.each(Object.entries(STATES_AS_SEEN))('when %s', (name, { seen, is, next }) => {
+  const item = itemIn(name as StateName)
+
+  it(`is seen as ${seen ?? 'nothing'}`, () => {
+    expect(item.status === 'absent' ? undefined : surfaceState(item)).toBe(seen)
+  })
+
+  it(`is ${is.join(', ') || 'neither live nor held'}`, () => {
+    const answers = { live: isLive(item), held: isHeld(item), parked: isParked(item) }
+    expect(Object.entries(answers).flatMap(([word, yes]) => (yes ? [word] : []))).toEqual(is)
+  })
+
+  it(`has ${next ?? 'nothing'} before it`, () => {
+    expect(deadlineOf(item)?.what).toBe(next)
+  })
+})
+
+describe('the deadline', () => {
+  it('of a task is the end of its lease', () => {
+    expect(deadlineOf(itemIn('task running'))).toEqual({ what: 'lease-ends', lease: 1, at: LEASE_UNTIL, termMs: TERM_MS })
+  })
+
+  it('of a job is its promised silence, and of a lost one a day later', () => {
+    expect(deadlineOf(itemIn('job running'))).toEqual({ what: 'silence', lease: 1, silenceMs: JOB.silenceMs })
+    expect(deadlineOf(itemIn('job lost'))).toEqual({ what: 'given-up', lease: 1, at: GIVE_UP_AT })
+  })
+})
