@@ -1,10 +1,7 @@
-// How fast the embedded store takes events, beside what the disk allows: `npx node bench/appends.ts [--seconds N] [--directory DIR] [--json FILE]`.
+// How fast the embedded store takes events, beside what the disk allows: `node bench/appends.ts`.
 // Callers each wait for their answer before they ask again; a stream is a work item with a time-ordered id and a life of five events, unless it says otherwise.
-import { closeSync, fdatasyncSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
 import { v7 } from 'uuid'
 import type { EventStore, EventToAppend } from '../src/store/port.ts'
@@ -12,24 +9,17 @@ import { openSqliteReader } from '../src/store/sqlite/log-reader.ts'
 import { openSqliteStore } from '../src/store/sqlite/store.ts'
 import { verifyChain } from '../src/store/verify.ts'
 import { realWorld as world } from '../src/world.ts'
+import { runAlone, say } from './alone.ts'
+import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
+import { temporaryDirectory } from './server-process.ts'
 
 const LIFE = 5
+const SECONDS = 3
+const QUICK_SECONDS = 0.5
+const FLOOR_SECONDS = 2
 
-interface Figure {
-  readonly what: string
-  readonly perSecond: number
-  /** Milliseconds from asking to the answer. */
-  readonly p50?: number
-  readonly p99?: number
-  readonly worst?: number
-  /** Of the last minute, when the measurement ended. */
-  readonly load: number
-}
-
-const rounded = (value: number, digits = 0): number => Number(value.toFixed(digits))
-const load = (): number => rounded(loadavg()[0] ?? 0, 2)
-
-const fdatasyncs = (file: string, seconds: number): Figure => {
+/** What the disk allows one writer who waits for each write. */
+const fdatasyncs = (file: string, seconds: number): number => {
   const descriptor = openSync(file, 'w')
   const block = Buffer.alloc(4_096, 1)
   const began = world.monotonic()
@@ -39,10 +29,10 @@ const fdatasyncs = (file: string, seconds: number): Figure => {
     fdatasyncSync(descriptor)
     count += 1
   }
-  const perSecond = rounded((count / (world.monotonic() - began)) * 1_000)
+  const perSecond = (count / (world.monotonic() - began)) * 1_000
   closeSync(descriptor)
   rmSync(file)
-  return { what: '4 KiB append + fdatasync', perSecond, load: load() }
+  return perSecond
 }
 
 const DATA = { by: 'producer@example.org', digest: '0'.repeat(64), note: 'an event of about 300 bytes' }
@@ -59,18 +49,17 @@ const eventOf = (number: number): EventToAppend => ({
 /** Made before the clock starts: what is measured is the store, not the making of events. */
 const EVENTS = Array.from({ length: 10_000 }, (_, number) => [eventOf(number)])
 
-interface Load {
-  readonly what: string
-  readonly callers: number
-  readonly streamId: () => string
-}
-
 /** More streams than any machine fills in a second. */
 const STREAMS_PER_SECOND = 40_000
 
-const appends = async (store: EventStore, { what, callers, streamId }: Load, seconds: number): Promise<Figure> => {
+interface Appends {
+  readonly perSecond: number
+  readonly more: NonNullable<Row['more']>
+}
+
+const appends = async (store: EventStore, callers: number, seconds: number, streamId: () => string = v7): Promise<Appends> => {
   const waits: number[] = []
-  const streams = Array.from({ length: STREAMS_PER_SECOND * seconds + callers }, () => `workItem-task/shop/orders/${streamId()}`)
+  const streams = Array.from({ length: Math.ceil(STREAMS_PER_SECOND * seconds) + callers }, () => `workItem-task/shop/orders/${streamId()}`)
   let taken = 0
   const began = world.monotonic()
   const until = began + seconds * 1_000
@@ -86,14 +75,14 @@ const appends = async (store: EventStore, { what, callers, streamId }: Load, sec
     }
   }
   await Promise.all(Array.from({ length: callers }, caller))
-  const took = world.monotonic() - began
-  const sorted = Float64Array.from(waits).toSorted()
-  const at = (share: number): number => rounded(sorted[Math.floor((sorted.length - 1) * share)] ?? 0, 2)
-  return { what, perSecond: rounded((waits.length / took) * 1_000), p50: at(0.5), p99: at(0.99), worst: at(1), load: load() }
+  const perSecond = (waits.length / (world.monotonic() - began)) * 1_000
+  const at = (q: number): number => rounded(quantile(waits, q), 2)
+  return { perSecond, more: { 'p50 ms': at(0.5), 'p99 ms': at(0.99), 'worst ms': at(1) } }
 }
 
-const reading = async (file: string): Promise<readonly Figure[]> => {
+const reading = async (file: string): Promise<readonly Row[]> => {
   const reader = openSqliteReader(file)
+  const limit = 'One thread that copies rows out of SQLite; the chain adds two SHA-256 for each event.'
   let began = world.monotonic()
   let events = 0
   for (let after: string | undefined; ;) {
@@ -103,43 +92,48 @@ const reading = async (file: string): Promise<readonly Figure[]> => {
     events += page.right.length
     after = page.right.at(-1)?.position
   }
-  const readAll = { what: `readAll of ${events} events`, perSecond: rounded((events / (world.monotonic() - began)) * 1_000), load: load() }
+  const perSecond = (): number => (events / (world.monotonic() - began)) * 1_000
+  const readAll = rowOf('Read the log from its start', perSecond(), 'events/s', { limit, more: { events } })
   began = world.monotonic()
   const verified = await verifyChain(reader)()
   if (E.isLeft(verified)) throw new Error(`The chain does not hold at ${verified.left.position}: ${verified.left.problem}`)
-  const verify = { what: `verifyChain of ${events} events`, perSecond: rounded((events / (world.monotonic() - began)) * 1_000), load: load() }
+  const verify = rowOf('Verify the digest chain', perSecond(), 'events/s', { limit, more: { events } })
   reader.close()
   return [readAll, verify]
 }
 
-const table = (figures: readonly Figure[]): string => {
-  const cell = (value: number | undefined): string => (value === undefined ? '' : String(value)).padStart(9)
-  const width = Math.max(...figures.map((figure) => figure.what.length))
-  const rows = figures.map(({ what, perSecond, p50, p99, worst, load: busy }) => `${what.padEnd(width)} ${cell(perSecond)} ${cell(p50)} ${cell(p99)} ${cell(worst)} ${cell(busy)}`)
-  return [`${''.padEnd(width)} ${'per s'.padStart(9)} ${'p50 ms'.padStart(9)} ${'p99 ms'.padStart(9)} ${'worst ms'.padStart(9)} ${'load'.padStart(9)}`, ...rows].join('\n')
-}
+const LIMIT_ALONE = 'The disk: one fdatasync for each append, and two messages between threads.'
+const LIMIT_MANY = 'The writer thread, which inserts and hashes without a pause; the disk waits for it.'
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '3' }, directory: { type: 'string', default: tmpdir() }, json: { type: 'string' } } })
-const seconds = Number(values.seconds)
-const directory = await mkdtemp(join(values.directory, 'stint-bench-appends-'))
-
-try {
-  const floor = fdatasyncs(join(directory, 'floor'), Math.min(seconds, 2))
-  const store = await openSqliteStore({ directory, world })
-  await appends(store, { what: 'warm-up', callers: 64, streamId: v7 }, Math.min(seconds, 1))
-  const loads: readonly Load[] = [
-    { what: 'appends, 1 in flight', callers: 1, streamId: v7 },
-    { what: 'appends, 64 in flight', callers: 64, streamId: v7 },
-    { what: 'appends, 512 in flight', callers: 512, streamId: v7 },
-    { what: 'appends, 64 in flight, random stream ids', callers: 64, streamId: world.uuid },
+const appending = async (store: EventStore, floor: number, seconds: number): Promise<readonly Row[]> => {
+  const against = (perSecond: number): Readonly<Record<string, number>> => ({ '× fdatasync': rounded(perSecond / floor, 1) })
+  const row = (what: string, { perSecond, more }: Appends, rest: Pick<Row, 'aim' | 'limit'>): Row => rowOf(what, perSecond, 'appends/s', { ...rest, more: { ...against(perSecond), ...more } })
+  const aim = { least: Math.min(50_000, 20 * floor), words: '≥ 50,000 or ≥ 20 × fdatasync' }
+  return [
+    row('Appends, 1 in flight', await appends(store, 1, seconds), { limit: LIMIT_ALONE }),
+    row('Appends, 64 in flight', await appends(store, 64, seconds), { aim, limit: LIMIT_MANY }),
+    row('Appends, 512 in flight', await appends(store, 512, seconds), { limit: LIMIT_MANY }),
+    row('Appends, 64 in flight, random ids', await appends(store, 64, seconds, world.uuid), { limit: 'As above, and the index of streams, whose pages are no longer the last ones only.' }),
   ]
-  const figures: Figure[] = [floor]
-  for (const each of loads) figures.push(await appends(store, each, seconds))
-  await store.close()
-  figures.push(...(await reading(store.file)))
-  const ratio = rounded((figures.find((figure) => figure.what === 'appends, 64 in flight')?.perSecond ?? 0) / floor.perSecond, 1)
-  console.log(`${table(figures)}\n\n64 in flight is ${ratio} times the fdatasync rate.`)
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ node: process.version, sqlite: process.versions['sqlite'], ratio, figures }, undefined, 2)}\n`)
-} finally {
-  rmSync(directory, { recursive: true, force: true })
 }
+
+export const measureAppends = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
+  const seconds = isQuick ? QUICK_SECONDS : SECONDS
+  const { directory, remove } = temporaryDirectory()
+  try {
+    say('fdatasync alone')
+    const floor = fdatasyncs(join(directory, 'floor'), Math.min(seconds, FLOOR_SECONDS))
+    const floorRow = rowOf('Write 4 KiB and fdatasync, without Stint', floor, 'writes/s', { limit: 'The disk.' })
+    const store = await openSqliteStore({ directory, world })
+    await appends(store, 64, Math.min(seconds, 1))
+    say('appends')
+    const rows = await appending(store, floor, seconds)
+    await store.close()
+    say('reading')
+    return [floorRow, ...rows, ...(await reading(store.file))]
+  } finally {
+    remove()
+  }
+}
+
+if (import.meta.main) await runAlone(measureAppends)

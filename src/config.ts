@@ -39,7 +39,10 @@ const valueOf = (name: SettingName, text: string): unknown => {
     case 'flag':
       return /^(?:true|1|yes)$/i.test(text) ? true : /^(?:false|0|no)$/i.test(text) ? false : text
     case 'list':
-      return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+      return text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '')
   }
 }
 
@@ -66,7 +69,10 @@ const offsetOf = (document: Document.Parsed, error: FieldError): number => {
       if (String(key?.value) === keys[0]) return key?.range?.[0] ?? 0
     }
   }
-  const node = document.getIn(keys.map((key) => (/^\d+$/.test(key) ? Number(key) : key)), true) as { readonly range?: readonly number[] | null } | undefined
+  const node = document.getIn(
+    keys.map((key) => (/^\d+$/.test(key) ? Number(key) : key)),
+    true,
+  ) as { readonly range?: readonly number[] | null } | undefined
   return node?.range?.[0] ?? 0
 }
 
@@ -114,7 +120,8 @@ const together = (config: ServerConfig): readonly ConfigProblem[] => {
       detail: `Without auth anybody who reaches ${config.host} could do anything, so the server binds to loopback only. Set auth to tokens (--auth tokens), or host to 127.0.0.1.`,
     })
   if (config.auth === 'jwt' || config.auth === 'tokens+jwt')
-    for (const name of ['jwtKeysUrl', 'jwtIssuer', 'jwtAudience'] as const) if (config[name] === '') problems.push({ source: name, detail: `Expected a value, because auth is ${config.auth}.` })
+    for (const name of ['jwtKeysUrl', 'jwtIssuer', 'jwtAudience'] as const)
+      if (config[name] === '') problems.push({ source: name, detail: `Expected a value, because auth is ${config.auth}.` })
   return problems
 }
 

@@ -84,7 +84,15 @@ const recoveryReport = async (store: EventStore, { world, log }: ServerOptions):
 const apiSettings = (config: ServerConfig): Partial<ApiSettings> => {
   const { auth, hosts, bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax } = config
   const jwt = auth === 'jwt' || auth === 'tokens+jwt' ? { keysUrl: config.jwtKeysUrl, issuer: config.jwtIssuer, audience: config.jwtAudience } : undefined
-  return { auth: { tokens: auth === 'tokens' || auth === 'tokens+jwt', ...(jwt === undefined ? {} : { jwt }) }, hosts, bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax, version }
+  return {
+    auth: { tokens: auth === 'tokens' || auth === 'tokens+jwt', ...(jwt === undefined ? {} : { jwt }) },
+    hosts,
+    bodyBytesMax,
+    manyBytesMax,
+    connectionsMax,
+    eventClientsMax,
+    version,
+  }
 }
 
 /** A server whose tokens nobody has yet would let nobody in: the first start makes one for an administrator. */

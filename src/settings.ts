@@ -56,10 +56,25 @@ export const settings = {
     what: 'without auth: names beside loopback that the `Host` header may carry, separated by commas',
   }),
   server: setting('server', 'text', text({ min: 1, max: 100 }), { placeholder: 'name', default: 'stint', what: 'name of this server in the metadata of events' }),
-  maxLiveItems: setting('maxLiveItems', 'number', count('items'), { placeholder: 'count', unit: 'work items', default: 1_000_000, what: 'more live work items than this are refused with 429' }),
+  maxLiveItems: setting('maxLiveItems', 'number', count('items'), {
+    placeholder: 'count',
+    unit: 'work items',
+    default: 1_000_000,
+    what: 'more live work items than this are refused with 429',
+  }),
   bodyBytesMax: setting('bodyBytesMax', 'number', count('bytes'), { placeholder: 'bytes', unit: 'bytes', default: bodyBytesMax, what: 'largest body of a request' }),
-  manyBytesMax: setting('manyBytesMax', 'number', count('bytes'), { placeholder: 'bytes', unit: 'bytes', default: manyBytesMax, what: 'largest body of a request that carries many items' }),
-  connectionsMax: setting('connectionsMax', 'number', count('connections'), { placeholder: 'count', unit: 'connections', default: connectionsMax, what: 'open connections; each idle long poll has one' }),
+  manyBytesMax: setting('manyBytesMax', 'number', count('bytes'), {
+    placeholder: 'bytes',
+    unit: 'bytes',
+    default: manyBytesMax,
+    what: 'largest body of a request that carries many items',
+  }),
+  connectionsMax: setting('connectionsMax', 'number', count('connections'), {
+    placeholder: 'count',
+    unit: 'connections',
+    default: connectionsMax,
+    what: 'open connections; each idle long poll has one',
+  }),
   eventClientsMax: setting('eventClientsMax', 'number', count('clients'), { placeholder: 'count', unit: 'clients', default: eventClientsMax, what: 'clients of the event stream' }),
   shutdownSeconds: setting('shutdownSeconds', 'number', number({ min: 0, max: 3_600 }), {
     placeholder: 'seconds',
@@ -68,7 +83,11 @@ export const settings = {
     what: 'how long a stopping server waits for the requests that it took',
   }),
   allowAnyFileSystem: setting('allowAnyFileSystem', 'flag', flag, { placeholder: '', default: false, what: 'accept a data directory on a network or shared file system' }),
-  logLevel: setting('logLevel', 'text', oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), { placeholder: 'level', default: 'info', what: 'least level of what is logged' }),
+  logLevel: setting('logLevel', 'text', oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'), {
+    placeholder: 'level',
+    default: 'info',
+    what: 'least level of what is logged',
+  }),
 } as const
 
 export type SettingName = keyof typeof settings

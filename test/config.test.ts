@@ -80,9 +80,11 @@ describe('a mistake in a setting', () => {
   })
 
   it('can lie in two settings that do not go together', () => {
-    expect(refused({ flags: { host: '0.0.0.0' } })).toMatch(/^host: Without auth .* --auth tokens/)
+    expect(refused({ flags: { host: '0.0.0.0' } })).toMatch(/^host: Without auth .*\(--auth tokens\)/)
     expect(loaded({ flags: { host: '0.0.0.0', auth: 'tokens' } }).host).toBe('0.0.0.0')
-    expect(refused({ flags: { auth: 'jwt', jwtIssuer: 'https://issuer.example' } })).toBe('jwtKeysUrl: Expected a value, because auth is jwt.\njwtAudience: Expected a value, because auth is jwt.')
+    expect(refused({ flags: { auth: 'jwt', jwtIssuer: 'https://issuer.example' } })).toBe(
+      'jwtKeysUrl: Expected a value, because auth is jwt.\njwtAudience: Expected a value, because auth is jwt.',
+    )
   })
 
   it('is not an empty file', () => expect(inFile('# nothing set\n')).toEqual({}))

@@ -23,7 +23,9 @@ const start = (given: Partial<ServerConfig>) => startServer(configOf(given), { w
 
 const taken = (): Promise<{ port: number; free: () => Promise<void> }> =>
   new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => resolve({ port: (server.address() as AddressInfo).port, free: () => new Promise((freed) => server.close(() => freed())) }))
+    const server = createServer().listen(0, '127.0.0.1', () =>
+      resolve({ port: (server.address() as AddressInfo).port, free: () => new Promise((freed) => server.close(() => freed())) }),
+    )
   })
 
 describe('a server', () => {
@@ -38,7 +40,11 @@ describe('a server', () => {
   it('keeps what it took in its directory', async () => {
     const data = join(folder, 'kept')
     const first = await start({ data })
-    const made = await fetch(`${first.url}/v1/jobs`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: 'kept', service: 's', server: 'a' }) })
+    const made = await fetch(`${first.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ id: 'kept', service: 's', server: 'a' }),
+    })
     expect(made.status).toBe(201)
     await first.close()
     const second = await start({ data })

@@ -142,6 +142,7 @@ export const createWatchEvents = ({ max, metrics }: EventClients): Handle<typeof
       clients -= 1
       metrics.eventClients.dec()
     })
-    return E.right({ status: 200, stream })
+    // A proxy that collects the answer before it passes it on would hold back every event.
+    return E.right({ status: 200, stream, headers: { 'X-Accel-Buffering': 'no' } })
   }
 }

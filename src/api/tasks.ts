@@ -81,7 +81,17 @@ export const listTasks: Handle<typeof wire.listTasks> = async ({ params, query }
   )
 }
 
-/** Leases that nobody came to hear of go back at once, and burn no attempt (rules 27). */
+/** Payload bytes of one lease answer, at most; the first task always fits (rules 13). */
+const ANSWER_BYTES_MAX = 32 * 1024 * 1024
+
+/** How many of the tasks fit into one answer. */
+const fitting = (leased: readonly LeasedTask[]): number => {
+  let bytes = 0
+  const over = leased.findIndex(({ payload }, index) => (bytes += payload?.length ?? 0) > ANSWER_BYTES_MAX && index > 0)
+  return over === -1 ? leased.length : over
+}
+
+/** Leases that nobody will hear of go back at once, and burn no attempt (rules 27). */
 const giveBack = async (call: Call, leased: readonly LeasedTask[]): Promise<void> => {
   await Promise.all(
     leased.map(({ workItem, item }) => {
@@ -91,7 +101,7 @@ const giveBack = async (call: Call, leased: readonly LeasedTask[]): Promise<void
         lease: item.lease.token,
         busy: false,
         delayMs: 0,
-        reason: 'The answer could not be delivered.',
+        reason: 'The answer could not carry it.',
       }
       return call.engine.execute(workItem, command, { ...call.context, commandId: call.world.uuid() })
     }),
@@ -108,8 +118,11 @@ export const leaseTasks: Handle<typeof wire.leaseTasks> = async ({ params, body 
     call.context,
   )
   if (E.isLeft(leased)) return E.left(fromRefusal(leased.left))
-  if (call.isGone()) await giveBack(call, leased.right)
-  return ok({ items: leased.right.map((task) => leasedTaskView(task, task.payload)) }, waitHeaders(call, waitMs))
+  const answered = call.isGone() ? 0 : fitting(leased.right)
+  const rest = leased.right.slice(answered)
+  if (rest.length > 0) await giveBack(call, rest)
+  const items = leased.right.slice(0, answered).map((task) => leasedTaskView(task, task.payload))
+  return ok({ items, more: rest.length > 0 ? true : undefined }, waitHeaders(call, waitMs))
 }
 
 type Ending = AnswerOf<typeof wire.completeTask>

@@ -95,7 +95,7 @@ export const contextOf = (command: Command): Context => {
     say: (line) => void process.stderr.write(`${line}\n`),
     paint: paintFor(wantsColor(options.color, process.stdout)),
     paintMessage: paintFor(wantsColor(options.color, process.stderr)),
-    columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
+    columns: () => (process.stdout.isTTY ? process.stdout.columns || undefined : undefined),
     get url() {
       return getUrl()
     },

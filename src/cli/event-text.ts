@@ -47,7 +47,16 @@ export const sentenceOf = (type: string, data: unknown): string => {
   return SENTENCES[type]?.(data) ?? textOf(data)
 }
 
-const COLOURS: Readonly<Record<string, Colour>> = { Completed: 'green', Failed: 'red', DeadLettered: 'red', Aborted: 'magenta', Cancelled: 'gray', HolderLost: 'yellow', HolderFound: 'green', DirectiveGiven: 'magenta' }
+const COLOURS: Readonly<Record<string, Colour>> = {
+  Completed: 'green',
+  Failed: 'red',
+  DeadLettered: 'red',
+  Aborted: 'magenta',
+  Cancelled: 'gray',
+  HolderLost: 'yellow',
+  HolderFound: 'green',
+  DirectiveGiven: 'magenta',
+}
 
 export const colourOf = (type: string): Colour | undefined => COLOURS[type]
 

@@ -1,5 +1,5 @@
 // How a command of the command line can end badly: what people are told on stderr, and the exit code that scripts read (surface 18).
-import { StintError, UnexpectedAnswer, Unreachable, reasonOf } from '../client/errors.ts'
+import { StintError, UnexpectedAnswer, Unreachable } from '../client/errors.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
 
 export const EXIT = {
@@ -57,6 +57,13 @@ const describeRefusal = ({ problem, status, code }: StintError): Described => {
   return { exitCode: exitCodeOf(status), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [known.advice])] }
 }
 
+/** The last of the causes: what the system said, without what the layers above made of it. */
+const innermost = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause instanceof AggregateError && cause.errors.length > 0) return innermost(cause.errors[0])
+  return cause.cause === undefined ? cause.message : innermost(cause.cause)
+}
+
 const originOf = (url: string): string => {
   try {
     return new URL(url).origin
@@ -72,7 +79,10 @@ export const describeFailure = (cause: unknown): Described => {
   if (cause instanceof Unreachable)
     return {
       exitCode: EXIT.unreachable,
-      lines: [`No answer from ${originOf(cause.url)}: ${reasonOf(cause.cause)}.`, 'Is the server running (`stint serve`)? Does --url or STINT_URL name it? `stint doctor` looks closer.'],
+      lines: [
+        `No answer from ${originOf(cause.url)}: ${innermost(cause.cause)}.`,
+        'Is the server running (`stint serve`)? Does --url or STINT_URL name it? `stint doctor` looks closer.',
+      ],
     }
   if (cause instanceof UnexpectedAnswer) return { exitCode: EXIT.unreachable, lines: [cause.message, 'Does --url or STINT_URL name a Stint server of this version?'] }
   return { exitCode: EXIT.fault, lines: [cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)] }

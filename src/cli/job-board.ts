@@ -72,9 +72,11 @@ const rateText = (rate: number | undefined, unit: string | undefined): string =>
   return `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}${unit === undefined ? '' : ` ${unit}`}/s`
 }
 
+const isMoving = ({ state }: JobProxy): boolean => state === 'running' || state === 'aborting'
+
 const timeText = (job: JobProxy, pace: Pace | undefined, now: number): string => {
   if (job.settledAt !== undefined) return `in ${formatDuration(Date.parse(job.settledAt) - Date.parse(job.createdAt))}`
-  const left = remainingMs(pace, job, now)
+  const left = isMoving(job) ? remainingMs(pace, job, now) : undefined
   return left === undefined ? '' : `${formatDuration(left)} left`
 }
 
@@ -91,9 +93,12 @@ const rowOf = (job: JobProxy, pace: Pace | undefined, now: number): Row => {
     bar: { text: '', colour },
     percent: { text: fraction === undefined ? '' : `${Math.floor(fraction * 100)}%` },
     counts: { text: plain(countsText(job.progress) ?? '') },
-    rate: { text: isSettled(job.state) ? '' : plain(rateText(rateOf(pace), job.progress?.unit)) },
+    rate: { text: isMoving(job) ? plain(rateText(rateOf(pace), job.progress?.unit)) : '' },
     left: { text: timeText(job, pace, now) },
-    phase: { text: isLost ? `silent for ${formatDuration(now - Date.parse(job.holder?.lastSeenAt ?? ''))}` : plain(job.phase ?? job.progress?.message ?? ''), colour: isLost ? 'yellow' : 'dim' },
+    phase: {
+      text: isLost ? `silent for ${formatDuration(now - Date.parse(job.holder?.lastSeenAt ?? ''))}` : plain(job.phase ?? job.progress?.message ?? ''),
+      colour: isLost ? 'yellow' : 'dim',
+    },
   }
 }
 
@@ -121,7 +126,8 @@ const lineOf = (row: Row, widths: ReadonlyMap<ColumnName, number>, paint: Paint)
     const width = widths.get(column.name)
     if (width === undefined) return []
     const { text, colour } = row[column.name]
-    const fitted = column.name === 'bar' ? (row.fraction === undefined ? ' '.repeat(width) : bar(row.fraction, width)) : pad(cut(text, width), width, 'align' in column ? column.align : 'left')
+    const fitted =
+      column.name === 'bar' ? (row.fraction === undefined ? ' '.repeat(width) : bar(row.fraction, width)) : pad(cut(text, width), width, 'align' in column ? column.align : 'left')
     return [colour === undefined ? fitted : paint(colour, fitted)]
   })
   return cells.join(' '.repeat(GAP))

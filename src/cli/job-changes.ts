@@ -30,7 +30,12 @@ interface Registered {
   readonly label?: unknown
 }
 
-const seenIn = (id: string, { service, server, label }: Registered): Seen => ({ id, service: String(service), server: String(server), ...(typeof label === 'string' ? { label } : {}) })
+const seenIn = (id: string, { service, server, label }: Registered): Seen => ({
+  id,
+  service: String(service),
+  server: String(server),
+  ...(typeof label === 'string' ? { label } : {}),
+})
 
 export interface JobsSeen {
   /** The job that the event is about, if it is one of those watched. */

@@ -44,4 +44,5 @@ export const jobIdOf = async (context: Context, id: string | undefined, { label 
 }
 
 /** The job that is meant, as it is now. */
-export const findJob = async (context: Context, id: string | undefined, named: Named): Promise<JobProxy> => context.http.call(showJob, { params: { id: await jobIdOf(context, id, named) } })
+export const findJob = async (context: Context, id: string | undefined, named: Named): Promise<JobProxy> =>
+  context.http.call(showJob, { params: { id: await jobIdOf(context, id, named) } })

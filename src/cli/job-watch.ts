@@ -7,7 +7,7 @@ import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { clockOf, colourOf, sentenceOf } from './event-text.ts'
 import { CliFailure, EXIT } from './failure.ts'
-import { boardLines, countsOfStates } from './job-board.ts'
+import { boardLines, countsOfStates, type BoardSize } from './job-board.ts'
 import { localId, type JobFilter } from './job-lookup.ts'
 import { observe, type Pace } from './job-pace.ts'
 import { isSettled, LOOKS, progressText } from './look.ts'
@@ -68,6 +68,9 @@ const bell = () => {
   }
 }
 
+/** Some terminals do not tell their size. */
+const sizeOf = ({ columns, rows }: NodeJS.WriteStream): BoardSize => ({ columns: columns || 80, rows: rows || 24 })
+
 /** The board: looked at again after each change, and twice a second while something runs, because progress between two records is not an event. */
 const watchOnTerminal = async (context: Context, watched: Watched, signal: AbortSignal): Promise<void> => {
   const { world, paint, http } = context
@@ -81,13 +84,13 @@ const watchOnTerminal = async (context: Context, watched: Watched, signal: Abort
     changes.ring()
   })
   const screen = openScreen((text) => void process.stdout.write(text))
+  process.stdout.on('resize', screen.clear)
   let paces: ReadonlyMap<string, Pace> = new Map()
   let trouble: string | undefined
   try {
     for (;;) {
       paces = new Map(looked.jobs.map((job) => [job.id, observe(paces.get(job.id), job, world.monotonic())]))
-      const size = { columns: process.stdout.columns, rows: process.stdout.rows }
-      screen.draw(boardLines({ jobs: looked.jobs, paces, now: world.now(), more: looked.more, trouble }, size, paint))
+      screen.draw(boardLines({ jobs: looked.jobs, paces, now: world.now(), more: looked.more, trouble }, sizeOf(process.stdout), paint))
       if (failure !== undefined) throw failure
       if (signal.aborted || isOver(watched, looked.jobs)) break
       await pause(world, LOOK_EVERY_MS, signal)
@@ -102,6 +105,7 @@ const watchOnTerminal = async (context: Context, watched: Watched, signal: Abort
       }
     }
   } finally {
+    process.stdout.off('resize', screen.clear)
     screen.close()
     http.close()
     await followed
@@ -109,7 +113,8 @@ const watchOnTerminal = async (context: Context, watched: Watched, signal: Abort
   judge(context, watched, looked.jobs)
 }
 
-const stateText = ({ paint }: Context, job: JobProxy): string => paint(LOOKS[job.state].colour, [job.state, progressText(job.progress)].filter((part) => part !== undefined).join(' '))
+const stateText = ({ paint }: Context, job: JobProxy): string =>
+  paint(LOOKS[job.state].colour, [job.state, progressText(job.progress)].filter((part) => part !== undefined).join(' '))
 
 const printLine = ({ out, paint }: Context, time: string, seen: Seen, what: string): void => {
   const label = seen.label === undefined ? '' : `  "${plain(seen.label)}"`
@@ -138,7 +143,12 @@ const watchOffTerminal = async (context: Context, watched: Watched, signal: Abor
   let latest = first.jobs
   const after = first.position === undefined ? {} : { after: first.position }
   if (!isOver(watched, latest)) {
-    for await (const event of events(http, { kind: 'job', signal, ...after, ...(watched.ids.length === 1 ? { workItem: `job/${encodeURIComponent(watched.ids[0] ?? '')}` } : {}) })) {
+    for await (const event of events(http, {
+      kind: 'job',
+      signal,
+      ...after,
+      ...(watched.ids.length === 1 ? { workItem: `job/${encodeURIComponent(watched.ids[0] ?? '')}` } : {}),
+    })) {
       const job = await seen.matching(event)
       if (job === undefined) continue
       if (format === 'table' && !QUIET.has(event.type)) {

@@ -104,7 +104,8 @@ const direct = (directive: 'abort' | 'pause' | 'resume') => async (context: Cont
   const answer = await context.http.call(directJob, { params: { id: job }, body: { directive, ...(options.reason === undefined ? {} : { reason: options.reason }) } })
   if (context.format !== 'table') return printOne(context, { id: job, ...answer }, [])
   context.out(`${job}  ${answer.state}`)
-  if (answer.receipt !== undefined && answer.receipt.resolution === undefined) context.say(`Its server is told with its next report or poll. \`stint jobs wait ${job}\` waits for the end.`)
+  if (answer.receipt !== undefined && answer.receipt.resolution === undefined)
+    context.say(`Its server is told with its next report or poll. \`stint jobs wait ${job}\` waits for the end.`)
 }
 
 const wait = async (context: Context, options: Named & { readonly for?: readonly State[]; readonly timeout?: number }, id: string | undefined): Promise<void> => {
@@ -132,7 +133,9 @@ const look = (jobs: Command): void => {
     .option('--after <cursor>', 'go on behind the page before')
     .action(action(list))
     .addHelpText('after', examples('stint jobs list --state running', 'stint jobs list --service index -o jsonl'))
-  named(jobs.command('show').description('show one job')).action(action(show)).addHelpText('after', examples('stint jobs show 0197a4d2-…', 'stint jobs show --label nightly -o json'))
+  named(jobs.command('show').description('show one job'))
+    .action(action(show))
+    .addHelpText('after', examples('stint jobs show 0197a4d2-…', 'stint jobs show --label nightly -o json'))
   named(jobs.command('history').description('everything that happened to a job')).action(action(history)).addHelpText('after', examples('stint jobs history --label nightly'))
   named(jobs.command('why').description('why a job is in the state it is in')).action(action(why)).addHelpText('after', examples('stint jobs why --label nightly'))
 }

@@ -1,5 +1,9 @@
 // The program `stint`: runs one command and ends with its exit code.
-import { run } from './program.ts'
+import { enableCompileCache } from 'node:module'
+
+// A command lives a tenth of a second, and most of that would go into compiling it anew each time.
+enableCompileCache()
+const { run } = await import('./program.ts')
 
 // Whoever reads us may stop reading (`stint jobs list | head`): that is no error of ours.
 process.stdout.on('error', (cause: NodeJS.ErrnoException) => {

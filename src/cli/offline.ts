@@ -48,7 +48,13 @@ const faulty = (message: string): CliFailure => new CliFailure(EXIT.failed, mess
 
 // ---- replay ----
 
-const replayedJson = ({ firstAt, lastAt, ms, ...rest }: Replayed) => ({ ...rest, firstAt: iso(firstAt), lastAt: iso(lastAt), seconds: ms / 1_000, eventsPerSecond: perSecond(rest.events, ms) })
+const replayedJson = ({ firstAt, lastAt, ms, ...rest }: Replayed) => ({
+  ...rest,
+  firstAt: iso(firstAt),
+  lastAt: iso(lastAt),
+  seconds: ms / 1_000,
+  eventsPerSecond: perSecond(rest.events, ms),
+})
 
 const printReplayed = ({ out, paint }: Context, replayed: Replayed): void => {
   const { events, erased, firstAt, lastAt, items, types, ms } = replayed
@@ -56,7 +62,8 @@ const printReplayed = ({ out, paint }: Context, replayed: Replayed): void => {
   if (firstAt !== undefined) out(`from ${iso(firstAt)} to ${iso(lastAt)}`)
   for (const [kind, states] of Object.entries(items)) {
     out(paint('bold', `${kind}s`))
-    for (const [state, number] of Object.entries(states)) out(`  ${paint(LOOKS[state as keyof typeof LOOKS].colour, `${LOOKS[state as keyof typeof LOOKS].symbol} ${state}`.padEnd(14))}${count(number).padStart(10)}`)
+    for (const [state, number] of Object.entries(states))
+      out(`  ${paint(LOOKS[state as keyof typeof LOOKS].colour, `${LOOKS[state as keyof typeof LOOKS].symbol} ${state}`.padEnd(14))}${count(number).padStart(10)}`)
   }
   out(paint('bold', 'events'))
   for (const [type, number] of Object.entries(types)) out(`  ${type.padEnd(20)}${count(number).padStart(10)}`)
@@ -69,7 +76,12 @@ const replayJob = async (context: Context, data: string, id: string): Promise<vo
   const items = replayed.right.map((event) => ({ ...event, time: new Date(event.time).toISOString() }))
   const [revision, time, after, event, , by] = historyColumns(items)
   if (revision === undefined || time === undefined || after === undefined || event === undefined || by === undefined) throw new Error('A history has six columns')
-  const state = { title: 'STATE', value: (row: (typeof items)[number]) => row.state, colour: (row: (typeof items)[number]) => (row.state === undefined ? undefined : LOOKS[row.state].colour), whole: true }
+  const state = {
+    title: 'STATE',
+    value: (row: (typeof items)[number]) => row.state,
+    colour: (row: (typeof items)[number]) => (row.state === undefined ? undefined : LOOKS[row.state].colour),
+    whole: true,
+  }
   const what = { title: 'WHAT', value: (row: (typeof items)[number]) => sentenceOf(row.type, row.data), colour: (row: (typeof items)[number]) => colourOf(row.type) }
   printList(context, { items }, [revision, time, after, event, state, what, by], '')
 }
@@ -116,7 +128,9 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
   if (E.isLeft(chain)) out(`chain   ${paint('red', 'broken')} at ${chain.left.position}: ${chain.left.problem}`)
   else {
     const { events, erased, head } = chain.right
-    out(`chain   ${paint('green', 'unbroken')}: ${count(events)} events${erased === 0 ? '' : `, ${count(erased)} of them erased`}, head ${head.position} ${head.digest.slice(0, 16)}…`)
+    out(
+      `chain   ${paint('green', 'unbroken')}: ${count(events)} events${erased === 0 ? '' : `, ${count(erased)} of them erased`}, head ${head.position} ${head.digest.slice(0, 16)}…`,
+    )
   }
   printTables(context, tables)
   out(`in ${formatDuration(ms)}`)
@@ -125,11 +139,19 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
 export const verify = async (context: Context, flags: ServerFlags, file: string | undefined): Promise<void> => {
   const data = file ?? configOf(flags).data
   const progress = progressLine(context)
-  const verified = await onData(() => verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) }))
+  const verified = await onData(() =>
+    verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) }),
+  )
   if (context.format === 'table') printVerified(context, verified)
   else context.out(JSON.stringify(verifiedJson(verified), null, context.format === 'json' ? 2 : undefined))
-  if (E.isLeft(verified.chain)) throw new CliFailure(EXIT.failed, 'The log is damaged.', `Everything before ${verified.chain.left.position} is as it was written. \`stint restore\` brings back a backup.`)
-  if (!isSound(verified)) throw new CliFailure(EXIT.failed, 'The tables are not what the log says.', 'The log is sound. Stop the server and delete tables.db: the next start folds it anew. Please report this, with the differences.')
+  if (E.isLeft(verified.chain))
+    throw new CliFailure(EXIT.failed, 'The log is damaged.', `Everything before ${verified.chain.left.position} is as it was written. \`stint restore\` brings back a backup.`)
+  if (!isSound(verified))
+    throw new CliFailure(
+      EXIT.failed,
+      'The tables are not what the log says.',
+      'The log is sound. Stop the server and delete tables.db: the next start folds it anew. Please report this, with the differences.',
+    )
 }
 
 // ---- backup and restore ----

@@ -41,9 +41,15 @@ const addOffline = (program: Command): void => {
     .option('--job <id>', 'the history of this job, with its state after each event')
     .action(late('replay'))
     .addHelpText('after', examples('stint replay', 'stint replay --job 0197a4d2-… --data /var/lib/stint'))
-  withSettings(program.command('verify').description('prove the log and its tables; works beside a running server').argument('[file]', 'a backup, in place of the data directory'), ['data'])
+  withSettings(
+    program.command('verify').description('prove the log and its tables; works beside a running server').argument('[file]', 'a backup, in place of the data directory'),
+    ['data'],
+  )
     .action(late('verify'))
-    .addHelpText('after', `\nExit code 1 when the chain of digests is broken or a kept table is not what the log says.\n${examples('stint verify', 'stint verify monday.db', 'stint verify -o json')}`)
+    .addHelpText(
+      'after',
+      `\nExit code 1 when the chain of digests is broken or a kept table is not what the log says.\n${examples('stint verify', 'stint verify monday.db', 'stint verify -o json')}`,
+    )
   withSettings(program.command('backup').description('copy the log, beside a running server too').argument('<target>', 'file to make, or a directory to make one in'), ['data'])
     .action(late('backup'))
     .addHelpText('after', examples('stint backup monday.db', 'stint backup /var/backups --data /var/lib/stint'))

@@ -32,9 +32,12 @@ const isCode = (cause: unknown, code: string): boolean => cause instanceof Error
 
 /** What kept the server from starting, as people read it; anything else is a defect. */
 const startFailure = (cause: unknown, host: string, port: number): unknown => {
-  if (isCode(cause, 'EADDRINUSE')) return new CliFailure(EXIT.conflict, `${host}:${port} is taken.`, 'Is a server running already? Choose another with --port; `stint doctor` tells who answers there.')
-  if (isCode(cause, 'EACCES') || isCode(cause, 'EADDRNOTAVAIL')) return new CliFailure(EXIT.usage, `Cannot listen on ${host}:${port}: ${(cause as Error).message}.`, 'Choose others with --host and --port.')
-  if (cause instanceof Error && cause.name === 'StoreOpenError') return new CliFailure('problem' in cause && cause.problem === 'in-use' ? EXIT.conflict : EXIT.failed, cause.message)
+  if (isCode(cause, 'EADDRINUSE'))
+    return new CliFailure(EXIT.conflict, `${host}:${port} is taken.`, 'Is a server running already? Choose another with --port; `stint doctor` tells who answers there.')
+  if (isCode(cause, 'EACCES') || isCode(cause, 'EADDRNOTAVAIL'))
+    return new CliFailure(EXIT.usage, `Cannot listen on ${host}:${port}: ${(cause as Error).message}.`, 'Choose others with --host and --port.')
+  if (cause instanceof Error && cause.name === 'StoreOpenError')
+    return new CliFailure('problem' in cause && cause.problem === 'in-use' ? EXIT.conflict : EXIT.failed, cause.message)
   if (cause instanceof Error && cause.name === 'StoreFault') return new CliFailure(EXIT.failed, cause.message, '`stint verify` tells what is wrong with the log.')
   return cause
 }
@@ -54,6 +57,10 @@ export const serve = async (context: Context, flags: ServerFlags): Promise<void>
   const config = configOf(flags)
   const log = createLog({ level: config.logLevel, world, human: process.stderr.isTTY })
   const stopping = stopSignal(say)
+  process.once('uncaughtException', (cause) => {
+    log.fatal({ err: cause }, 'a defect in Stint: ending at once, a restart goes on from the log')
+    process.exit(EXIT.fault)
+  })
   let fault: Error | undefined
   const onFatal = (cause: Error): void => {
     fault = cause
@@ -69,6 +76,10 @@ export const serve = async (context: Context, flags: ServerFlags): Promise<void>
   await aborted(stopping.signal)
   if (fault !== undefined) await pause(world, AFTER_FAULT_MS)
   await server.close()
-  if (fault !== undefined) throw new CliFailure(EXIT.fault, `The log cannot be written any more: ${fault.message}`, 'Start the server again: what was acknowledged is there, and what was in flight is decided then.')
+  if (fault !== undefined)
+    throw new CliFailure(
+      EXIT.fault,
+      `The log cannot be written any more: ${fault.message}`,
+      'Start the server again: what was acknowledged is there, and what was in flight is decided then.',
+    )
 }
-

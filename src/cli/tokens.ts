@@ -64,7 +64,15 @@ export const addTokens = (program: Command): void => {
     .requiredOption('--role <roles>', `what it may do, may be repeated: ${roles.join(', ')}`, rolesFlag)
     .option('--expires <duration>', 'after 30d, 12h … (never)', durationFlag)
     .action(action(add))
-    .addHelpText('after', examples('stint tokens add --name index --email index@example.com --role jobServer', 'stint tokens add --name ann --email ann@example.com --role admin --expires 90d'))
+    .addHelpText(
+      'after',
+      examples('stint tokens add --name index --email index@example.com --role jobServer', 'stint tokens add --name ann --email ann@example.com --role admin --expires 90d'),
+    )
   tokens.command('list').description('list tokens, without their secrets').action(action(list)).addHelpText('after', examples('stint tokens list'))
-  tokens.command('revoke').description('revoke a token at once').argument('<id>', 'id of the token').action(action(revoke)).addHelpText('after', examples('stint tokens revoke 0197a4d2b1c3'))
+  tokens
+    .command('revoke')
+    .description('revoke a token at once')
+    .argument('<id>', 'id of the token')
+    .action(action(revoke))
+    .addHelpText('after', examples('stint tokens revoke 0197a4d2b1c3'))
 }

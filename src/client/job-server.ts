@@ -7,7 +7,7 @@
 //
 // Each of them repeats by itself while Stint is away; a job that could not be registered runs all the same and is registered when Stint is back.
 import { LOST_AFTER_SECONDS, REPORT_EVERY_SECONDS, registerBody, type JobProxy } from '../wire/jobs.ts'
-import { AlreadyRunning, Closed, LeaseLost } from './errors.ts'
+import { AbortRequested, AlreadyRunning, Closed, LeaseLost } from './errors.ts'
 import type { Http } from './http.ts'
 import { uuidv7 } from './ids.ts'
 import { deferred, type HeldJob, type Job } from './job.ts'
@@ -28,7 +28,7 @@ export interface JobServerOptions {
   readonly server: string
   /** Made anew for each process unless given: tells a restart from a repeat. */
   readonly instance?: string
-  /** Promised interval of signs of life, in seconds (5). After three of them without a sign a job is shown as lost. */
+  /** Promised interval of signs of life, in seconds (5; below 0.25 the reports cannot keep up). After three of them without a sign a job is shown as lost. */
   readonly reportEverySeconds?: number
   /** Silence after which a job is lost, in seconds (3 × `reportEverySeconds`). */
   readonly silenceSeconds?: number
@@ -158,6 +158,8 @@ export const createJobServer = (http: Http, options: JobServerOptions): JobServe
     void track(begun.promise)
     try {
       await roster.enrolled(held)
+      const stopped = held.stopReason()
+      if (stopped !== undefined) throw stopped
       return { job: held.job, result: track(execute(held, run)) }
     } finally {
       begun.resolve()
@@ -168,7 +170,9 @@ export const createJobServer = (http: Http, options: JobServerOptions): JobServe
     const abort: unknown = held.job.directive === 'abort' ? held.job.signal.reason : undefined
     if (abort !== undefined) return held.end(outcomeOf(held, abort))
     if (resume === undefined) return held.end(failed('server-restarted', 'Its job server was restarted while it ran.'))
-    track(execute(held, (job) => resume(job, proxy))).catch((thrown: unknown) => onProblem(thrown instanceof Error ? thrown : new Error(String(thrown)), held.job.id))
+    track(execute(held, (job) => resume(job, proxy))).catch((thrown: unknown) => {
+      if (!(thrown instanceof AbortRequested || thrown instanceof Closed)) onProblem(thrown instanceof Error ? thrown : new Error(String(thrown)), held.job.id)
+    })
   }
 
   const takenOver = takeOver({

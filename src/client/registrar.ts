@@ -18,6 +18,8 @@ export interface RegistrarSetting {
 
 interface Waiting {
   readonly body: RegisterBody
+  /** False once nobody wants the answer: what has not been sent then never is. */
+  readonly isWanted: () => boolean
   readonly onAnswer: (answer: E.Either<Error, RegisteredJob>) => void
   readonly onMiss: (failure: Error) => void
 }

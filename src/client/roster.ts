@@ -135,6 +135,7 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
   const enroll = (held: HeldJob, onAnswer: (refusal?: Error) => void, onMiss: (failure: Error) => void): void =>
     registrar.register({
       body: held.registration,
+      isWanted: () => jobs.get(held.job.id) === held,
       onMiss,
       onAnswer: (answer) => {
         const refusal = E.isLeft(answer) ? answer.left : answer.right.lease === undefined ? settledOf(answer.right) : undefined
@@ -199,7 +200,7 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
     enrolled,
     adopt,
     acknowledged,
-    register: (registration) => new Promise((resolve) => registrar.register({ body: registration, onAnswer: resolve, onMiss: () => undefined })),
+    register: (registration) => new Promise((resolve) => registrar.register({ body: registration, isWanted: () => true, onAnswer: resolve, onMiss: () => undefined })),
     flush,
     end: async () => {
       ending.abort(new Closed('job server'))

@@ -65,7 +65,8 @@ const fileSystem = async (data: string, allowed: boolean): Promise<Finding> => {
   const free = bavail * bsize
   const remote = process.platform === 'linux' ? remoteFileSystem(type) : undefined
   const where = `${Math.round(free / MIB).toLocaleString('en')} MiB free`
-  if (remote !== undefined && !allowed) return fail('file system', `${remote}, where SQLite can lose or damage the log`, 'Use a local disk; or --allow-any-file-system if its locks and shared memory work.')
+  if (remote !== undefined && !allowed)
+    return fail('file system', `${remote}, where SQLite can lose or damage the log`, 'Use a local disk; or --allow-any-file-system if its locks and shared memory work.')
   if (remote !== undefined) return warn('file system', `${remote}, allowed by a setting; ${where}`, 'Its locks and shared memory must work, or the log is lost.')
   if (free < LEAST_FREE_BYTES) return warn('file system', where, 'Make room: a full disk refuses every command.')
   return ok('file system', `local, ${where}`)
@@ -97,7 +98,8 @@ const syncProbe = (data: string, world: World): Finding => {
     const perSecond = Math.round((count * 1_000) / (world.monotonic() - startedAt))
     const detail = `${perSecond.toLocaleString('en')} fdatasync/s; commits are shared, so appends in parallel are many times faster`
     if (perSecond < SLOW_PER_SECOND) return warn('durable writes', detail, 'A lone command waits for one sync; a local SSD has hundreds to thousands a second.')
-    if (perSecond > SUSPICIOUS_PER_SECOND) return warn('durable writes', detail, 'So fast a disk may acknowledge before it is durable (tmpfs, some virtual disks): what is acknowledged may not outlive a power cut.')
+    if (perSecond > SUSPICIOUS_PER_SECOND)
+      return warn('durable writes', detail, 'So fast a disk may acknowledge before it is durable (tmpfs, some virtual disks): what is acknowledged may not outlive a power cut.')
     return ok('durable writes', detail)
   } catch (cause) {
     return fail('durable writes', messageOf(cause), 'The log cannot be written there.')
@@ -118,7 +120,11 @@ const clock = async (data: string, world: World): Promise<Finding> => {
   if (!existsSync(file)) return ok('clock', shown)
   const last = await newestTime(data).catch(() => undefined)
   if (last !== undefined && last - now > AHEAD_MS)
-    return warn('clock', `${shown}, but the newest event is from ${new Date(last).toISOString()}`, 'The clock was ahead once or is behind now: keep it set (NTP). Times in the log never go back.')
+    return warn(
+      'clock',
+      `${shown}, but the newest event is from ${new Date(last).toISOString()}`,
+      'The clock was ahead once or is behind now: keep it set (NTP). Times in the log never go back.',
+    )
   return ok('clock', `${shown}, not behind the log`)
 }
 
@@ -171,7 +177,12 @@ const port = async ({ host, port: wanted }: ServerConfig, world: World): Promise
   if (wanted === 0) return ok('port', 'a free one is taken')
   const problem = await canListen(host, wanted)
   if (problem === undefined) return ok('port', `${host}:${wanted} is free`)
-  if (problem !== 'EADDRINUSE') return fail('port', `${host}:${wanted}: ${problem}`, problem === 'EACCES' ? 'Ports below 1024 need a privilege: choose another with --port.' : 'Choose an address of this machine with --host.')
+  if (problem !== 'EADDRINUSE')
+    return fail(
+      'port',
+      `${host}:${wanted}: ${problem}`,
+      problem === 'EACCES' ? 'Ports below 1024 need a privilege: choose another with --port.' : 'Choose an address of this machine with --host.',
+    )
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   const found = await healthAt(`http://${name.includes(':') ? `[${name}]` : name}:${wanted}`, world).catch(() => undefined)
   if (found !== undefined) return ok('port', `${host}:${wanted} is answered by Stint ${found}, which is running`)
@@ -190,5 +201,13 @@ export const examine = async (config: ServerConfig, world: World): Promise<reado
   if (config.data === IN_MEMORY) return [...machine, warn('data directory', 'in memory: nothing outlives the process', 'Name a directory with --data.'), ...reach]
   const place = directory(config.data)
   if (place.status === 'fail') return [...machine, place, ...reach]
-  return [...machine, place, await fileSystem(config.data, config.allowAnyFileSystem), syncProbe(config.data, world), await log(config.data), await clock(config.data, world), ...reach]
+  return [
+    ...machine,
+    place,
+    await fileSystem(config.data, config.allowAnyFileSystem),
+    syncProbe(config.data, world),
+    await log(config.data),
+    await clock(config.data, world),
+    ...reach,
+  ]
 }

@@ -80,6 +80,7 @@ const teller = (post: (message: ToThread) => void) => {
 }
 
 const linkTo = (worker: Worker, exited: Promise<void>) => {
+  let closing = false
   const post = (message: ToThread): void => worker.postMessage(message)
   const { ask, settle, end } = questions(post)
   const { follow, idle } = teller(post)
@@ -89,11 +90,12 @@ const linkTo = (worker: Worker, exited: Promise<void>) => {
     statistics: (kind) => ask({ type: 'statistics', kind }) as Promise<Statistics>,
     liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
     close: async () => {
+      closing = true
       post({ type: 'close' })
       await exited
     },
   }
-  return { link, settle, end, idle }
+  return { link, settle, end, idle, isClosing: () => closing }
 }
 
 /** Everything stands still, whatever the projection. */
@@ -104,7 +106,7 @@ export const openTables = ({ file, storeFile, world = realWorld, onProgress, onL
   new Promise((resolve, reject) => {
     const worker = new Worker(THREAD, { workerData: { file, storeFile } satisfies ThreadData, name: 'stint-tables' })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
-    const { link, settle, end, idle } = linkTo(worker, exited)
+    const { link, settle, end, idle, isClosing } = linkTo(worker, exited)
     let face: Face | undefined
     let why = 'The thread of the tables has ended'
 
@@ -135,6 +137,8 @@ export const openTables = ({ file, storeFile, world = realWorld, onProgress, onL
     worker.once('exit', () => {
       end(new StoreFault('unavailable', why))
       if (face === undefined) return reject(new Error(why))
+      if (isClosing()) return
+      onLog?.(why)
       face.moved(allStopped(face.tables.status().position, why))
     })
   })

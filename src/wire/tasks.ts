@@ -105,7 +105,7 @@ export const leaseTasks = route({
   roles: ['worker'],
   params: inQueue,
   body: fields({}, { max: number({ min: 1, max: 1_000, integer: true }), leaseSeconds: number({ min: 0.1, max: 604_800 }), worker: text({ min: 1, max: 200 }) }),
-  answers: { 200: fields({ items: t.array(leasedTask) }) },
+  answers: { 200: fields({ items: t.array(leasedTask) }, { more: t.boolean }) },
   headers: ['Prefer', 'Idempotency-Key'],
 })
 

@@ -92,7 +92,11 @@ describe('when a job server registers a job', () => {
     const api = await startApi()
     const item = (id: string, server = 's1') => ({ id, service: 'index', server })
     await api.post('/v1/jobs', item('b'))
-    const many = await api.post('/v1/jobs', { items: [item('a'), item('b'), item('b', 's2'), { id: 'c' }, { service: 'index', server: 's1' }] }, { headers: { 'Idempotency-Key': 'batch' } })
+    const many = await api.post(
+      '/v1/jobs',
+      { items: [item('a'), item('b'), item('b', 's2'), { id: 'c' }, { service: 'index', server: 's1' }] },
+      { headers: { 'Idempotency-Key': 'batch' } },
+    )
     expect(many.status).toBe(200)
     expect(many.body.items.map((one: { status: number; code?: string }) => [one.status, one.code])).toEqual([
       [201, undefined],
@@ -103,7 +107,11 @@ describe('when a job server registers a job', () => {
     ])
     expect(many.body.items.map((one: { id: string }) => one.id).slice(0, 4)).toEqual(['a', 'b', 'b', 'c'])
     expect(many.body.items[0].lease).toMatch(/^1\./)
-    const again = await api.post('/v1/jobs', { items: [item('x'), item('b'), item('b', 's2'), { id: 'c' }, { service: 'index', server: 's1' }] }, { headers: { 'Idempotency-Key': 'batch' } })
+    const again = await api.post(
+      '/v1/jobs',
+      { items: [item('x'), item('b'), item('b', 's2'), { id: 'c' }, { service: 'index', server: 's1' }] },
+      { headers: { 'Idempotency-Key': 'batch' } },
+    )
     expect([again.body.items[4].status, again.body.items[4].id]).toEqual([200, many.body.items[4].id])
   })
 })
@@ -118,7 +126,11 @@ describe('when the holder reports', () => {
     expect(noted.body.recorded).toBe(false)
     await api.post('/v1/jobs/j1/directives', { directive: 'abort', reason: 'wrong input' })
     const told = await api.post('/v1/jobs/j1/reports', { lease, phase: 'merge' })
-    expect(told.body).toMatchObject({ directive: 'abort', state: 'aborting', receipt: { number: 1, directive: 'abort', by: 'local', reason: 'wrong input', seenAt: expect.any(String) } })
+    expect(told.body).toMatchObject({
+      directive: 'abort',
+      state: 'aborting',
+      receipt: { number: 1, directive: 'abort', by: 'local', reason: 'wrong input', seenAt: expect.any(String) },
+    })
   })
 
   it('shows progress that is only noted, and an ETag that does not change for it', async () => {
@@ -150,7 +162,12 @@ describe('when the holder reports', () => {
     const api = await startApi()
     const a = await register(api, { id: 'a' })
     const b = await register(api, { id: 'b' })
-    const items = [{ id: 'a', lease: a.lease, phase: 'p' }, { id: 'b', lease: a.lease, phase: 'p' }, { id: 'none', lease: 'x' }, { id: 'b', lease: b.lease, outcome: { failed: { code: 'disk', message: 'full' } } }]
+    const items = [
+      { id: 'a', lease: a.lease, phase: 'p' },
+      { id: 'b', lease: a.lease, phase: 'p' },
+      { id: 'none', lease: 'x' },
+      { id: 'b', lease: b.lease, outcome: { failed: { code: 'disk', message: 'full' } } },
+    ]
     const many = await api.post('/v1/jobs/reports', { items })
     expect(many.body.items.map((one: { id: string; status: number; code?: string; state?: string }) => [one.id, one.status, one.code, one.state])).toEqual([
       ['a', 200, undefined, 'running'],
@@ -196,7 +213,11 @@ describe('when an administrator directs a job', () => {
 describe('when jobs are looked at', () => {
   it('lists them newest first, page by page and by filter', async () => {
     const api = await startApi()
-    for (const [id, server, label] of [['a', 's1', 'x'], ['b', 's2', 'y'], ['c', 's1', 'y']] as const) {
+    for (const [id, server, label] of [
+      ['a', 's1', 'x'],
+      ['b', 's2', 'y'],
+      ['c', 's1', 'y'],
+    ] as const) {
       await register(api, { id, server, label })
       api.world.advance(5)
     }

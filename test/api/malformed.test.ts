@@ -69,7 +69,14 @@ describe.each(withBody.map((route) => [route.name, route] as const))('the body o
 
   it('is taken in JSON and UTF-8 only', async () => {
     const text = JSON.stringify(requestFor(route).body)
-    for (const type of ['text/plain', 'application/xml', 'application/x-www-form-urlencoded', 'application/json; charset=latin1', 'application/json; version=2', 'application/jsonp']) {
+    for (const type of [
+      'text/plain',
+      'application/xml',
+      'application/x-www-form-urlencoded',
+      'application/json; charset=latin1',
+      'application/json; version=2',
+      'application/jsonp',
+    ]) {
       const answer = await send(route, requestFor(route), { body: text, headers: { 'Content-Type': type } })
       expect([type, answer.status, answer.body.code]).toEqual([type, 415, 'unsupported-media-type'])
     }
@@ -110,13 +117,16 @@ describe.each(allRoutes.filter((route) => route.many).map((route) => [route.name
 })
 
 describe('keys of commands', () => {
-  it.each(allRoutes.filter((route) => route.headers.includes('Idempotency-Key')).map((route) => [route.name, route] as const))('of %s have 1 to 255 characters', async (_name, route) => {
-    for (const key of ['k'.repeat(256), '""', '"open']) {
-      const answer = await send(route, requestFor(route), { headers: { 'Idempotency-Key': key } })
-      expect([key, answer.status]).toEqual([key, 400])
-      expect(answer.body.errors[0].path).toBe('/headers/idempotency-key')
-    }
-  })
+  it.each(allRoutes.filter((route) => route.headers.includes('Idempotency-Key')).map((route) => [route.name, route] as const))(
+    'of %s have 1 to 255 characters',
+    async (_name, route) => {
+      for (const key of ['k'.repeat(256), '""', '"open']) {
+        const answer = await send(route, requestFor(route), { headers: { 'Idempotency-Key': key } })
+        expect([key, answer.status]).toEqual([key, 400])
+        expect(answer.body.errors[0].path).toBe('/headers/idempotency-key')
+      }
+    },
+  )
 })
 
 describe('paths', () => {

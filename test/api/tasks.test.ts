@@ -88,11 +88,31 @@ describe('when a worker leases', () => {
     expect(await lease(api)).toMatchObject([{ id: 't1', attempt: 1 }])
   })
 
+  it('gets no more than an answer can carry, and the rest stays with the queue', async () => {
+    const api = await startApi()
+    const payloadBase64 = Buffer.alloc(1024 * 1024).toString('base64')
+    for (let from = 0; from < 34; from += 17) await api.post(TASKS, { items: Array.from({ length: 17 }, (_, index) => ({ id: `t${from + index}`, payloadBase64 })) })
+    const first = await api.post(`${TASKS}/lease`, { max: 100 })
+    expect([first.body.items.length, first.body.more]).toEqual([32, true])
+    const rest = await api.post(`${TASKS}/lease`, { max: 100 })
+    expect([rest.body.items.map((task: { id: string; attempt: number }) => [task.id, task.attempt]), rest.body.more]).toEqual([
+      [
+        ['t32', 1],
+        ['t33', 1],
+      ],
+      undefined,
+    ])
+  })
+
   it('completes many at once, each under its own lease', async () => {
     const api = await startApi()
     for (const id of ['a', 'b']) await insert(api, { id })
     const [a, b] = await lease(api, { max: 2 })
-    const items = [{ id: 'a', lease: a.lease, result: { sent: true } }, { id: 'b', lease: a.lease }, { id: 'c', lease: 'x' }]
+    const items = [
+      { id: 'a', lease: a.lease, result: { sent: true } },
+      { id: 'b', lease: a.lease },
+      { id: 'c', lease: 'x' },
+    ]
     const done = await api.post(`${TASKS}/complete`, { items })
     expect(done.body.items.map((item: { id: string; status: number; state?: string; code?: string }) => [item.id, item.status, item.code ?? item.state])).toEqual([
       ['a', 200, 'completed'],
@@ -160,6 +180,9 @@ describe('when there is nothing to redrive', () => {
   it('says what the task is doing', async () => {
     const api = await startApi()
     await insert(api, { id: 't1' })
-    expect((await api.post(`${TASKS}/redrive`, { items: [{ id: 't1' }, { id: 'none' }] })).body.items).toMatchObject([{ id: 't1', status: 200, state: 'waiting' }, { id: 'none', status: 404 }])
+    expect((await api.post(`${TASKS}/redrive`, { items: [{ id: 't1' }, { id: 'none' }] })).body.items).toMatchObject([
+      { id: 't1', status: 200, state: 'waiting' },
+      { id: 'none', status: 404 },
+    ])
   })
 })

@@ -43,7 +43,12 @@ describe('jobs list', () => {
     const page = JSON.parse((await jobs('list', '--label', 'paged', '--limit', '1', '-o', 'json')).out) as { items: { id: string }[]; next: string }
     expect(page.items.map((job) => job.id)).toEqual(['page-2'])
     const rest = await jobs('list', '--label', 'paged', '--after', page.next, '-o', 'jsonl')
-    expect(rest.out.trim().split('\n').map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(['page-1'])
+    expect(
+      rest.out
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { id: string }).id),
+    ).toEqual(['page-1'])
   })
 
   it('says what to try when nothing matches, on stderr', async () => {
@@ -59,7 +64,10 @@ describe('jobs show, history and why', () => {
     await register('named', 'by its label')
     for (const args of [['named'], ['job/named'], ['--label', 'by its label']]) {
       const { code, out } = await jobs('show', ...args, '-o', 'json')
-      expect({ code, shown: JSON.parse(out) as unknown }).toMatchObject({ code: 0, shown: { id: 'named', workItem: 'job/named', state: 'running', service: 'index', label: 'by its label' } })
+      expect({ code, shown: JSON.parse(out) as unknown }).toMatchObject({
+        code: 0,
+        shown: { id: 'named', workItem: 'job/named', state: 'running', service: 'index', label: 'by its label' },
+      })
     }
   })
 

@@ -18,7 +18,7 @@ beforeEach(async () => {
   gateway = await startGateway(stint.url)
   client = connect({ url: gateway.url })
   admin = connect({ url: stint.url })
-  jobs = client.jobServer(names)
+  jobs = client.jobServer({ ...names, flushSeconds: 1 })
 })
 
 afterEach(async () => {
@@ -177,6 +177,18 @@ describe('when it is closed', () => {
     await jobs.close('fail')
     await expect(run).rejects.toBeInstanceOf(Closed)
     expect((await admin.jobs.show('stopped')).outcome).toMatchObject({ failed: { code: 'server-stopped' } })
+  })
+
+  it('does not begin what is still being registered when it is to fail its jobs', async () => {
+    gateway.treat(({ method, path }) => (method === 'POST' && path === '/v1/jobs' ? 'hang' : 'pass'))
+    let hasRun = false
+    const run = jobs.run('books', () => (hasRun = true))
+    run.catch(() => undefined)
+    await gateway.until(({ method, path }) => method === 'POST' && path === '/v1/jobs')
+    gateway.treat(() => 'pass')
+    await jobs.close('fail')
+    await expect(run).rejects.toBeInstanceOf(Closed)
+    expect(hasRun).toBe(false)
   })
 
   it('is closed at the end of its scope', async () => {

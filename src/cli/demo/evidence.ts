@@ -46,8 +46,10 @@ const resultOf = (job: JobProxy): IndexResult | undefined => (job.outcome !== un
 
 const counted = (value: number | undefined): string | undefined => value?.toLocaleString('en')
 
+const takenOverNote = (files: number): string => (files === 0 ? 'taken over, from the start' : `taken over, ${counted(files)} files were done already`)
+
 const NOTES: Readonly<Record<string, (job: JobProxy) => string | undefined>> = {
-  completed: (job) => (job.attempt > 1 ? `taken over, ${counted(resultOf(job)?.filesTakenOver)} files were done` : undefined),
+  completed: (job) => (job.attempt > 1 ? takenOverNote(resultOf(job)?.filesTakenOver ?? 0) : undefined),
   failed: (job) => (job.outcome !== undefined && 'failed' in job.outcome ? job.outcome.failed.message : undefined),
   aborted: (job) => (job.outcome !== undefined && 'aborted' in job.outcome ? job.outcome.aborted.reason : undefined),
 }
@@ -66,17 +68,16 @@ const COLUMNS: readonly Column<JobProxy>[] = [
 /** All jobs in the order of their requests. */
 export const jobTable = (jobs: readonly JobProxy[], paint: Paint, columns: number | undefined): readonly string[] => tableLines(COLUMNS, jobs, paint, columns)
 
+/** Off a terminal lines are cut too: results are long. */
+const COLUMNS_OF_PAPER = 140
+
 /** Facts that only say that a job is alive and how far it is: many, and all alike. */
 const QUIET: ReadonlySet<string> = new Set(['LeaseExtended', 'ProgressReported'])
 
 export const historyTable = (events: readonly HistoryEvent[], paint: Paint, columns: number | undefined): readonly string[] => {
   const shown = events.filter((event, index) => !QUIET.has(event.type) || index === events.length - 1)
-  return tableLines(
-    historyColumns(events).filter(({ title }) => title !== 'BY'),
-    shown,
-    paint,
-    columns,
-  )
+  const table = historyColumns(shown).filter(({ title }) => title !== 'BY')
+  return tableLines(table, shown, paint, columns ?? COLUMNS_OF_PAPER)
 }
 
 export const quietCount = (events: readonly HistoryEvent[]): number => events.filter(({ type }) => QUIET.has(type)).length

@@ -25,7 +25,7 @@ const { values: given } = parseArgs({
   },
 })
 
-export const SERVICE = 'indexer'
+const SERVICE = 'indexer'
 
 const root = resolve(given.root)
 const pace = createPace(realWorld, Number(given['bytes-per-second']))

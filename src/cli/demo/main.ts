@@ -18,7 +18,7 @@ export interface DemoOptions {
   readonly yes?: boolean
 }
 
-const USUAL: Tempo = { requests: 18, atOnce: 9, seconds: 30, reportEverySeconds: 1, breathMs: 2_500 }
+const USUAL: Tempo = { requests: 18, atOnce: 9, seconds: 26, reportEverySeconds: 1, breathMs: 2_500 }
 const FAST: Tempo = { requests: 12, atOnce: 6, seconds: 9, reportEverySeconds: 0.5, breathMs: 500 }
 
 /** The node_modules of this project, or the one that it is installed in. */
@@ -60,10 +60,8 @@ const interruption = (signal: AbortSignal): Promise<never> =>
   })
 
 /** Plays until the end or Ctrl-C; nobody of the cast is left afterwards. */
-const play = async (performance: Performance, nursery: Nursery): Promise<void> => {
-  const { interrupted, stage } = performance
-  const killAll = (): void => nursery.killAll()
-  process.on('exit', killAll)
+const play = async (performance: Performance): Promise<void> => {
+  const { interrupted, stage, nursery } = performance
   const played = perform(performance)
   try {
     await Promise.race([played, interruption(interrupted)])
@@ -71,7 +69,23 @@ const play = async (performance: Performance, nursery: Nursery): Promise<void> =
     stage.close()
     await nursery.endAll()
     await played.catch(() => undefined)
-    process.off('exit', killAll)
+  }
+}
+
+/** What must be gone in any case, however the process exits. */
+const leavingNothing = (nursery: Nursery, place: Place) => {
+  const clean = (): void => {
+    nursery.killAll()
+    if (!place.isKept) rmSync(place.directory, { recursive: true, force: true })
+  }
+  // A terminal that is closed says so with SIGHUP.
+  const onHangUp = (): void => void process.kill(process.pid, 'SIGTERM')
+  process.on('exit', clean)
+  process.on('SIGHUP', onHangUp)
+  return (): void => {
+    process.off('exit', clean)
+    process.off('SIGHUP', onHangUp)
+    clean()
   }
 }
 
@@ -80,21 +94,22 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
   const { world, paint } = context
   const began = world.monotonic()
   const root = rootOf(given)
-  const { directory, isKept } = placeOf(options.data)
+  const place = placeOf(options.data)
   const tempo = options.fast === true ? FAST : USUAL
   const stage = stageFor(context, options.fast !== true && options.yes !== true)
   const claims = createClaims(stage.say, paint)
   const nursery = createNursery(world)
-  const performance: Performance = {
-    ...{ context, nursery, stage, claims, root, directory },
-    tempo: { ...tempo, seconds: options.seconds ?? tempo.seconds },
-    interrupted: context.interrupted(),
-  }
+  const leave = leavingNothing(nursery, place)
   try {
-    await play(performance, nursery)
-    claims.check('No process is left.', nursery.living().length === 0, isKept ? `everything is kept in ${directory}` : 'nor any file')
+    await play({
+      ...{ context, nursery, stage, claims, root },
+      directory: place.directory,
+      tempo: { ...tempo, seconds: options.seconds ?? tempo.seconds },
+      interrupted: context.interrupted(),
+    })
+    claims.check('No process is left.', nursery.living().length === 0, place.isKept ? `everything that was written is kept in ${place.directory}` : 'nor any file')
   } finally {
-    if (!isKept) rmSync(directory, { recursive: true, force: true })
+    leave()
   }
   const failed = claims.failed()
   if (failed.length > 0) throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')

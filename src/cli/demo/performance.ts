@@ -40,17 +40,20 @@ export interface Performance {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
 
-const introduce = ({ context, stage, root }: Performance, { stint, balancer, servers }: Cast, pieces: readonly Piece[]): void => {
-  const { paint } = context
+const introduce = ({ context, stage, root }: Performance, pieces: readonly Piece[]): void => {
   const files = sum(pieces.map((piece) => piece.files)).toLocaleString('en')
   const megabytes = (sum(pieces.map((piece) => piece.bytes)) / 1e6).toFixed(1)
-  stage.say(paint('bold', 'Stint watches over jobs that outlive the requests that start them.'))
+  stage.say(context.paint('bold', 'Stint watches over jobs that outlive the requests that start them.'))
   stage.say()
-  stage.say(`Here, three job servers behind a load balancer build full-text indexes of directories in`)
+  stage.say('Here, three job servers behind a load balancer build full-text indexes of directories in')
   stage.say(`${root}: ${files} Markdown and source files, ${megabytes} MB.`)
-  stage.say('All of it is real, and runs on this machine only:')
+  stage.say('All of it is real work by real processes, on this machine only:')
   stage.say()
-  const line = (name: string, url: string, pid: number, what: string): void => stage.say(`  ${name.padEnd(14)}${url.padEnd(24)}${paint('dim', `pid ${String(pid).padEnd(9)}${what}`)}`)
+}
+
+const presentCast = ({ context, stage }: Performance, { stint, balancer, servers }: Cast): void => {
+  const line = (name: string, url: string, pid: number, what: string): void =>
+    stage.say(`  ${name.padEnd(14)}${url.padEnd(24)}${context.paint('dim', `pid ${String(pid).padEnd(9)}${what}`)}`)
   line('load balancer', balancer.url, balancer.child.pid, 'takes POST /index, and lets the job servers take turns')
   for (const { name, url, child } of servers) line(name, url, child().pid, 'walks, reads, indexes, and reports to Stint')
   line('Stint', stint.url, stint.child().pid, `keeps its log in ${stint.data}`)
@@ -71,7 +74,7 @@ const showHistory = async ({ context, stage }: Performance, stint: Stint, job: J
   stage.say()
   stage.say(paint('bold', `The history of ${job.label}, which was taken over`))
   for (const line of historyTable(history, paint, columns())) stage.say(line)
-  stage.say(paint('dim', `${quietCount(history)} more events say how far it was and that it was alive: npx stint jobs history ${job.id}`))
+  stage.say(paint('dim', `${quietCount(history)} more events, which say how far it was and that it was alive, are left out.`))
 }
 
 /** What the story leaves behind, and the proof that it is true. */
@@ -104,9 +107,10 @@ export const perform = async (performance: Performance): Promise<void> => {
   const { world, paint } = context
   const pieces = await piecesOf(root, tempo.requests)
   if (pieces.length === 0) throw usage(`There are no Markdown or source files under ${root}.`, 'Name another directory: stint demo DIRECTORY')
+  introduce(performance, pieces)
   const bytes = sum(Array.from({ length: tempo.requests }, (_each, number) => requestAt(root, pieces, number).bytes))
   const cast = await assemble({ nursery, directory, root, bytesPerSecond: bytes / tempo.seconds / 3, reportEverySeconds: tempo.reportEverySeconds })
-  introduce(performance, cast, pieces)
+  presentCast(performance, cast)
 
   await using stint = connect({ url: cast.stint.url, world })
   const lookout = createLookout(stint, world, interrupted)

@@ -1,8 +1,9 @@
 // How the story is shown: on a terminal a board of bars under the title of the act, redrawn in place; elsewhere one plain line a change. The story does not know which.
+import { stripVTControlCharacters } from 'node:util'
 import type { JobProxy } from '../../client/index.ts'
 import { boardLines, countsOfStates } from '../job-board.ts'
 import { openScreen } from '../terminal/screen.ts'
-import { cut, type Paint } from '../terminal/text.ts'
+import { cut, widthOf, type Colour, type Paint } from '../terminal/text.ts'
 import type { Pace } from '../job-pace.ts'
 
 export interface Act {
@@ -36,15 +37,13 @@ export interface Stage {
   readonly close: () => void
 }
 
-const heading = (act: Act, paint: Paint): string => paint('bold', act.title)
-
 /** Without a terminal. */
 export const plainStage = (write: (line: string) => void, paint: Paint): Stage => {
   let counts = ''
   return {
     act: (act) => {
       write('')
-      write(heading(act, paint))
+      write(paint('bold', act.title))
       for (const line of act.look) write(line)
     },
     say: (line = '') => write(line),
@@ -94,32 +93,60 @@ export interface TerminalSetting {
   readonly interrupt: () => void
 }
 
+/** A line that may be coloured already: one that is too long loses its colours. */
+const cutPainted = (line: string, width: number): string => (widthOf(line) <= width ? line : cut(stripVTControlCharacters(line), width))
+
+/** Cuts a text between words into lines of at most `width` columns. */
+const wrapped = (text: string, width: number): readonly string[] => {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)
+    if (line === undefined || widthOf(line) + 1 + widthOf(word) > width) lines.push(cut(word, width))
+    else lines[lines.length - 1] = `${line} ${word}`
+  }
+  return lines
+}
+
 export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetting): Stage => {
   const screen = openScreen((text) => void output.write(text))
   const keys = input === undefined ? undefined : keyboard(input, interrupt)
   let act: Act | undefined
+  /** What the act on stage has said: under its title while it plays, above the board for good when it is over. */
+  let said: string[] = []
   let hint: string | undefined
   let picture: Picture | undefined
   let isClosed = false
 
   const redraw = (): void => {
     if (isClosed || act === undefined || picture === undefined) return
-    const { columns = SIZE.columns, rows = SIZE.rows } = output
-    const fitted = (line: string): string => cut(line, columns - 1)
-    const top = ['', heading({ ...act, title: fitted(act.title) }, paint), ...act.look.map((line) => paint('cyan', fitted(line))), '']
-    const bottom = hint === undefined ? [''] : ['', paint('bold', fitted(hint))]
+    const columns = output.columns || SIZE.columns
+    const rows = output.rows || SIZE.rows
+    const fitted = (text: string, colour: Colour): readonly string[] => wrapped(text, columns - 1).map((line) => paint(colour, line))
+    const top = ['', ...fitted(act.title, 'bold'), ...act.look.flatMap((line) => fitted(line, 'cyan')), ...said.map((line) => cutPainted(line, columns - 1)), '']
+    const bottom = hint === undefined ? [''] : ['', ...fitted(hint, 'bold')]
     screen.draw([...top, ...boardLines(picture, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
   }
 
-  const say = (line = ''): void => (isClosed ? void output.write(`${line}\n`) : screen.print(line))
+  const endAct = (): void => {
+    if (act === undefined) return
+    for (const line of ['', paint('bold', act.title), ...said]) screen.print(line)
+    act = undefined
+    said = []
+  }
 
   return {
     act: (next) => {
+      endAct()
       act = next
       hint = undefined
       redraw()
     },
-    say,
+    say: (line = '') => {
+      if (isClosed) return void output.write(`${line}\n`)
+      if (act === undefined) return screen.print(line)
+      said.push(line)
+      redraw()
+    },
     tell: () => undefined,
     hint: (line) => {
       hint = line
@@ -134,6 +161,7 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
     close: () => {
       if (isClosed) return
       screen.draw([])
+      endAct()
       isClosed = true
       screen.close()
       keys?.close()

@@ -49,7 +49,8 @@ export const jobsComeIn = async (telling: Telling): Promise<void> => {
   claims.check('Every request became a job that Stint shows.', perServer().every((count) => count >= 2), counts)
 }
 
-const HUMAN_MS = 15_000
+/** How long somebody may think before the story goes on by itself. */
+const HUMAN_MS = 10_000
 
 /** Resolves when somebody presses the key, aborts it from another terminal, it ends by itself, or nobody did anything. */
 const decision = async ({ stage, world, lookout, interrupted }: Telling, job: JobProxy): Promise<void> => {

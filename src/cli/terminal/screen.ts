@@ -16,6 +16,8 @@ export interface Screen {
   readonly draw: (lines: readonly string[]) => void
   /** Writes a line that stays, above what is redrawn. */
   readonly print: (line: string) => void
+  /** Begins anew on an empty screen: after a change of size nobody knows where the lines went. */
+  readonly clear: () => void
   /** Leaves what is shown and gives the cursor back. */
   readonly close: () => void
 }
@@ -30,6 +32,10 @@ export const openScreen = (write: (text: string) => void): Screen => {
     },
     print: (line) => {
       write(frame(shown.length, [line, ...shown]))
+    },
+    clear: () => {
+      write(`${ESC}H${ESC}2J`)
+      shown = []
     },
     close: () => write(SHOW_CURSOR),
   }

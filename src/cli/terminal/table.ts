@@ -31,7 +31,14 @@ export const tableLines = <Row>(all: readonly Column<Row>[], rows: readonly Row[
   const shown = all.filter((column) => rows.some((row) => (column.value(row) ?? '') !== ''))
   const cells = rows.map((row) => shown.map((column) => plain(column.value(row) ?? '')))
   const wanted = shown.map((column, index) => Math.max(widthOf(column.title), ...cells.map((row) => widthOf(row[index] ?? ''))))
-  const widths = columns === undefined ? wanted : fitWidths(wanted, shown.map((column) => column.whole !== true), columns)
+  const widths =
+    columns === undefined
+      ? wanted
+      : fitWidths(
+          wanted,
+          shown.map((column) => column.whole !== true),
+          columns,
+        )
   const line = (texts: readonly string[], colourOf: (index: number) => Colour | undefined): string =>
     texts
       .map((text, index) => {
@@ -41,5 +48,11 @@ export const tableLines = <Row>(all: readonly Column<Row>[], rows: readonly Row[
       })
       .join(GAP)
       .trimEnd()
-  return [line(shown.map((column) => column.title), () => 'dim'), ...rows.map((row, at) => line(cells[at] ?? [], (index) => shown[index]?.colour?.(row)))]
+  return [
+    line(
+      shown.map((column) => column.title),
+      () => 'dim',
+    ),
+    ...rows.map((row, at) => line(cells[at] ?? [], (index) => shown[index]?.colour?.(row))),
+  ]
 }

@@ -9,7 +9,10 @@ export type Paint = (colour: Colour, text: string) => string
 export const paintFor = (color: boolean): Paint => (color ? (colour, text) => styleText(colour, text, { validateStream: false }) : (_colour, text) => text)
 
 /** Labels and messages come from anywhere: line breaks become spaces, other control and direction characters a visible mark. */
-export const plain = (text: string): string => stripVTControlCharacters(text).replaceAll(/\s+/g, ' ').replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '�')
+export const plain = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, '�')
 
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
 const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u

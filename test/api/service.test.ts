@@ -1,0 +1,80 @@
+// What the server says about itself: health, readiness, figures, statistics and the meaning of its refusals.
+import { afterEach, describe, expect, it } from 'vitest'
+import { problems } from '../../src/wire/problems.ts'
+import { settle, startEngine } from '../support/engine.ts'
+import { closeAll, startApi } from '../support/api.ts'
+
+afterEach(closeAll)
+
+describe('health and readiness', () => {
+  it('tell that the process lives, which version it is, and that it takes commands', async () => {
+    const api = await startApi()
+    api.world.advance(2_000)
+    expect((await api.get('/healthz')).body).toEqual({ status: 'ok', version: '0.0.0-test', uptimeSeconds: 2 })
+    expect((await api.get('/readyz')).body).toMatchObject({ status: 'ready', checks: expect.arrayContaining([{ name: 'store', ok: true }]) })
+  })
+
+  it('part when the engine has stopped: alive, but not ready', async () => {
+    const api = await startApi()
+    api.engine.stop()
+    const ready = await api.get('/readyz')
+    expect([ready.status, ready.body.status, ready.headers.get('retry-after')]).toEqual([503, 'not-ready', '1'])
+    expect((await api.get('/healthz')).status).toBe(200)
+  })
+})
+
+describe('figures', () => {
+  it('count requests by route and status, events, items and polls', async () => {
+    const api = await startApi()
+    await api.post('/v1/jobs', { id: 'j1', service: 'index', server: 's1' })
+    await api.get('/v1/jobs/none')
+    const { text, headers } = await api.get('/metrics')
+    expect(headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+    expect(text).toMatch(/^stint_http_request_seconds_count\{route="registerJob",status="201"\} 1$/m)
+    expect(text).toMatch(/^stint_http_request_seconds_count\{route="showJob",status="404"\} 1$/m)
+    expect(text).toMatch(/^stint_events_recorded_total 2$/m)
+    expect(text).toMatch(/^stint_live_items 1$/m)
+    expect(text).toMatch(/^stint_held_items 1$/m)
+    expect(text).toMatch(/^stint_waiting_polls 0$/m)
+    expect(text).toMatch(/^stint_nodejs_eventloop_lag_seconds /m)
+    expect(text).toMatch(/^stint_process_resident_memory_bytes /m)
+  })
+})
+
+describe('statistics', () => {
+  it('count items by scope and state, and how long they ran', async () => {
+    const api = await startApi()
+    const { body } = await api.post('/v1/jobs', { id: 'j1', service: 'index', server: 's1' })
+    await api.post('/v1/jobs', { id: 'j2', service: 'index', server: 's1' })
+    await api.post('/v1/queues/shop/mail/tasks', { payload: 1 })
+    api.world.advance(3_000)
+    await api.post('/v1/jobs/j1/reports', { lease: body.lease, outcome: { completed: {} } })
+    await settle()
+    const all = (await api.get('/v1/statistics')).body.items
+    expect(all).toContainEqual(
+      expect.objectContaining({ kind: 'job', scope: 'index', states: expect.objectContaining({ running: 1, completed: 1 }), runSeconds: expect.objectContaining({ count: 1 }) }),
+    )
+    expect(all).toContainEqual(expect.objectContaining({ kind: 'task', scope: 'shop/mail', states: expect.objectContaining({ waiting: 1 }) }))
+    expect((await api.get('/v1/statistics?kind=task')).body.items.map((item: { kind: string }) => item.kind)).toEqual(['task'])
+  })
+})
+
+describe('problems', () => {
+  it('are listed, and each says what to do', async () => {
+    const api = await startApi()
+    const { items } = (await api.get('/problems')).body
+    expect(items.map((item: { code: string }) => item.code)).toEqual(Object.keys(problems))
+    for (const { type, code, status } of items) {
+      const page = await api.get(type)
+      expect(page.body).toMatchObject({ code, status, title: expect.any(String), advice: expect.any(String) })
+    }
+    expect((await api.get('/problems/nonsense')).status).toBe(404)
+  })
+
+  it('of too many live items tell when to come again', async () => {
+    const api = await startApi({ engine: await startEngine({ settings: { maxLiveItems: 1 } }) })
+    await api.post('/v1/jobs', { service: 'index', server: 's1' })
+    const refused = await api.post('/v1/jobs', { service: 'index', server: 's1' })
+    expect([refused.status, refused.body.code, refused.headers.get('retry-after')]).toEqual([429, 'too-many-live', '10'])
+  })
+})

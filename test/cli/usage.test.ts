@@ -1,0 +1,130 @@
+// What every command has in common: help with examples, one line for a mistake, exit codes, colours only where they belong.
+import { execFileSync } from 'node:child_process'
+import { createServer, type AddressInfo } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { settingNames, settings } from '../../src/settings.ts'
+import { processes } from '../support/process.ts'
+
+const { serve, stint, start } = processes('cli-usage')
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as { version: string }
+
+const COMMANDS = [
+  ...['list', 'show', 'watch', 'history', 'why', 'abort', 'pause', 'resume', 'wait'].map((verb) => ['jobs', verb]),
+  ...['put', 'list', 'show', 'lease', 'complete', 'fail', 'release'].map((verb) => ['tasks', verb]),
+  ...['watch', 'list'].map((verb) => ['events', verb]),
+  ...['add', 'list', 'revoke'].map((verb) => ['tokens', verb]),
+  ...['serve', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
+]
+
+let url = ''
+beforeAll(async () => {
+  url = (await serve(['--data', ':memory:'])).url
+})
+
+describe('help', () => {
+  it.each(COMMANDS.map((command) => command.join(' ')))('of %s ends with examples', async (command) => {
+    const { code, out, err } = await stint([...command.split(' '), '--help'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(new RegExp(`^Usage: stint ${command}`))
+    expect(out).toMatch(/\nExamples:\n {2}stint /)
+    expect(out).toContain('--output <format>')
+  })
+
+  it('of serve lists every setting with its variable', async () => {
+    const { out } = await stint(['serve', '--help'])
+    for (const name of settingNames) for (const text of [name, settings[name].env, settings[name].flag]) expect(out).toContain(text)
+  })
+
+  it('is told on stderr where a verb is missing, as a mistake', async () => {
+    expect(await stint(['jobs'])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: stint jobs') })
+    expect(await stint([])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: stint') })
+  })
+
+  it('tells the version', async () => expect(await stint(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' }))
+})
+
+describe('a mistake', () => {
+  it.each([
+    ['an unknown command', ['jbos', 'list'], "unknown command 'jbos'"],
+    ['an unknown verb', ['jobs', 'lst'], "unknown command 'lst'"],
+    ['an unknown option', ['jobs', 'list', '--sate', 'running'], 'Did you mean --state?'],
+    ['an unknown state', ['jobs', 'list', '--state', 'done'], 'Expected one of waiting'],
+    ['an unknown format', ['jobs', 'list', '-o', 'xml'], 'Allowed choices are table, json, jsonl'],
+    ['an address that is none', ['jobs', 'list', '--url', 'localhost:7070'], 'Expected an address like http://127.0.0.1:7070'],
+    ['no job', ['jobs', 'show'], 'Expected the id of a job, or --label'],
+    ['two ways of naming a job', ['jobs', 'show', 'a', '--label', 'b'], 'not both'],
+  ] as const)('is %s: exit code 2 and a line that says so', async (_name, args, says) => {
+    const { code, out, err } = await stint(args)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/^stint: /)
+    expect(err).toContain(says)
+  })
+})
+
+describe('a server that cannot be reached', () => {
+  const freePort = (): Promise<number> =>
+    new Promise((resolve) => {
+      const probe = createServer().listen(0, '127.0.0.1', () => {
+        const { port } = probe.address() as AddressInfo
+        probe.close(() => resolve(port))
+      })
+    })
+
+  it.each([['jobs list'], ['jobs watch'], ['events watch'], ['events list'], ['jobs wait x'], ['tokens list']])('ends %s with 5 and says what to check', async (command) => {
+    const address = `http://127.0.0.1:${await freePort()}`
+    const { code, out, err } = await stint([...command.split(' '), '--url', address])
+    expect({ code, out }).toEqual({ code: 5, out: '' })
+    expect(err).toMatch(new RegExp(`^stint: No answer from ${address}: connect ECONNREFUSED`))
+    expect(err).toContain('stint serve')
+  })
+
+  it('may be another program', async () => {
+    const other = createHttpServer((_request, response) => response.end('hello'))
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const { port } = other.address() as AddressInfo
+    expect(await stint(['jobs', 'list', '--url', `http://127.0.0.1:${port}`])).toMatchObject({
+      code: 5,
+      err: expect.stringContaining('Does --url or STINT_URL name a Stint server'),
+    })
+    await new Promise((resolve) => other.close(resolve))
+  })
+})
+
+describe('colours', () => {
+  it('are left out off a terminal, and can be forced and forbidden', async () => {
+    await stint(['tasks', 'put', 'shop/colours', '--id', 'one'], { env: { STINT_URL: url } })
+    const list = ['tasks', 'list', 'shop/colours']
+    expect((await stint(list, { env: { STINT_URL: url } })).out).not.toContain('\u001b')
+    expect((await stint(list, { env: { STINT_URL: url, FORCE_COLOR: '1' } })).out).toContain('\u001b')
+    expect((await stint(list, { env: { STINT_URL: url, FORCE_COLOR: '1', NO_COLOR: '1' } })).out).not.toContain('\u001b')
+    expect((await stint([...list, '--no-color'], { env: { STINT_URL: url, FORCE_COLOR: '1' } })).out).not.toContain('\u001b')
+  })
+})
+
+describe('on a terminal', () => {
+  const hasScript = (): boolean => {
+    try {
+      return execFileSync('script', ['--version'], { encoding: 'utf8' }).includes('util-linux')
+    } catch {
+      return false
+    }
+  }
+
+  it('jobs watch redraws a board in place and gives the cursor back', async (context) => {
+    if (!hasScript()) context.skip('there is no `script` of util-linux to make a terminal with')
+    await fetch(`${url}/v1/jobs`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: 'on-board', service: 's', server: 'a' }) })
+    const cli = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
+    const watch = start('script', ['--quiet', '--return', '--command', `stty cols 100 rows 20; exec "${process.execPath}" "${cli}" jobs watch on-board`, '/dev/null'], {
+      env: { STINT_URL: url, TERM: 'xterm' },
+    })
+    await watch.line(/1 job: .*1 running/)
+    await fetch(`${url}/v1/jobs/on-board/directives`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"directive":"abort"}' })
+    await watch.line(/1 job: .*1 aborting/)
+    expect(watch.out()).toContain('\u001b[?25l')
+    watch.kill('SIGTERM')
+    await watch.ended()
+  })
+})
