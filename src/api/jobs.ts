@@ -42,16 +42,18 @@ const registered = async (call: Call, workItem: WorkItemId, body: wire.RegisterB
 }
 
 export const registerJob: Handle<typeof wire.registerJob> = async ({ body }, call) => {
-  const { id, instance, ...content } = body
+  const { id, instance } = body
+  const job = factsOf(body)
   const name = id ?? (call.isNamed ? call.context.commandId : newId(call.world))
   const workItem = jobId(name)
   const { subject } = call.principal
   const done = await execute(call, workItem, {
     type: 'RegisterJob',
     by: subject,
-    job: factsOf(body),
+    job,
     attributes: body.attributes,
-    digest: contentDigest(content),
+    // With its defaults, so that whoever takes over says the same by sending what the proxy shows.
+    digest: contentDigest({ ...job, attributes: body.attributes }),
     holder: { subject, name: body.server, ...(instance === undefined ? {} : { instance }) },
     token: call.world.token(LEASE_TOKEN_LENGTH),
   })

@@ -6,7 +6,7 @@ import { makeRoute } from './route.ts'
 export const route = makeRoute(fields({}))
 
 /** The caller's name for an item in its collection (surface 2). */
-export const itemId = text({ min: 1, max: 200, pattern: /^[A-Za-z0-9._~-]+$/, description: 'your name for it in this collection' })
+export const itemId = text({ min: 1, max: 200, pattern: /^(?!\.{1,2}$)[A-Za-z0-9._~-]+$/, description: 'your name for it in this collection' })
 export const taskItemId = text({ min: 1, max: 500, pattern: /^[A-Za-z0-9_-]+$/, description: 'your name for it in this queue' })
 export const workItemId = text({ min: 1, max: 1_000, description: 'a work-item ID, percent-encoded as one path segment' })
 /** Opaque: given with a lease, sent back with everything said under it. */

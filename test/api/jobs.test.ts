@@ -50,6 +50,14 @@ describe('when a job server registers a job', () => {
     expect([stale.status, stale.body.code, stale.body.state]).toEqual([409, 'stale-lease', 'running'])
   })
 
+  it('lets a new instance take over by sending what the proxy shows', async () => {
+    const api = await startApi()
+    await register(api, { instance: 'i1', label: 'books', attributes: { size: 3 } })
+    const { service, server, label, attributes, reportEverySeconds, silenceSeconds, lostAfterSeconds } = (await api.get('/v1/jobs/j1')).body
+    const taken = await api.post('/v1/jobs', { id: 'j1', instance: 'i2', service, server, label, attributes, reportEverySeconds, silenceSeconds, lostAfterSeconds })
+    expect([taken.status, taken.body.attempt]).toEqual([200, 2])
+  })
+
   it('refuses other content under the same id, and the same id of another principal', async () => {
     const api = await startApi()
     await register(api)

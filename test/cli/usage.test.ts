@@ -16,7 +16,7 @@ const COMMANDS = [
   ...['put', 'list', 'show', 'lease', 'complete', 'fail', 'release'].map((verb) => ['tasks', verb]),
   ...['watch', 'list'].map((verb) => ['events', verb]),
   ...['add', 'list', 'revoke'].map((verb) => ['tokens', verb]),
-  ...['serve', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
+  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
 ]
 
 let url = ''
