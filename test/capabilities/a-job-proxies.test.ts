@@ -64,7 +64,7 @@ const post = async (url: string, body: unknown): Promise<unknown> => {
   return response.json()
 }
 
-const request = async (label: string): Promise<string> => ((await post(`${balancer}/work`, { label })) as { readonly id: string }).id
+const request = async (label: string): Promise<string> => ((await post(`${balancer}/steps`, { label })) as { readonly id: string }).id
 const say = async (job: JobProxy, word: 'step' | 'finish'): Promise<string> =>
   ((await post(`${seatOf(job).url}/jobs/${job.id}/${word}`, {})) as { readonly directive: string }).directive
 
@@ -184,7 +184,10 @@ describe('when a job server is stopped for longer than its silence', { timeout: 
       expect((await stint.jobs.why(unwanted.id)).detail).not.toBe('')
 
       sleeper.process.kill('SIGCONT')
-      await events.until(isOf(jobs, 'HolderFound', ({ lease }) => lease === 1), jobs.length)
+      await events.until(
+        isOf(jobs, 'HolderFound', ({ lease }) => lease === 1),
+        jobs.length,
+      )
       const [aborted] = await events.until(isOf([unwanted], 'Aborted'))
       expect(aborted?.data).toMatchObject({ reason: 'while it was away', lease: 1 })
 

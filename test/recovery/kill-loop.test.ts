@@ -109,11 +109,15 @@ const historyOf = async (stint: Stint, job: string): Promise<readonly HistoryEve
 
 describe('when Stint is killed again and again during reports', () => {
   it(`keeps everything that it acknowledged, ${KILLS} times`, { timeout: TIMEOUT_MS }, async () => {
-    let { running, url } = await startServer('0')
+    const first = await startServer('0')
+    const { url } = first
     const { port } = new URL(url)
+    let { running } = first
     const server = gate()
     const clients = Array.from({ length: CLIENTS }, () => connect({ url }))
-    const reporters = await Promise.all(clients.flatMap((client, each) => Array.from({ length: JOBS_A_CLIENT }, (_job, number) => reporter(client, `job-${each}-${number}`, server))))
+    const reporters = await Promise.all(
+      clients.flatMap((client, each) => Array.from({ length: JOBS_A_CLIENT }, (_job, number) => reporter(client, `job-${each}-${number}`, server))),
+    )
 
     const began = realWorld.monotonic()
     for (let kill = 0; kill < KILLS; kill += 1) {

@@ -33,7 +33,11 @@ export interface Document {
   readonly rows: readonly Row[]
 }
 
-const plain = (cell: string): string => cell.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll(/[`*]/g, '').trim()
+const plain = (cell: string): string =>
+  cell
+    .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replaceAll(/[`*]/g, '')
+    .trim()
 
 /** A bar within backticks, or behind a backslash, is not the end of a cell. */
 const cellsOf = (line: string): readonly string[] => {

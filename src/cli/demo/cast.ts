@@ -37,7 +37,14 @@ export interface JobServerSeat {
 }
 
 export interface Cast {
-  readonly stint: { readonly url: string; readonly data: string; readonly child: () => Child; readonly kill: () => Promise<void>; readonly restart: () => Promise<void>; readonly stop: () => Promise<void> }
+  readonly stint: {
+    readonly url: string
+    readonly data: string
+    readonly child: () => Child
+    readonly kill: () => Promise<void>
+    readonly restart: () => Promise<void>
+    readonly stop: () => Promise<void>
+  }
   readonly balancer: { readonly url: string; readonly child: Child }
   readonly servers: readonly JobServerSeat[]
   /** What Stint has acknowledged to the job servers up to now. */
@@ -80,7 +87,11 @@ const seatJobServer = async (setting: CastSetting, name: string, stintUrl: strin
   const start = (port: string): Child => {
     const options = { name, stint: stintUrl, root, into: join(directory, 'index'), ledger: ledgerOf(directory, name), port }
     const pace = { 'bytes-per-second': String(bytesPerSecond), 'report-every-seconds': String(reportEverySeconds) }
-    return nursery.start(name, programOf('job-server'), Object.entries({ ...options, ...pace }).flatMap(([option, value]) => [`--${option}`, value]))
+    return nursery.start(
+      name,
+      programOf('job-server'),
+      Object.entries({ ...options, ...pace }).flatMap(([option, value]) => [`--${option}`, value]),
+    )
   }
   let child = start('0')
   const url = await listeningAt(child)

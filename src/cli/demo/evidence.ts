@@ -1,7 +1,7 @@
 // The proof in the end: what the job servers were told is acknowledged, against Stint's log; and the log against everything that was made from it.
 import type { HistoryEvent, JobProxy, Stint } from '../../client/index.ts'
 import { formatDuration } from '../duration.ts'
-import { historyColumns } from '../event-text.ts'
+import { clockOf, historyColumns } from '../event-text.ts'
 import { isSettled, LOOKS } from '../look.ts'
 import { tableLines, type Column } from '../terminal/table.ts'
 import type { Paint } from '../terminal/text.ts'
@@ -46,7 +46,7 @@ const resultOf = (job: JobProxy): IndexResult | undefined => (job.outcome !== un
 
 const counted = (value: number | undefined): string | undefined => value?.toLocaleString('en')
 
-const takenOverNote = (files: number): string => (files === 0 ? 'taken over, from the start' : `taken over, ${counted(files)} files were done already`)
+const takenOverNote = (files: number): string => (files === 0 ? 'taken over, from the start' : `taken over, ${counted(files)} files kept`)
 
 const NOTES: Readonly<Record<string, (job: JobProxy) => string | undefined>> = {
   completed: (job) => (job.attempt > 1 ? takenOverNote(resultOf(job)?.filesTakenOver ?? 0) : undefined),
@@ -61,7 +61,6 @@ const COLUMNS: readonly Column<JobProxy>[] = [
   { title: 'FILES', value: (job) => counted(resultOf(job)?.files), align: 'right', whole: true },
   { title: 'WORDS', value: (job) => counted(resultOf(job)?.words), align: 'right', whole: true },
   { title: 'TOOK', value: (job) => (job.settledAt === undefined ? undefined : formatDuration(Date.parse(job.settledAt) - Date.parse(job.createdAt))), align: 'right', whole: true },
-  { title: 'ATTEMPT', value: (job) => (job.attempt > 1 ? String(job.attempt) : undefined), align: 'right', whole: true },
   { title: 'NOTE', value: (job) => NOTES[job.state]?.(job) },
 ]
 
@@ -69,14 +68,16 @@ const COLUMNS: readonly Column<JobProxy>[] = [
 export const jobTable = (jobs: readonly JobProxy[], paint: Paint, columns: number | undefined): readonly string[] => tableLines(COLUMNS, jobs, paint, columns)
 
 /** Off a terminal lines are cut too: results are long. */
-const COLUMNS_OF_PAPER = 140
+const COLUMNS_OF_PAPER = 120
 
 /** Facts that only say that a job is alive and how far it is: many, and all alike. */
 const QUIET: ReadonlySet<string> = new Set(['LeaseExtended', 'ProgressReported'])
 
 export const historyTable = (events: readonly HistoryEvent[], paint: Paint, columns: number | undefined): readonly string[] => {
   const shown = events.filter((event, index) => !QUIET.has(event.type) || index === events.length - 1)
-  const table = historyColumns(shown).filter(({ title }) => title !== 'BY')
+  const table = historyColumns(shown)
+    .filter(({ title }) => title !== 'BY')
+    .map((column) => (column.title === 'TIME' ? { ...column, value: (event: HistoryEvent) => clockOf(event.time) } : column))
   return tableLines(table, shown, paint, columns ?? COLUMNS_OF_PAPER)
 }
 
@@ -84,7 +85,7 @@ export const quietCount = (events: readonly HistoryEvent[]): number => events.fi
 
 export interface Verdict {
   readonly isSound: boolean
-  /** What `stint verify` printed. */
+  /** What `stint verify` printed about chain and tables. */
   readonly lines: readonly string[]
 }
 
@@ -92,7 +93,7 @@ export interface Verdict {
 export const verify = async (nursery: Nursery, { stint }: Cast): Promise<Verdict> => {
   const child = nursery.start('stint verify', COMMAND_LINE, ['verify', '--data', stint.data])
   const code = await child.ended
-  return { isSound: code === 0, lines: child.lastLines() }
+  return { isSound: code === 0, lines: code === 0 ? child.lastLines().filter((line) => /^(?:chain|tables)/.test(line)) : child.lastLines() }
 }
 
 /** Words of the answers that an index gave, for those who doubt that work was done. */

@@ -1,15 +1,17 @@
 // The callers of the web service: they send one request after another to the load balancer, so that a steady number of jobs is under way until the story has been told.
-import type { World } from '../../world.ts'
-import { pause } from '../../world.ts'
+import { pause, type World } from '../../world.ts'
 import { isSettled } from '../look.ts'
 import type { Lookout } from './lookout.ts'
 import type { Request } from './workload.ts'
 
 const LOOK_EVERY_MS = 100
+/** Tries of one request, while a job server dies under it. */
+const TRIES_MAX = 5
+const AGAIN_MS = 300
 
 export interface Sent {
   readonly request: Request
-  /** The job's id, as the job server answered. */
+  /** The id of its job. */
   readonly job: string
 }
 
@@ -41,17 +43,20 @@ export const createFeeder = ({ world, lookout, url, requestAt, atOnce, least }: 
   let isEnough = false
   const closed = new AbortController()
 
+  /** The job's id is made here, so that a request whose answer was cut off can be repeated: it becomes a job once, whatever happens. */
   const send = async (): Promise<Sent> => {
     const request = requestAt(next)
     next += 1
-    const response = await fetch(`${url}/index`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ directory: request.directory, label: request.label }),
-      signal: closed.signal,
-    })
-    if (response.status !== 202) throw new Error(`Expected the request for ${request.label} to be taken, but the answer was ${response.status}: ${await response.text()}`)
-    const { id } = (await response.json()) as { readonly id: string }
+    const id = world.uuid()
+    const body = JSON.stringify({ id, directory: request.directory, label: request.label })
+    for (let tries = 1; ; tries += 1) {
+      const response = await fetch(`${url}/index`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body, signal: closed.signal })
+      const isTaken = response.status === 202 || (tries > 1 && response.status === 409)
+      const detail = await response.text()
+      if (isTaken) break
+      if (response.status < 500 || tries >= TRIES_MAX) throw new Error(`Expected the request for ${request.label} to be taken, but the answer was ${response.status}: ${detail}`)
+      await pause(world, AGAIN_MS, closed.signal)
+    }
     const taken: Sent = { request, job: id }
     sent.push(taken)
     return taken

@@ -1,4 +1,4 @@
-// A job server as a team would write it: an express app with one web service, `POST /index { directory, label? }`, whose work outlives the request. The SDK makes jobs of it.
+// A job server as a team would write it: an express app with one web service, `POST /index { directory, id?, label? }`, whose work outlives the request. The SDK makes jobs of it.
 //   node job-server.ts --name NAME --stint URL --root DIRECTORY --into DIRECTORY --ledger FILE [--port PORT] [--bytes-per-second COUNT] [--report-every-seconds COUNT]
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import { createServer } from 'node:http'
@@ -54,10 +54,16 @@ const jobs = stint.jobServer({
 
 interface Body {
   readonly directory: string
+  /** The caller's own, so that it may repeat its request. */
+  readonly id?: string
   readonly label?: string
 }
 
-const isDirectory = async (path: string): Promise<boolean> => stat(path).then((found) => found.isDirectory(), () => false)
+const isDirectory = async (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 
 /** Only what is under the root is anybody's business. */
 const checkBody: RequestHandler = async (request, response, next) => {
@@ -79,7 +85,7 @@ app.post(
   jobs.express(
     (request: { readonly body: Body }) => request.body.label ?? relative(root, request.body.directory),
     (job, request) => index(job, request.body.directory),
-    { attributes: ({ body }) => ({ directory: body.directory }) },
+    { id: ({ body }) => body.id, attributes: ({ body }) => ({ directory: body.directory }) },
   ),
 )
 app.get('/done', (_request, response) => void response.json(done))

@@ -33,7 +33,8 @@ const acknowledgedIn = (path: string, sent: unknown, answered: unknown): readonl
   if (path !== '/v1/jobs/reports') return []
   return itemsOf<Item>(sent).flatMap(({ id, lease, phase, progress, state, outcome }, index) => {
     const answer = answers[index]
-    const said: Said = answer?.late === true ? { ...(outcome && { outcome }) } : { ...(phase && { phase }), ...(progress && { progress }), ...(state && { state }), ...(outcome && { outcome }) }
+    const said: Said =
+      answer?.late === true ? { ...(outcome && { outcome }) } : { ...(phase && { phase }), ...(progress && { progress }), ...(state && { state }), ...(outcome && { outcome }) }
     return answer?.recorded === true && (answer.status ?? 200) < 300 && Object.keys(said).length > 0 ? [{ job: id, lease, said }] : []
   })
 }

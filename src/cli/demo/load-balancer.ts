@@ -26,7 +26,9 @@ const isRefusedConnection = (cause: unknown): boolean => (cause as NodeJS.ErrnoE
 
 const passOn = (target: string, incoming: IncomingMessage, body: Buffer, outgoing: ServerResponse): Promise<void> =>
   new Promise((resolve, reject) => {
-    const onward = send(new URL(incoming.url ?? '/', target), { method: incoming.method, headers: { ...endToEnd(incoming.headers), 'content-length': body.length } }, (answer) => {
+    const headers = { ...endToEnd(incoming.headers), 'content-length': body.length }
+    // A connection for each request: one that is kept may be closed by its server just when it is used again.
+    const onward = send(new URL(incoming.url ?? '/', target), { method: incoming.method, headers, agent: false }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, { ...endToEnd(answer.headers), 'x-served-by': target })
       answer.pipe(outgoing)
       answer.once('error', reject)

@@ -97,7 +97,7 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
   const place = placeOf(options.data)
   const tempo = options.fast === true ? FAST : USUAL
   const stage = stageFor(context, options.fast !== true && options.yes !== true)
-  const claims = createClaims(stage.say, paint)
+  const claims = createClaims(stage.say, paint, context.columns)
   const nursery = createNursery(world)
   const leave = leavingNothing(nursery, place)
   try {
@@ -107,13 +107,15 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
       tempo: { ...tempo, seconds: options.seconds ?? tempo.seconds },
       interrupted: context.interrupted(),
     })
-    claims.check('No process is left.', nursery.living().length === 0, place.isKept ? `everything that was written is kept in ${place.directory}` : 'nor any file')
+    claims.check('No process of it is left.', nursery.living().length === 0, place.isKept ? `what they wrote is kept in ${place.directory}` : '')
   } finally {
     leave()
   }
   const failed = claims.failed()
-  if (failed.length > 0) throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')
+  if (failed.length > 0)
+    throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')
   stage.say()
   stage.say(paint('bold', `${claims.count()} of ${claims.count()} claims held, in ${formatDuration(world.monotonic() - began)}.`))
-  stage.say('Next: README.md shows how your own service becomes a job server; `npx stint serve` starts a server for it.')
+  if (place.isKept) stage.say(`Look around in it: npx stint serve --data ${join(place.directory, 'stint-data')}`)
+  stage.say('Next: README.md shows how your own service becomes a job server.')
 }

@@ -128,8 +128,7 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
   }
 
   const endAct = (): void => {
-    if (act === undefined) return
-    for (const line of ['', paint('bold', act.title), ...said]) screen.print(line)
+    if (act !== undefined && said.length > 0) for (const line of ['', paint('bold', act.title), ...said]) screen.print(line)
     act = undefined
     said = []
   }

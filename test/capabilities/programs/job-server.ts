@@ -69,7 +69,7 @@ const jobs = stint.jobServer({
 const app = express()
 app.use(express.json())
 app.post(
-  '/work',
+  '/steps',
   jobs.express(
     (request: Request) => (request.body as { readonly label: string }).label,
     (job) => work(job),
