@@ -107,13 +107,16 @@ const LIMIT_MANY = 'The writer thread, which inserts and hashes without a pause;
 
 const appending = async (store: EventStore, floor: number, seconds: number): Promise<readonly Row[]> => {
   const against = (perSecond: number): Readonly<Record<string, number>> => ({ '× fdatasync': rounded(perSecond / floor, 1) })
-  const row = (what: string, { perSecond, more }: Appends, rest: Pick<Row, 'aim' | 'limit'>): Row => rowOf(what, perSecond, 'appends/s', { ...rest, more: { ...against(perSecond), ...more } })
+  const row = (what: string, { perSecond, more }: Appends, rest: Pick<Row, 'aim' | 'limit'>): Row =>
+    rowOf(what, perSecond, 'appends/s', { ...rest, more: { ...against(perSecond), ...more } })
   const aim = { least: Math.min(50_000, 20 * floor), words: '≥ 50,000 or ≥ 20 × fdatasync' }
   return [
     row('Appends, 1 in flight', await appends(store, 1, seconds), { limit: LIMIT_ALONE }),
     row('Appends, 64 in flight', await appends(store, 64, seconds), { aim, limit: LIMIT_MANY }),
     row('Appends, 512 in flight', await appends(store, 512, seconds), { limit: LIMIT_MANY }),
-    row('Appends, 64 in flight, random ids', await appends(store, 64, seconds, world.uuid), { limit: 'As above, and the index of streams, whose pages are no longer the last ones only.' }),
+    row('Appends, 64 in flight, random ids', await appends(store, 64, seconds, world.uuid), {
+      limit: 'As above, and the index of streams, whose pages are no longer the last ones only.',
+    }),
   ]
 }
 

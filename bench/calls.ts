@@ -28,14 +28,14 @@ const BODILESS = new Set([204, 304])
 const takeAnswer = (line: Line): Answer | undefined => {
   const end = line.received.indexOf(END_OF_HEAD)
   if (end === -1) return undefined
-  const head = line.received.latin1Slice(0, end)
+  const head = line.received.toString('latin1', 0, end)
   const header = (name: string): string | undefined => new RegExp(`\r\n${name}: *([^\r]*)`, 'i').exec(head)?.[1]
   const status = Number(head.slice(9, 12))
   const length = BODILESS.has(status) ? 0 : Number(header('content-length') ?? Number.NaN)
   if (Number.isNaN(length)) throw new Error(`An answer without Content-Length: ${head}`)
   const from = end + END_OF_HEAD.length
   if (line.received.length < from + length) return undefined
-  const body = line.received.utf8Slice(from, from + length)
+  const body = line.received.toString('utf8', from, from + length)
   line.received = line.received.subarray(from + length)
   return { status, header, body }
 }

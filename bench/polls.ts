@@ -1,50 +1,59 @@
-// What polling costs: memory of many idle long polls, CPU of a conditional poll that is answered 304, and how soon an abort reaches the one who waits for it.
-// The callers are this process; the server is another.
-import { httpClient, cpuMicros, load, quantile, rounded, rssMiB, startServer, temporaryDirectory, type Row } from './measure.ts'
+// What polling costs: `node bench/polls.ts`. CPU of a conditional poll that is answered 304, memory of many idle long polls, and how soon an abort reaches the one who waits for it.
+import { runAlone, say } from './alone.ts'
+import { expecting, httpClient, type Client } from './calls.ts'
+import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
+import { cpuMicros, rssMiB, startServer, temporaryDirectory, whenIdle } from './server-process.ts'
 
 const IDLE_POLLS = 10_000
+const QUICK_IDLE_POLLS = 500
 const CONDITIONAL_POLLS = 100_000
+const QUICK_CONDITIONAL_POLLS = 5_000
+const WARM_UP = 10_000
 const CALLERS = 32
 const ABORTS = 200
+const IDLE_SECONDS = 5
+const ITEMS_A_REQUEST = 1_000
 
-interface Job {
+export interface PolledJob {
   readonly id: string
   readonly lease: string
   readonly etag: string
 }
 
-const registerAll = async (client: ReturnType<typeof httpClient>, count: number): Promise<readonly Job[]> => {
-  const jobs: Job[] = []
-  for (let from = 0; from < count; from += 1_000) {
-    const size = Math.min(1_000, count - from)
+/** Registers so many jobs of one job server. */
+export const registerJobs = async ({ call }: Client, count: number): Promise<readonly PolledJob[]> => {
+  const jobs: { id: string; lease: string }[] = []
+  for (let from = 0; from < count; from += ITEMS_A_REQUEST) {
+    const size = Math.min(ITEMS_A_REQUEST, count - from)
     const items = Array.from({ length: size }, (_, index) => ({ id: `job-${from + index}`, service: 'bench', server: 'bench-1', instance: 'bench', reportEverySeconds: 600 }))
-    const answer = await client.call('POST', '/v1/jobs', { items })
-    const body = JSON.parse(answer.body) as { items: { id: string; lease: string }[] }
-    for (const { id, lease } of body.items) jobs.push({ id, lease, etag: '' })
+    const answer = await expecting(200, call('POST', '/v1/jobs', { items }))
+    jobs.push(...(JSON.parse(answer.body) as { items: { id: string; lease: string }[] }).items)
   }
-  const first = await client.call('GET', `/v1/jobs/${jobs[0]?.id}/directive`)
-  return jobs.map((job) => ({ ...job, etag: String(first.headers.etag) }))
+  const first = await expecting(200, call('GET', `/v1/jobs/${jobs[0]?.id}/directive`))
+  const etag = String(first.header('etag'))
+  return jobs.map(({ id, lease }) => ({ id, lease, etag }))
 }
 
-/** Resolves when the process has used less than 2 % of a core for a quarter of a second. */
-const whenQuiet = async (pid: number): Promise<void> => {
-  for (;;) {
-    const before = cpuMicros(pid)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    if (cpuMicros(pid) - before <= 10_000) return
-  }
+/** Opens a long poll for each job, as its holder; each resolves when it is answered or cut. */
+export const waitForAll = ({ call }: Client, jobs: readonly PolledJob[]): readonly Promise<unknown>[] =>
+  jobs.map(({ id, lease, etag }) => call('GET', `/v1/jobs/${id}/directive`, undefined, { Prefer: 'wait=60', 'If-None-Match': etag, 'Stint-Lease': lease }).catch(() => undefined))
+
+/** CPU time of a process over so many seconds, as a share of a core in percent. */
+export const cpuShare = async (pid: number, seconds: number): Promise<number> => {
+  const before = cpuMicros(pid)
+  const began = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
+  return ((cpuMicros(pid) - before) / (performance.now() - began) / 1_000) * 100
 }
 
-const idle = async (pid: number, url: string, jobs: readonly Job[]): Promise<readonly Row[]> => {
-  const client = httpClient(url, IDLE_POLLS + 100)
-  await whenQuiet(pid)
+const idle = async (pid: number, url: string, jobs: readonly PolledJob[]): Promise<readonly Row[]> => {
+  const client = httpClient(url, jobs.length + ABORTS)
+  await whenIdle(pid)
   const before = rssMiB(pid)
-  const polls = jobs.map(({ id, lease, etag }) => client.call('GET', `/v1/jobs/${id}/directive`, undefined, { prefer: 'wait=60', 'if-none-match': etag, 'stint-lease': lease }).catch(() => undefined))
-  await whenQuiet(pid)
+  const polls = waitForAll(client, jobs)
+  await whenIdle(pid)
   const after = rssMiB(pid)
-  const cpuBefore = cpuMicros(pid)
-  await new Promise((resolve) => setTimeout(resolve, 5_000))
-  const idleCpu = (cpuMicros(pid) - cpuBefore) / 5_000_000
+  const share = await cpuShare(pid, IDLE_SECONDS)
   const latencies: number[] = []
   for (const [index, job] of jobs.slice(0, ABORTS).entries()) {
     const began = performance.now()
@@ -54,46 +63,61 @@ const idle = async (pid: number, url: string, jobs: readonly Job[]): Promise<rea
     latencies.push(performance.now() - began)
   }
   client.close()
+  const count = jobs.length.toLocaleString('en-US')
   return [
-    { row: `RSS growth with ${IDLE_POLLS} idle long polls`, value: rounded(after - before), unit: 'MiB', aim: '< 400 MiB', more: { 'before MiB': before, 'after MiB': after }, load: load() },
-    { row: `CPU while ${IDLE_POLLS} long polls wait`, value: rounded(idleCpu * 100, 2), unit: '% of a core', load: load() },
-    { row: 'abort command to the waiting job server', value: rounded(quantile(latencies, 0.5), 2), unit: 'ms p50', aim: '< 1 s', more: { 'p99 ms': rounded(quantile(latencies, 0.99), 2) }, load: load() },
+    rowOf(`Memory that ${count} idle long polls add`, after - before, 'MiB', {
+      aim: { most: 400 },
+      limit: 'Node’s buffers and objects for each connection, which are most of it.',
+      more: { 'before MiB': before, 'after MiB': after },
+    }),
+    rowOf(`CPU while ${count} long polls wait`, share, '% of a core', { limit: 'Node’s check of all connections for timeouts every 5 s.' }),
+    rowOf('Abort command to the waiting job server', quantile(latencies, 0.5), 'ms', {
+      aim: { most: 1_000 },
+      limit: 'Two commits: the directive, and that its holder has seen it.',
+      more: { 'p99 ms': rounded(quantile(latencies, 0.99), 2) },
+    }),
   ]
 }
 
-const conditional = async (pid: number, url: string, jobs: readonly Job[], withLease: boolean): Promise<Row> => {
+const conditional = async (pid: number, url: string, jobs: readonly PolledJob[], count: number, withLease: boolean): Promise<Row> => {
   const client = httpClient(url, CALLERS)
-  const job = jobs[jobs.length - 1] as Job
-  const headers = { 'if-none-match': job.etag, ...(withLease ? { 'stint-lease': job.lease } : {}) }
-  const poll = async (count: number): Promise<void> => {
-    for (let asked = 0; asked < count; asked++) {
-      const answer = await client.call('GET', `/v1/jobs/${job.id}/directive`, undefined, headers)
-      if (answer.status !== 304) throw new Error(`Expected 304, got ${answer.status}`)
-    }
+  const job = jobs[jobs.length - 1] as PolledJob
+  const headers = { 'If-None-Match': job.etag, ...(withLease ? { 'Stint-Lease': job.lease } : {}) }
+  const poll = async (times: number): Promise<void> => {
+    for (let asked = 0; asked < times; asked += 1) await expecting(304, client.call('GET', `/v1/jobs/${job.id}/directive`, undefined, headers))
   }
-  const all = (count: number): Promise<unknown> => Promise.all(Array.from({ length: CALLERS }, () => poll(Math.floor(count / CALLERS))))
-  await all(10_000)
-  const cpu = cpuMicros(pid)
+  const all = (times: number): Promise<unknown> => Promise.all(Array.from({ length: CALLERS }, () => poll(Math.floor(times / CALLERS))))
+  await all(Math.min(WARM_UP, count))
+  const before = cpuMicros(pid)
   const began = performance.now()
-  await all(CONDITIONAL_POLLS)
-  const seconds = (performance.now() - began) / 1_000
-  const perPoll = (cpuMicros(pid) - cpu) / CONDITIONAL_POLLS
+  await all(count)
+  const perSecond = count / ((performance.now() - began) / 1_000)
+  const micros = (cpuMicros(pid) - before) / count
   client.close()
-  return { row: `conditional poll answered 304${withLease ? ', as a sign of life' : ''}`, value: rounded(perPoll), unit: 'µs of server CPU', aim: '≤ 60 µs', more: { 'polls/s': rounded(CONDITIONAL_POLLS / seconds, 0) }, load: load() }
+  return rowOf(`Conditional poll answered 304${withLease ? ', as a sign of life' : ''}`, micros, 'µs of CPU', {
+    aim: { most: 60 },
+    limit: 'Node’s HTTP parser and writer, then express; Stint’s own part is the smaller one.',
+    more: { 'polls/s': Math.round(perSecond), callers: CALLERS },
+  })
 }
 
-export const measurePolls = async (): Promise<readonly Row[]> => {
-  const { directory, remove } = await temporaryDirectory()
+export const measurePolls = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
+  const polls = isQuick ? QUICK_CONDITIONAL_POLLS : CONDITIONAL_POLLS
+  const { directory, remove } = temporaryDirectory()
   const server = await startServer(directory)
   try {
     const client = httpClient(server.url, 8)
-    const jobs = await registerAll(client, IDLE_POLLS)
+    const jobs = await registerJobs(client, isQuick ? QUICK_IDLE_POLLS : IDLE_POLLS)
     client.close()
-    const plain = await conditional(server.pid, server.url, jobs, false)
-    const alive = await conditional(server.pid, server.url, jobs, true)
+    say('conditional polls')
+    const plain = await conditional(server.pid, server.url, jobs, polls, false)
+    const alive = await conditional(server.pid, server.url, jobs, polls, true)
+    say('idle long polls')
     return [plain, alive, ...(await idle(server.pid, server.url, jobs))]
   } finally {
     await server.stop('SIGKILL')
-    await remove()
+    remove()
   }
 }
+
+if (import.meta.main) await runAlone(measurePolls)

@@ -93,7 +93,12 @@ const rowsOf = (starts: readonly Start[], made: number): readonly Row[] => {
     const all = starts.map(ms)
     const more = {
       rounds: all.map((each) => numberText(rounded(each, 0))).join(' · '),
-      'live items kept': Math.round(quantile(starts.map(({ said }) => Number(said['keptItems'])), 0.5)),
+      'live items kept': Math.round(
+        quantile(
+          starts.map(({ said }) => Number(said['keptItems'])),
+          0.5,
+        ),
+      ),
       'events folded': starts.map(({ said }) => numberText(Number(said['foldedEvents']))).join(' · '),
       'log events': made,
     }

@@ -5,6 +5,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { foldLive } from '../src/projections/fold.ts'
 import { openTables } from '../src/projections/open.ts'
 import type { Tables } from '../src/projections/tables.ts'
+import { TABLES_FILE } from '../src/settings.ts'
 import { openSqliteStore, type SqliteStore } from '../src/store/sqlite/store.ts'
 import { realWorld as world } from '../src/world.ts'
 import { runAlone, say } from './alone.ts'
@@ -58,14 +59,13 @@ const asking = async (tables: Tables): Promise<readonly Row[]> => {
 const measure = async (store: SqliteStore, directory: string, made: number): Promise<readonly Row[]> => {
   say('folding in memory')
   const memory = await inMemory(store)
-  const file = join(directory, 'tables.db')
+  const file = join(directory, TABLES_FILE)
   say('folding into the tabular file')
   const tabular = await intoTables(store, file, made)
-  const sizes = [rowOf('Size of the log', statSync(store.file).size / made, 'bytes/event'), rowOf('Size of the tabular file', statSync(file).size / made, 'bytes/event')]
   const tables = await openTables({ file, storeFile: store.file, world, onLog: console.error })
   const asked = await asking(tables)
   await tables.close()
-  return [memory, tabular, ...asked, ...sizes]
+  return [memory, tabular, ...asked]
 }
 
 export const measureReplay = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
@@ -76,8 +76,10 @@ export const measureReplay = async ({ isQuick }: Effort): Promise<readonly Row[]
     say(`making a log of ${EVENTS * share} events`)
     const made = await makeLog(store, EVENTS * share, LIVE * share)
     const rows = await measure(store, directory, made)
+    // Closed first, since then nothing of it is in the write-ahead log any more.
     await store.close()
-    return rows
+    const sizeOf = (what: string, file: string): Row => rowOf(what, statSync(file).size / made, 'bytes/event')
+    return [...rows, sizeOf('Size of the log', store.file), sizeOf('Size of the tabular file', join(directory, TABLES_FILE))]
   } finally {
     remove()
   }

@@ -43,7 +43,8 @@ export const quantile = (values: Iterable<number>, q: number): number => {
 }
 
 /** Undefined where nothing was aimed at. */
-export const isMet = ({ value, aim }: Pick<Row, 'value' | 'aim'>): boolean | undefined => (aim === undefined ? undefined : value >= (aim.least ?? -Infinity) && value <= (aim.most ?? Infinity))
+export const isMet = ({ value, aim }: Pick<Row, 'value' | 'aim'>): boolean | undefined =>
+  aim === undefined ? undefined : value >= (aim.least ?? -Infinity) && value <= (aim.most ?? Infinity)
 
 export const numberText = (value: number): string => value.toLocaleString('en-US', { maximumSignificantDigits: Math.abs(value) >= 1_000 ? 15 : 3 })
 
@@ -71,5 +72,12 @@ export const tableOf = (rows: readonly Row[]): string => {
   ])
   const all = [['', 'figure', 'unit', 'aim', '', 'load', 'more'], ...cells]
   const widths = all[0]?.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0))) ?? []
-  return all.map((line) => line.map((cell, column) => (column === 1 || column === 5 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0))).join('  ').trimEnd()).join('\n')
+  return all
+    .map((line) =>
+      line
+        .map((cell, column) => (column === 1 || column === 5 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }

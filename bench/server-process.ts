@@ -76,12 +76,15 @@ const parsed = (line: string): Readonly<Record<string, unknown>> => {
 export interface StartOptions {
   /** Of Node, `--cpu-prof` say. */
   readonly nodeFlags?: readonly string[]
+  /** Another program that says `listening` and its address on its output. */
+  readonly program?: string
 }
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
-export const startServer = async (directory: string, { nodeFlags = [] }: StartOptions = {}): Promise<ServerProcess> => {
+export const startServer = async (directory: string, { nodeFlags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...nodeFlags, MAIN, 'serve', '--port', '0', '--data', directory], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory] : [program]
+  const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')
   process.once('exit', kill)
   const ended = once(child, 'exit').then(() => process.off('exit', kill))

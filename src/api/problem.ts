@@ -37,6 +37,12 @@ const codeOfType = {
   'too-many-live': 'too-many-live',
   lagging: 'lagging',
   stopping: 'stopping',
+  superseded: 'superseded',
+  'over-quota': 'over-quota',
+  'queue-removed': 'queue-removed',
+  'queue-paused': 'queue-paused',
+  'not-served': 'not-served',
+  'outdated-configuration': 'outdated-configuration',
 } as const satisfies Record<TaggedRefusal['type'], ProblemCode>
 
 const codeOfKind = {
@@ -68,6 +74,7 @@ export const fromThrown = (thrown: unknown): Problem | undefined => {
 const RETRY_AFTER_SECONDS: Readonly<Partial<Record<ProblemCode, number>>> = {
   'too-many-live': 10,
   lagging: 2,
+  'over-quota': 10,
   'rate-limited': 1,
   'store-unavailable': 5,
   behind: 1,

@@ -1,9 +1,12 @@
 // The face of the engine: what the api, an embedding program and the tests may ask of it.
 import type * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
+import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { Queues } from './queues/queues.ts'
+import type { TaskQueues } from './queues/task-queues.ts'
 import type { ItemRow, Tables } from '../projections/tables.ts'
 import type { AppendTooLarge, Position, RecordedEvent, StoreFault, Subscribed } from '../store/port.ts'
 
@@ -28,7 +31,18 @@ export interface Busy {
   readonly type: 'too-many-live' | 'lagging' | 'stopping'
 }
 
-export type Refusal = Rejection | AppendTooLarge | StoreFault | Busy
+/** More is stored than the caller's limit allows. */
+export interface OverQuota {
+  readonly type: 'over-quota'
+  readonly detail: string
+}
+
+/** Another call with the same requestId has taken this one's place (rules 27). */
+export interface Superseded {
+  readonly type: 'superseded'
+}
+
+export type Refusal = Rejection | QueueRejection | AppendTooLarge | StoreFault | Busy | OverQuota | Superseded
 
 export interface Done {
   /** The item after the command. */
@@ -55,7 +69,14 @@ export interface LeaseRequest {
   readonly queue: string
   readonly max: number
   readonly termMs: number
+  /** An empty name: a caller that names no worker (the dialect). */
   readonly holder: Holder
+  /** Only tasks with this tag. */
+  readonly tag?: string | undefined
+  /** Only tasks with the tag of the oldest. */
+  readonly sameTag?: boolean | undefined
+  /** A repeat with the same id gets what the first got (rules 27). */
+  readonly requestId?: string | undefined
   /** How long to wait for work when there is none. */
   readonly waitMs: number
   readonly signal?: AbortSignal | undefined
@@ -108,6 +129,14 @@ export interface Tokens {
 export interface Engine {
   /** Load, decide, append, retry: the one way in which anything happens to a work item. Commands on one item run one after another (rules 8). */
   readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
+  /** Inserts a task; one for which a worker waits is leased in the same append (rules 10). */
+  readonly insertTask: TaskQueues['insert']
+  /** When and whether a task is tried again, by its queue's settings. */
+  readonly retryFor: TaskQueues['retryFor']
+  /** What holds a waiting task back beside its own state. */
+  readonly gateOf: TaskQueues['gateOf']
+  readonly admits: TaskQueues['admits']
+  readonly queues: Queues
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
   /** State, birth and ending of one item, live or settled. */

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
 import { deadlineOf } from '../domain/policy/deadline.ts'
-import type { RetryPolicy } from '../domain/work-item/commands.ts'
+import { queueKey } from '../domain/queue/config.ts'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
@@ -11,11 +11,13 @@ import { createDeadlines } from './deadlines.ts'
 import type { Busy, CommandToDo, Context, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
-import { createLeaseTasks } from './lease-tasks.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createRead } from './read.ts'
-import { createReadyQueues } from './ready.ts'
+import { createBulks } from './queues/bulk.ts'
+import { createQueueBook } from './queues/queue-book.ts'
+import { createQueues } from './queues/queues.ts'
+import { createTaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
@@ -25,9 +27,11 @@ export interface EngineSettings {
   readonly server: string
   /** Births beyond so many live work items are refused (rules 7). */
   readonly maxLiveItems: number
+  /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
+  readonly openQueues: boolean
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000 }
+export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true }
 
 export interface EngineOptions {
   readonly store: EventStore
@@ -52,9 +56,6 @@ const GRACE_MS = 30_000
 /** A timer's command that met a store fault is tried again after this. */
 const FIRE_AGAIN_MS = 1_000
 
-/** Tasks are tried again without limit until queues say otherwise. */
-const NO_RETRY_LIMIT: RetryPolicy = { pauseMs: 0 }
-
 const TIMER_SUBJECT = 'stint'
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
@@ -65,7 +66,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const live = createLive()
   const presence = createPresence(world)
   const watch = createWatch(world)
-  const ready = createReadyQueues(world, live)
   const lag = createLag(world, () => tables.status().position)
   let stopping = false
   let closing = false
@@ -90,6 +90,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
 
+  const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
+  const isOpen = (): boolean => settings.openQueues
+  const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
+  const bulks = createBulks({ book, live, tables, handler, isStopping: () => stopping, onTrouble: trouble })
+
   /** Monotonic time of the item's deadline. After a start or a standstill nobody is judged before its grace is over. */
   const dueAt = (workItem: WorkItemId): number | undefined => {
     const deadline = deadlineOf(live.get(workItem)?.item ?? { status: 'absent', revision: -1 })
@@ -102,15 +107,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const timerCommand = (workItem: WorkItemId): CommandToDo | undefined => {
     const item = live.get(workItem)?.item
     const deadline = item === undefined ? undefined : deadlineOf(item)
-    switch (deadline?.what) {
-      case undefined:
-        return undefined
+    if (item === undefined || deadline === undefined) return undefined
+    switch (deadline.what) {
       case 'lease-ends':
-        return { type: 'ExpireLease', lease: deadline.lease, retry: NO_RETRY_LIMIT }
+        return { type: 'ExpireLease', lease: deadline.lease, retry: tasks.retryFor(item) }
       case 'given-up':
         return { type: 'GiveUpLost', lease: deadline.lease }
       case 'silence':
-        return { type: 'LoseHolder', lease: deadline.lease, lastSeenAt: presence.get(workItem)?.lastSeenAt ?? item?.updatedAt ?? 0 }
+        return { type: 'LoseHolder', lease: deadline.lease, lastSeenAt: presence.get(workItem)?.lastSeenAt ?? item.updatedAt }
     }
   }
 
@@ -134,7 +138,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   live.onChange((workItem, before, after) => {
     presence.changed(workItem, before, after)
     deadlines.touch(workItem)
-    if (after.kind === 'task') ready.changed(workItem, before, after)
+    tasks.changed(workItem, before, after)
     watch.wake(workItem)
   })
 
@@ -142,6 +146,12 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(recovered)) return recovered
   position = recovered.right.position > position ? recovered.right.position : position
   tables.follow(position)
+  const queueNames = new Map([...live.entries()].flatMap(([, { item }]) => (item.task === undefined ? [] : [[queueKey(item.task), item.task] as const])))
+  for (const name of queueNames.values()) {
+    const loaded = await book.load(name)
+    if (E.isLeft(loaded)) return loaded
+  }
+  for (const name of queueNames.values()) void bulks.carryOn(name)
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
@@ -163,14 +173,19 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     if (stopping) return
     stopping = true
     watch.stop()
-    ready.stop()
+    tasks.stop()
     deadlines.close()
     stopped.abort()
   }
 
   return E.right({
     execute: handler.execute,
-    leaseTasks: createLeaseTasks({ store, handler, ready, world, isStopping: () => stopping }),
+    insertTask: tasks.insert,
+    leaseTasks: tasks.lease,
+    retryFor: tasks.retryFor,
+    gateOf: tasks.gateOf,
+    admits: tasks.admits,
+    queues: createQueues({ book, tasks, bulks, position: () => position, isOpen }),
     read: createRead(store, handler),
     live: (workItem) => live.get(workItem)?.item,
     presence: presence.get,
@@ -193,6 +208,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
+      await bulks.idle()
       closing = true
       await handler.idle()
       await tables.close()

@@ -8,6 +8,17 @@ export interface RetryPolicy {
   readonly attemptsMax?: number | undefined
   /** Pause before the next attempt, already drawn with its jitter, in milliseconds. */
   readonly pauseMs: number
+  /** What becomes of a task that is out of attempts: a dead letter (unless said otherwise), or failed for good. */
+  readonly deadLetter?: boolean | undefined
+}
+
+/** To whom a task is leased, and how long. */
+export interface LeaseGrant {
+  readonly holder: Holder
+  /** Random characters; the lease's number is put before them. */
+  readonly token: string
+  readonly termMs: number
+  readonly requestId?: string | undefined
 }
 
 export type Command =
@@ -21,8 +32,19 @@ export type Command =
       readonly holder: Holder
       readonly token: string
     }
-  | { readonly type: 'InsertTask'; readonly time: number; readonly by: string; readonly task: TaskFacts; readonly mediaType: string; readonly digest: string }
-  | { readonly type: 'LeaseTask'; readonly time: number; readonly holder: Holder; readonly token: string; readonly termMs: number }
+  | {
+      readonly type: 'InsertTask'
+      readonly time: number
+      readonly by: string
+      readonly task: TaskFacts
+      readonly mediaType: string
+      readonly digest: string
+      /** A worker that waits for it: born and leased in one append (rules 10). */
+      readonly leaseTo?: LeaseGrant | undefined
+    }
+  | ({ readonly type: 'LeaseTask'; readonly time: number } & LeaseGrant)
+  /** The dialect's delete: done if the caller holds it, else cancelled; by whoever may work the queue, in any state (rules 22). */
+  | { readonly type: 'DeleteTask'; readonly time: number; readonly by: string; readonly lease?: string | undefined }
   | { readonly type: 'ExtendLease'; readonly time: number; readonly by: string; readonly lease: string; readonly termMs: number }
   | {
       readonly type: 'ReleaseLease'

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
-import type { Command, CommandOfType, Rejection } from './commands.ts'
+import type { Command, CommandOfType, LeaseGrant, Rejection } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
@@ -35,8 +35,21 @@ const registerJob = (c: CommandOfType<'RegisterJob'>, item: WorkItem): WorkItemD
 
 const nextLease = (item: Existing): number => (isHeld(item) ? item.lease.number : (item.ended?.number ?? 0)) + 1
 
+const leasedTo = (to: LeaseGrant, lease: number, time: number): WorkItemEvent => ({
+  type: 'Leased',
+  lease,
+  token: `${lease}.${to.token}`,
+  holder: to.holder,
+  termMs: to.termMs,
+  until: time + to.termMs,
+  ...(to.requestId === undefined ? {} : { requestId: to.requestId }),
+})
+
 const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDecision => {
-  if (item.status === 'absent') return accept<WorkItemEvent>({ type: 'TaskInserted', ...c.task, by: c.by, digest: c.digest, mediaType: c.mediaType })
+  if (item.status === 'absent') {
+    const inserted: WorkItemEvent = { type: 'TaskInserted', ...c.task, by: c.by, digest: c.digest, mediaType: c.mediaType }
+    return c.leaseTo !== undefined && c.task.dueAt <= c.time ? accept(inserted, leasedTo(c.leaseTo, 1, c.time)) : accept(inserted)
+  }
   if (item.by !== c.by) return reject({ type: 'id-in-use' })
   return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
 }
@@ -49,8 +62,16 @@ const leaseTask = (c: CommandOfType<'LeaseTask'>, item: WorkItem): WorkItemDecis
   if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: 'Expected to lease a waiting task, but it is paused.' })
   if (item.task !== undefined && item.task.dueAt > c.time)
     return reject({ type: 'not-possible', state, detail: 'Expected to lease a task that is due, but its delay has not passed.' })
-  const lease = nextLease(item)
-  return accept<WorkItemEvent>({ type: 'Leased', lease, token: `${lease}.${c.token}`, holder: c.holder, termMs: c.termMs, until: c.time + c.termMs })
+  return accept(leasedTo(c, nextLease(item), c.time))
+}
+
+const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDecision => {
+  if (item.status === 'absent') return reject({ type: 'not-found' })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a task: jobs are aborted.' })
+  if (item.status === 'settled') return accept()
+  const isHolder = isHeld(item) && item.lease.holder.subject === c.by && (c.lease === undefined || item.lease.token === c.lease)
+  if (isHolder) return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Completed', lease: item.lease.number })
+  return accept<WorkItemEvent>(...directiveEnded(item, item.will === 'abort' ? 'obeyed' : 'overtaken'), { type: 'Cancelled', by: c.by, reason: 'deleted' })
 }
 
 const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision => {
@@ -66,7 +87,8 @@ const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemD
   if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || c.time < item.lease.until) return accept()
   const expired = letGo(item, { type: 'LeaseExpired', lease: c.lease }, 'Its lease ended while it was to be aborted.')
   if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...expired)
-  return accept<WorkItemEvent>(...expired, { type: 'DeadLettered', code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` })
+  const type = c.retry.deadLetter === false ? 'Failed' : 'DeadLettered'
+  return accept<WorkItemEvent>(...expired, { type, code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` })
 }
 
 /** Silence is judged by whoever keeps the volatile signs of life, on monotonic time; here only whether that lease still stands. */
@@ -91,6 +113,8 @@ const byCommand = (c: Command, item: WorkItem): WorkItemDecision => {
       return insertTask(c, item)
     case 'LeaseTask':
       return leaseTask(c, item)
+    case 'DeleteTask':
+      return deleteTask(c, item)
     case 'ExtendLease':
       return extendLease(c, item)
     case 'ReleaseLease':

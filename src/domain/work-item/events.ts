@@ -67,10 +67,19 @@ export const workItemEvents = {
     'TaskInserted',
     t.intersection([
       t.type({ app: t.string, queue: t.string, by: t.string, digest: t.string, dueAt: Instant, mediaType: t.string }),
-      t.partial({ tag: t.string, priority: t.number, key: t.string }),
+      t.partial({ tag: t.string, priority: t.number, key: t.string, /** Of the payload. */ bytes: t.number }),
     ]),
   ),
-  Leased: event('Leased', t.type({ lease: t.number, token: t.string, holder: Holder, termMs: Duration, until: Instant })),
+  Leased: event(
+    'Leased',
+    t.intersection([
+      t.type({ lease: t.number, token: t.string, holder: Holder, termMs: Duration, until: Instant }),
+      t.partial({
+        /** Named by the lease call, so that its repeat finds what it was given (rules 27). */
+        requestId: t.string,
+      }),
+    ]),
+  ),
   LeaseExtended: event('LeaseExtended', t.type({ lease: t.number, until: Instant })),
   LeaseReleased: event('LeaseReleased', t.intersection([t.type({ lease: t.number, counted: t.boolean, dueAt: Instant }), t.partial({ reason: t.string, busy: t.boolean })])),
   LeaseExpired: event('LeaseExpired', t.type({ lease: t.number })),

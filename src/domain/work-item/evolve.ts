@@ -33,7 +33,7 @@ const inserted = (event: EventOfType<'TaskInserted'>, at: At): Waiting => ({
   ...born(at),
   by: event.by,
   digest: event.digest,
-  task: { app: event.app, queue: event.queue, tag: event.tag, priority: event.priority, key: event.key, dueAt: event.dueAt },
+  task: { app: event.app, queue: event.queue, tag: event.tag, priority: event.priority, key: event.key, bytes: event.bytes, dueAt: event.dueAt },
 })
 
 /** The parts of every living state, without those that belong to one status only. */
@@ -55,7 +55,7 @@ const leased = (item: Existing, event: EventOfType<'Leased'>, at: At): Held => (
   progress: undefined,
   progressAt: undefined,
   ended: endedLease(item, 'taken-over'),
-  lease: { number: event.lease, token: event.token, holder: event.holder, since: at.time, until: event.until, termMs: event.termMs },
+  lease: { number: event.lease, token: event.token, holder: event.holder, since: at.time, until: event.until, termMs: event.termMs, requestId: event.requestId },
 })
 
 const waiting = (item: Existing, dueAt: number, ended: EndedLease | undefined, failure?: Waiting['failure']): Waiting => ({

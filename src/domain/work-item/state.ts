@@ -22,6 +22,8 @@ export interface Lease {
   readonly until: number
   /** Tasks: the length of the lease. Jobs: the promised silence. */
   readonly termMs: number
+  /** Of the lease call that gave it (rules 27). */
+  readonly requestId?: string | undefined
 }
 
 /** The last lease that ended, so that a repeat of what ended it answers as the first did (rules 5). */
@@ -65,6 +67,8 @@ export interface TaskFacts {
   readonly tag?: string | undefined
   readonly priority?: number | undefined
   readonly key?: string | undefined
+  /** Bytes of its payload. */
+  readonly bytes?: number | undefined
   /** Not leased before this time. */
   readonly dueAt: number
 }

@@ -1,0 +1,111 @@
+// Purging and redriving many tasks (rules 25): begun and finished by events of the queue's stream, carried out item by item between them, and carried on after a restart.
+import * as E from 'fp-ts/lib/Either.js'
+import type { WorkItemId } from '../../domain/ids.ts'
+import { queueKey } from '../../domain/queue/config.ts'
+import { bulksUnderWay, type Bulk } from '../../domain/queue/state.ts'
+import type { BulkFilter } from '../../domain/queue/events.ts'
+import type { Existing } from '../../domain/work-item/state.ts'
+import type { Tables } from '../../projections/tables.ts'
+import type { CommandToDo, Context } from '../engine.ts'
+import { uuidV5 } from '../envelope.ts'
+import type { Handler } from '../handle.ts'
+import type { Live } from '../live.ts'
+import type { QueueBook, QueueName } from './queue-book.ts'
+
+/** Items asked for at once: enough to share commits, not so many that others wait. */
+const AT_ONCE = 200
+/** Rows read at once from the tables. */
+const PAGE = 500
+/** How long the tables may take to show what the bulk is about. */
+const TABLES_WAIT_MS = 60_000
+
+export interface Bulks {
+  /** Carries on what is under way in this queue; resolves when it is over. Does nothing for what is carried on already. */
+  readonly carryOn: (name: QueueName) => Promise<void>
+  readonly idle: () => Promise<void>
+}
+
+const fits = (filter: BulkFilter, item: Existing): boolean =>
+  (filter.tag === undefined || item.task?.tag === filter.tag) &&
+  (filter.key === undefined || item.task?.key === filter.key) &&
+  (filter.code === undefined || (item.status !== 'running' && 'failure' in item && item.failure?.code === filter.code)) &&
+  (filter.insertedBefore === undefined || item.createdAt < filter.insertedBefore)
+
+export const createBulks = (options: {
+  readonly book: QueueBook
+  readonly live: Live
+  readonly tables: Tables
+  readonly handler: Handler
+  readonly isStopping: () => boolean
+  readonly onTrouble: (what: string, cause: unknown) => void
+}): Bulks => {
+  const { book, live, tables, handler, isStopping } = options
+  const running = new Map<string, Promise<void>>()
+
+  /** Waiting tasks of the queue that were there when the purge began and have not changed since. */
+  const waitingTasks = function* (key: string, bulk: Bulk): Generator<WorkItemId> {
+    for (const [workItem, { item, position }] of live.entries()) {
+      if (item.status === 'waiting' && item.task !== undefined && queueKey(item.task) === key && position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
+    }
+  }
+
+  const deadLetters = async function* (key: string, bulk: Bulk): AsyncGenerator<WorkItemId> {
+    await tables.reached(bulk.upTo, TABLES_WAIT_MS)
+    let after: string | undefined
+    do {
+      const page = await tables.list({ kind: 'task', scope: key, state: 'failed', order: 'oldest', limit: PAGE, after })
+      if ('invalid' in page) return
+      for (const { workItem, item, position } of page.items) if (item.status === 'deadLetter' && position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
+      after = page.next
+    } while (after !== undefined)
+  }
+
+  const one = async (workItem: WorkItemId, bulk: Bulk): Promise<boolean> => {
+    const context: Context = { subject: bulk.by, actor: bulk.by, commandId: uuidV5(bulk.id, workItem), correlationId: bulk.id }
+    const command: CommandToDo = bulk.what === 'purge' ? { type: 'DeleteTask', by: bulk.by } : { type: 'Redrive', by: bulk.by }
+    // A task that was leased since it was looked at is somebody's work by now.
+    const done = await handler.executeUnless(() => bulk.what === 'purge' && live.get(workItem)?.item.status !== 'waiting', workItem, command, context)
+    if (E.isLeft(done) && done.left instanceof Error) throw done.left
+    return E.isRight(done) && done.right.events.length > 0
+  }
+
+  const carryOut = async (name: QueueName, bulk: Bulk): Promise<void> => {
+    const key = queueKey(name)
+    let [done, skipped] = [0, 0]
+    let batch: WorkItemId[] = []
+    const flush = async (): Promise<void> => {
+      const changed = await Promise.all(batch.map((workItem) => one(workItem, bulk)))
+      for (const isChanged of changed) if (isChanged) done += 1
+      skipped += changed.filter((isChanged) => !isChanged).length
+      batch = []
+    }
+    const candidates: Iterable<WorkItemId> | AsyncIterable<WorkItemId> = bulk.what === 'purge' ? [...waitingTasks(key, bulk)] : deadLetters(key, bulk)
+    for await (const workItem of candidates) {
+      if (isStopping()) return
+      batch.push(workItem)
+      if (batch.length >= AT_ONCE) await flush()
+    }
+    await flush()
+    if (isStopping()) return
+    const context: Context = { subject: 'stint', actor: 'stint', commandId: uuidV5(bulk.id, 'finished'), correlationId: bulk.id }
+    const finished = await book.execute(name, { type: 'FinishBulk', id: bulk.id, done, skipped }, context)
+    if (E.isLeft(finished) && finished.left instanceof Error) throw finished.left
+  }
+
+  const carryOn: Bulks['carryOn'] = async (name) => {
+    await Promise.all(
+      bulksUnderWay(book.get(queueKey(name))).map((bulk) => {
+        const known = running.get(bulk.id)
+        if (known !== undefined) return known
+        const run = carryOut(name, bulk)
+          .catch((cause: unknown) => options.onTrouble(`The ${bulk.what} ${bulk.id} of ${queueKey(name)} stopped; it is carried on after a restart`, cause))
+          .finally(() => running.delete(bulk.id))
+        running.set(bulk.id, run)
+        return run
+      }),
+    )
+  }
+
+  return { carryOn, idle: async () => void (await Promise.all(running.values())) }
+}
+
