@@ -105,15 +105,13 @@ describe('a bad stint-queue.yaml', () => {
 
   it('does not show the address of a webhook, which may hold a secret', () => {
     const { errors } = readStintYaml('s', 'queues: {mail: {webhook: {url: "https://me:hidden@x.example/"}}}', NAMES)
-    expect(describeFileErrors(errors)).toBe(
-      's:1:32: /queues/mail/webhook/url: Expected an http or https address of at most 2000 characters, without user and password.',
-    )
+    expect(describeFileErrors(errors)).toBe('s:1:32: /queues/mail/webhook/url: Expected an http or https address of at most 2000 characters, without user and password.')
   })
 })
 
 describe('the corpus', () => {
   it('has every kind of mistake that a text can have', () => {
-    const said = [...filesIn('invalid'), ...filesIn('stint-invalid')].flatMap(({ text }) => saidBy(text).map((place) => place.split(' ')[1]))
+    const said = [...filesIn('invalid'), ...filesIn('stint-invalid')].flatMap(({ text }) => saidBy(text).map((place) => place.split(' ')[1] ?? ''))
     expect([...new Set(said)].sort()).toEqual(['choice', 'duplicate', 'form', 'no-such-queue', 'range', 'required', 'syntax', 'type', 'unknown'])
   })
 })

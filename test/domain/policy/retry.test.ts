@@ -8,7 +8,12 @@ const backoff = (minMs: number, maxMs: number, doublings: number, jitter = 0): B
 const pauses = (given: Backoff, count: number): number[] => Array.from({ length: count }, (_, index) => backoffMs(given, index + 1))
 
 const anyBackoff = fc
-  .record({ one: fc.integer({ min: 0, max: 1e9 }), other: fc.integer({ min: 0, max: 1e9 }), doublings: fc.integer({ min: 0, max: 1_000_000 }), jitter: fc.double({ min: 0, max: 1, noNaN: true }) })
+  .record({
+    one: fc.integer({ min: 0, max: 1e9 }),
+    other: fc.integer({ min: 0, max: 1e9 }),
+    doublings: fc.integer({ min: 0, max: 1_000_000 }),
+    jitter: fc.double({ min: 0, max: 1, noNaN: true }),
+  })
   .map(({ one, other, doublings, jitter }): Backoff => ({ minMs: Math.min(one, other), maxMs: Math.max(one, other), doublings, jitter }))
 const anyAttempt = fc.integer({ min: 1, max: 100_000 })
 const anyRandom = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
@@ -26,7 +31,8 @@ describe('the pause before jitter', () => {
   })
   it('grows by its first length when it never doubles', () => expect(pauses(backoff(100, 350, 0), 5)).toEqual([100, 200, 300, 350, 350]))
   it('is none when it begins with none', () => expect(pauses(backoff(0, 1_000, 1_000_000), 3)).toEqual([0, 0, 0]))
-  it('is by default 1 s, doubling up to an hour', () => expect(pauses(DEFAULT_BACKOFF, 13).map((ms) => ms / 1_000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 3_600]))
+  it('is by default 1 s, doubling up to an hour', () =>
+    expect(pauses(DEFAULT_BACKOFF, 13).map((ms) => ms / 1_000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 3_600]))
 
   it('never shrinks from one attempt to the next, and stays between its bounds', () => {
     fc.assert(
@@ -42,7 +48,11 @@ describe('the pause before jitter', () => {
 
 describe('the pause with jitter', () => {
   it('is the pause itself without jitter', () => {
-    fc.assert(fc.property(anyBackoff, anyAttempt, anyRandom, (given, attempt, random) => expect(pauseMs({ ...given, jitter: 0 }, attempt, random)).toBe(Math.round(backoffMs(given, attempt)))))
+    fc.assert(
+      fc.property(anyBackoff, anyAttempt, anyRandom, (given, attempt, random) => {
+        expect(pauseMs({ ...given, jitter: 0 }, attempt, random)).toBe(Math.round(backoffMs(given, attempt)))
+      }),
+    )
   })
 
   it('is drawn from so much below to so much above', () => {
