@@ -126,7 +126,7 @@ export const measureAppends = async ({ isQuick }: Effort): Promise<readonly Row[
   try {
     say('fdatasync alone')
     const floor = fdatasyncs(join(directory, 'floor'), Math.min(seconds, FLOOR_SECONDS))
-    const floorRow = rowOf('Write 4 KiB and fdatasync, without Stint', floor, 'writes/s', { limit: 'The disk.' })
+    const floorRow = rowOf('Append 4 KiB and fdatasync, without Stint', floor, 'appends/s', { limit: 'The disk.' })
     const store = await openSqliteStore({ directory, world })
     await appends(store, 64, Math.min(seconds, 1))
     say('appends')

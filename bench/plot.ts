@@ -1,8 +1,8 @@
 // Draws the rows of one part as bars: plain SVG text, a card with its own background, so that it can be read wherever the page is, light or dark.
 import { isMet, numberText, type Row } from './row.ts'
 
-const WIDTH = 800
-const LABEL = 330
+const WIDTH = 860
+const LABEL = 390
 const VALUE = 110
 const BAR = WIDTH - LABEL - VALUE
 const LINE = 26
@@ -36,39 +36,41 @@ interface Scale {
   readonly rows: readonly Row[]
 }
 
+/** How far an aim may stretch a scale: one that is far from all bars is left out, or nothing else could be seen. */
+const STRETCH = 4
+
+const highestOf = ({ rows }: Scale): number => Math.max(...rows.map(({ value }) => value), Number.MIN_VALUE)
+
+/** The aims that are drawn. */
+const boundsOf = (scale: Scale): readonly number[] => scale.rows.map((row) => boundOf(row) ?? Infinity).filter((bound) => bound <= highestOf(scale) * STRETCH)
+
 const scalesOf = (rows: readonly Row[]): readonly Scale[] =>
   [...Map.groupBy(rows, ({ unit }) => unit)]
     .map(([unit, of]) => ({ unit, rows: of }))
     // A bar with nothing beside it says nothing.
-    .filter(({ rows: of }) => of.length > 1 || of.some((row) => boundOf(row) !== undefined))
+    .filter((scale) => scale.rows.length > 1 || boundsOf(scale).length > 0)
+
+/** Room that a figure needs beside its bar. */
+const FIGURE = 70
 
 const barOf = (row: Row, top: number, largest: number): string => {
   const x = (value: number): number => LABEL + Math.round((value / largest) * BAR)
-  const bound = boundOf(row)
-  const width = Math.max(1, x(row.value) - LABEL)
+  const bound = boundOf(row) ?? Infinity
+  const end = Math.max(LABEL + 1, x(row.value))
   const middle = top + LINE / 2
-  const bar = `<rect class="bar${isMet(row) === false ? ' missed' : ''}" x="${LABEL}" y="${middle - BAR_HEIGHT / 2}" width="${width}" height="${BAR_HEIGHT}" rx="2"/>`
-  const aim = bound === undefined || bound > largest ? '' : `<line class="aim" x1="${x(bound)}" x2="${x(bound)}" y1="${top + 3}" y2="${top + LINE - 3}"/>`
-  const beside = Math.max(LABEL + width, bound === undefined || bound > largest ? 0 : x(bound)) + 8
-  return [
-    `<text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${escaped(row.row)}</text>`,
-    bar,
-    aim,
-    `<text x="${beside}" y="${middle + 4}">${numberText(row.value)}</text>`,
-  ]
-    .filter((part) => part !== '')
-    .join('\n')
+  const bar = `<rect class="bar${isMet(row) === false ? ' missed' : ''}" x="${LABEL}" y="${middle - BAR_HEIGHT / 2}" width="${end - LABEL}" height="${BAR_HEIGHT}" rx="2"/>`
+  const aim = bound > largest ? [] : [`<line class="aim" x1="${x(bound)}" x2="${x(bound)}" y1="${top + 3}" y2="${top + LINE - 3}"/>`]
+  const isInTheWay = bound <= largest && x(bound) >= end && x(bound) < end + FIGURE
+  const label = `<text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${escaped(row.row)}</text>`
+  return [label, bar, ...aim, `<text x="${(isInTheWay ? x(bound) : end) + 8}" y="${middle + 4}">${numberText(row.value)}</text>`].join('\n')
 }
 
-/** How far an aim may stretch a scale: one that is far from all bars is left out, or nothing else could be seen. */
-const STRETCH = 4
-
-const scaleOf = ({ unit, rows }: Scale, top: number): string => {
-  const highest = Math.max(...rows.map(({ value }) => value), Number.MIN_VALUE)
-  const largest = Math.max(highest, ...rows.map((row) => boundOf(row) ?? 0).filter((bound) => bound <= highest * STRETCH))
-  return [`<text class="unit" x="${LABEL}" y="${top + LINE / 2 + 4}">${escaped(unit)}</text>`, ...rows.map((row, index) => barOf(row, top + (index + 1) * LINE, largest))].join(
-    '\n',
-  )
+const scaleOf = (scale: Scale, top: number): string => {
+  const { unit, rows } = scale
+  const bounds = boundsOf(scale)
+  const largest = Math.max(highestOf(scale), ...bounds)
+  const title = `${escaped(unit)}${bounds.length > 0 ? ' (dashed: the aim)' : ''}`
+  return [`<text class="unit" x="${LABEL}" y="${top + LINE / 2 + 4}">${title}</text>`, ...rows.map((row, index) => barOf(row, top + (index + 1) * LINE, largest))].join('\n')
 }
 
 /** The plot of a part, or undefined when there is nothing to compare. Bars of one unit share a scale; a dashed line is the aim, orange says that it is not met. */

@@ -48,7 +48,12 @@ const IDLE = new Set(['(idle)', '(program)', '(root)'])
 
 /** Microseconds by function, without those that it called. */
 const selfTimes = ({ nodes, samples, timeDeltas }: Profile): ReadonlyMap<string, number> => {
-  const names = new Map(nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [id, `${functionName || '(anonymous)'} ${url === '' ? '' : `${url.split('/').slice(-3).join('/')}:${lineNumber + 1}`}`]))
+  const names = new Map(
+    nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
+      id,
+      `${functionName || '(anonymous)'} ${url === '' ? '' : `${url.split('/').slice(-3).join('/')}:${lineNumber + 1}`}`,
+    ]),
+  )
   const times = new Map<string, number>()
   for (const [index, sample] of samples.entries()) {
     const name = names.get(sample) ?? ''

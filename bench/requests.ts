@@ -56,8 +56,9 @@ const insertMany = async ({ call }: Client): Promise<void> => {
   if (refused !== undefined) throw new Error(`An insert was refused: ${JSON.stringify(refused)}`)
 }
 
-const LIMIT_ALONE = 'The disk: one fdatasync for each request, and the way there and back.'
-const LIMIT_MANY = 'The server’s main thread, which does HTTP, decoding, rules and encoding; the commit is shared.'
+const LIMIT_ALONE = 'One fdatasync for each request, and waking one another: caller, server, writer, tables.'
+const LIMIT_MANY =
+  'The server’s main thread. A third of its time are system calls, for the answers and to wake the writer and the tables; the rest is HTTP, decoding, rules, digests and encoding. On two cores it shares them with the callers and its own two other threads.'
 
 const row = (what: string, unit: string, cost: Cost, bare: Cost | undefined, limit: string): Row =>
   rowOf(what, cost.perSecond, unit, {

@@ -1,7 +1,7 @@
 // A Stint server as a process of its own, its CPU time and memory from /proc, and directories that are gone when the measurement is, however it ends.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -73,6 +73,15 @@ const parsed = (line: string): Readonly<Record<string, unknown>> => {
   }
 }
 
+/** The one queue of the bench, `bench/work`, which tasks need to stand in a file. The data directory is the config directory too, so that no file of the working directory has a say. */
+const QUEUE_FILE = 'queue: [{ name: work, mode: pull }]\n'
+
+const makeQueue = (directory: string): void => {
+  const app = join(directory, 'apps', 'bench')
+  mkdirSync(app, { recursive: true })
+  writeFileSync(join(app, 'queue.yaml'), QUEUE_FILE)
+}
+
 export interface StartOptions {
   /** Of Node, `--cpu-prof` say. */
   readonly nodeFlags?: readonly string[]
@@ -82,8 +91,9 @@ export interface StartOptions {
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
 export const startServer = async (directory: string, { nodeFlags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
+  if (program === undefined) makeQueue(directory)
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory] : [program]
   const startedAt = performance.now()
-  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory] : [program]
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')
   process.once('exit', kill)

@@ -11,7 +11,7 @@ import { isAuthConfigured, isLoopback, type ApiSettings } from './settings.ts'
 /** The principal behind a request; undefined when it carries no credential at all. */
 export type Authenticate = (headers: IncomingHttpHeaders) => E.Either<Problem, Principal | undefined> | Promise<E.Either<Problem, Principal | undefined>>
 
-const local: Principal = { subject: 'local', email: 'local', roles: allRoles }
+const local: Principal = { subject: 'local', email: 'local', roles: allRoles, isLocal: true }
 
 const unauthenticated = (detail: string): E.Either<Problem, never> => E.left({ code: 'unauthenticated', detail, headers: { 'WWW-Authenticate': 'Bearer' } })
 

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import * as E from 'fp-ts/lib/Either.js'
 import { parse as bytesOf, v5, v7 } from 'uuid'
 import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
-import type { AnswerOf, BodyOf, ParamsOf, QueryOf } from '../wire/route.ts'
+import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.ts'
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
 import type { Principal } from './principal.ts'
@@ -29,6 +29,11 @@ export interface Answer<Body> {
 }
 
 export type Handled<Body> = E.Either<Problem, Answer<Body>>
+/** Serves what stands beside the items of a request that carries many: begun when they are begun, so that the appends of both share a commit. */
+export type HandleBeside = (
+  input: Omit<Input<Route<unknown, unknown, unknown, unknown>>, 'body'> & { readonly body: unknown; /** Settles when the items are done. */ readonly items: Promise<unknown> },
+  call: Call,
+) => Promise<object>
 export type Handle<R> = (input: Input<R>, call: Call) => Handled<AnswerOf<R>> | Promise<Handled<AnswerOf<R>>>
 
 export interface Call {
@@ -45,16 +50,21 @@ export interface Call {
   /** Aborts when the client is gone or the server stops. */
   readonly signal: AbortSignal
   readonly isStopping: () => boolean
+  /** Whether the credential would still be let in: for answers that last, since a token can be revoked or expire meanwhile. */
+  readonly isStillAllowed: () => Promise<boolean>
   /** The client has closed the connection: nobody will read the answer. */
   readonly isGone: () => boolean
-  /** Runs once when the answer is out or the client is gone. */
-  readonly onEnd: (run: () => void) => void
+  /** Runs once when the answer is out or the client is gone: `isWritten` when all of it was handed over. */
+  readonly onEnd: (run: (isWritten: boolean) => void) => void
   /** The same call for one of its many items, under a command id of its own. */
   readonly forItem: (index: number) => Call
 }
 
 /** Waits that long polls have under way in this server, so that a stop can end them. */
 export type Waits = Set<AbortController>
+
+/** How long a position that is named is waited for (surface 12). */
+export const POSITION_WAIT_MS = 5_000
 
 const WAIT_SECONDS_MAX = 60
 const WAIT = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?/i
@@ -80,6 +90,7 @@ export interface Caller {
   readonly takesPrefer: boolean
   readonly waits: Waits
   readonly isStopping: () => boolean
+  readonly isStillAllowed: () => Promise<boolean>
 }
 
 /** One call; what few handlers ask for is made when it is asked for. */
@@ -89,6 +100,7 @@ class CallOfRequest implements Call {
   readonly principal: Principal
   readonly headers: IncomingHttpHeaders
   readonly isStopping: () => boolean
+  readonly isStillAllowed: () => Promise<boolean>
   readonly #caller: Caller
   readonly #item: number | undefined
   #context: Context | undefined
@@ -100,6 +112,7 @@ class CallOfRequest implements Call {
     this.principal = caller.principal
     this.headers = caller.req.headers
     this.isStopping = caller.isStopping
+    this.isStillAllowed = caller.isStillAllowed
     this.#caller = caller
     this.#item = item
   }
@@ -152,10 +165,10 @@ class CallOfRequest implements Call {
     return this.#caller.res.destroyed
   }
 
-  onEnd(run: () => void): void {
+  onEnd(run: (isWritten: boolean) => void): void {
     const { res } = this.#caller
-    if (res.closed) run()
-    else res.once('close', run)
+    if (res.closed) run(res.writableFinished)
+    else res.once('close', () => run(res.writableFinished))
   }
 
   forItem(index: number): Call {

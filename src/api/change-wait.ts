@@ -60,6 +60,8 @@ export const answerVersion = async <Body>(call: Call, { workItem, version, again
     if (current.isCurrent()) await call.engine.changed(workItem, left, call.signal)
     // Whoever is gone gets no answer, and what it did not hear it has not seen.
     if (call.signal.aborted) return unchanged(current.etag)
+    if (!(await call.isStillAllowed()))
+      return E.left({ code: 'unauthenticated', detail: 'The token was revoked or has expired meanwhile.', headers: { 'WWW-Authenticate': 'Bearer' } })
     const next = await again()
     if (E.isLeft(next)) return next
     current = next.right

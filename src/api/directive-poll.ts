@@ -31,7 +31,7 @@ const heldWaitMs = (item: Existing): number | undefined => (isHeld(item) && item
 export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<Handled<DirectiveAnswer>> => {
   const found = await load(call, workItem)
   if (E.isLeft(found)) return found
-  if (!maySee(call.principal, found.right.kind, found.right.by)) return E.left(problem('forbidden', 'This work item was made by somebody else.'))
+  if (!maySee(call, workItem, found.right.by)) return E.left(problem('forbidden', 'This work item was made by somebody else.'))
   const lease = call.headers['stint-lease']
 
   const versionOf = (item: Existing): Version<DirectiveAnswer> => ({

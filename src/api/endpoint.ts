@@ -7,7 +7,7 @@ import { decode } from '../wire/schema.ts'
 import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
 import type { Authenticate } from './auth.ts'
-import { createCall, type Answer, type Call, type Handle, type Input, type Waits } from './call.ts'
+import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { hasRole, type Principal } from './principal.ts'
 import { fromThrown, invalid, problem, problemDocument, type Problem } from './problem.ts'
@@ -29,8 +29,6 @@ export interface Host {
 }
 
 const REQUEST_ID = /^[\w.:~+/=-]{1,100}$/
-/** How long a query waits for the position that it names (surface 12). */
-const POSITION_WAIT_MS = 5_000
 
 /** The id that the caller gave, if it is harmless, or a new one. */
 export const requestIdOf = (req: Request, world: World): string => {
@@ -54,7 +52,7 @@ export const generalHeaders = (position: string, requestId: string, isStopping: 
 const principalFor = (route: AnyRoute, principal: Principal | undefined): E.Either<Problem, Principal | undefined> => {
   if (route.roles === 'anyone') return E.right(principal)
   if (principal === undefined) return E.left({ code: 'unauthenticated', detail: 'This needs a token.', headers: { 'WWW-Authenticate': 'Bearer' } })
-  if (hasRole(principal, route.roles)) return E.right(principal)
+  if (route.roles === 'known' || hasRole(principal, route.roles)) return E.right(principal)
   const wanted = route.roles.length === 0 ? 'admin' : [...route.roles, 'admin'].join(' or ')
   return E.left(problem('forbidden', `Expected the role ${wanted}.`))
 }
@@ -66,11 +64,11 @@ const isAcceptable = (route: AnyRoute, req: Request): boolean => {
   return accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
 }
 
-/** Waits until the position that a query names is in what it reads. */
-const awaitPosition = async (engine: Engine, req: Request): Promise<Problem | undefined> => {
+/** Waits until the position that a query names is in what it reads; who reads one item does not wait for the tables. */
+const awaitPosition = async (engine: Engine, route: AnyRoute, req: Request): Promise<Problem | undefined> => {
   const wanted = req.headers['stint-position']
   if (wanted === undefined || (req.method !== 'GET' && req.method !== 'HEAD')) return undefined
-  switch (await engine.reached(String(wanted), POSITION_WAIT_MS)) {
+  switch (await engine.reached(String(wanted), POSITION_WAIT_MS, route.fromTables ? 'tables' : 'live')) {
     case 'reached':
       return undefined
     case 'behind':
@@ -81,7 +79,7 @@ const awaitPosition = async (engine: Engine, req: Request): Promise<Problem | un
 }
 
 /** Makes the express handler of a route. */
-export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle): ((req: Request, res: Response) => Promise<void>) => {
+export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, handleBeside?: HandleBeside): ((req: Request, res: Response) => Promise<void>) => {
   const { engine, world, settings, metrics } = host
   const takesPrefer = route.headers.includes('Prefer')
   const takesKey = route.headers.includes('Idempotency-Key')
@@ -115,8 +113,10 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle): 
   const run = async (taken: One | Many, input: Omit<Input<AnyRoute>, 'body'>, call: Call, req: Request): Promise<{ reply: Reply; position?: string | undefined }> => {
     if (taken.many) {
       // Sent off together, so that their appends share a commit; answered in the order in which they came.
-      const items = await Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
-      return { reply: jsonReply(200, { items }) }
+      const results = Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
+      if (taken.beside === undefined || handleBeside === undefined) return { reply: jsonReply(200, { items: await results }) }
+      const beside = handleBeside({ ...input, body: taken.beside, items: results }, call)
+      return { reply: jsonReply(200, { items: await results, ...(await beside) }) }
     }
     const handled = await handle({ ...input, body: taken.body }, call)
     if (E.isRight(handled)) return { reply: encode(handled.right), position: handled.right.position }
@@ -144,9 +144,15 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle): 
     if (E.isLeft(key)) return refuse(key.left)
     const taken = await takeBody(route, req, limits)
     if (E.isLeft(taken)) return refuse(taken.left)
-    const behind = req.headers['stint-position'] === undefined ? undefined : await awaitPosition(engine, req)
+    const behind = req.headers['stint-position'] === undefined ? undefined : await awaitPosition(engine, route, req)
     if (behind !== undefined) return refuse(behind)
-    const call = createCall({ engine, world, principal, req, res, key: key.right, takesPrefer, waits: host.waits, isStopping: host.isStopping })
+    const isStillAllowed = async (): Promise<boolean> => {
+      const again = await host.authenticate(req.headers)
+      // Whoever was let in is not shut out because the keys cannot be read just now.
+      if (E.isLeft(again)) return again.left.code === 'keys-unavailable'
+      return again.right?.subject === who.right?.subject && E.isRight(principalFor(route, again.right))
+    }
+    const call = createCall({ engine, world, principal, req, res, key: key.right, takesPrefer, waits: host.waits, isStopping: host.isStopping, isStillAllowed })
     return run(taken.right, { params: params.right, query: query.right }, call, req)
   }
 

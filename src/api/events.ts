@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Engine } from '../engine/engine.ts'
 import type * as wire from '../wire/service.ts'
-import { parseWorkItemId, workItemOf, type WorkItemId } from '../wire/words.ts'
+import { parseWorkItemId, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
 import type { Cancel } from '../world.ts'
-import type { Call, Handle } from './call.ts'
+import { POSITION_WAIT_MS, type Call, type Handle } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { maySee, seesAll } from './permission.ts'
 import { invalid, problem } from './problem.ts'
@@ -16,6 +16,8 @@ type Followed = ReturnType<Engine['follow']> extends AsyncIterable<infer Entry> 
 type StoredEvent = Extract<Followed, { type: 'event' }>['event']
 
 const COMMENT_EVERY_MS = 15_000
+/** A reader whose token was revoked or has expired reads on for so long, at most. */
+const ALLOWED_MS = 1_000
 /** A reader that takes nothing for so long is dropped; it comes back with its Last-Event-ID. */
 const STALLED_MS = 60_000
 /** Makers of items that are remembered, so that a filtered stream does not read each item for each of its events. */
@@ -42,10 +44,9 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
     return E.isLeft(row) ? undefined : remember(workItem, row.right.item.by)
   }
   return async (event, workItem) => {
-    const kind = workItem.startsWith('job/') ? 'job' : 'task'
-    if (seesAll(call.principal, kind)) return true
+    if (seesAll(call, workItem.startsWith('job/') ? 'job' : 'task', queueOfTask(workItem))) return true
     const by = await makerOf(event, workItem)
-    return by !== undefined && maySee(call.principal, kind, by)
+    return by !== undefined && maySee(call, workItem, by)
   }
 }
 
@@ -60,14 +61,15 @@ const passes = (filter: Filter, event: StoredEvent, workItem: WorkItemId): boole
   (filter.kind === undefined || workItem.startsWith(`${filter.kind}/`)) &&
   (filter.types === undefined || filter.types.has(event.type))
 
-/** Writes to one reader: waits while it is slow, ends when it takes nothing at all, and shows that the connection lives. */
-const createWriter = (call: Call, res: ServerResponse) => {
+/** Writes to one reader: waits while it is slow, ends when it takes nothing at all, and shows that the connection lives. `onComment` is called with each comment. */
+const createWriter = (call: Call, res: ServerResponse, onComment: () => void) => {
   const gone = new AbortController()
   const { world } = call
   let cancelComment: Cancel = () => undefined
   const comment = (): void => {
     if (!res.writableNeedDrain) res.write(':\n\n')
     cancelComment = world.timer(COMMENT_EVERY_MS, comment)
+    onComment()
   }
   cancelComment = world.timer(COMMENT_EVERY_MS, comment)
   return {
@@ -89,14 +91,34 @@ const createWriter = (call: Call, res: ServerResponse) => {
 const eventText = (event: StoredEvent): string => `id: ${event.position}\ndata: ${JSON.stringify(eventView(event))}\n\n`
 const caughtUpText = (position: string): string => `id: ${position}\nevent: caughtUp\ndata: ${JSON.stringify({ position })}\n\n`
 
+/** Looks now and then whether the reader may still read, and ends the stream when it may not. */
+const createWarden = (call: Call) => {
+  const { world } = call
+  const over = new AbortController()
+  let checkedAt = world.monotonic()
+  const check = async (): Promise<void> => {
+    checkedAt = world.monotonic()
+    if (!(await call.isStillAllowed().catch(() => false))) over.abort()
+  }
+  return {
+    signal: AbortSignal.any([call.signal, over.signal]),
+    check: () => void check(),
+    mayGoOn: async (): Promise<boolean> => {
+      if (world.monotonic() - checkedAt >= ALLOWED_MS) await check()
+      return !over.signal.aborted
+    },
+  }
+}
+
 const pump = async (call: Call, filter: Filter, after: string | undefined, res: ServerResponse): Promise<void> => {
-  const writer = createWriter(call, res)
+  const warden = createWarden(call)
+  const writer = createWriter(call, res, warden.check)
   const isVisible = visibility(call)
   // After the first time, the end is only news if something was sent before it.
   let isNews = true
   try {
-    for await (const entry of call.engine.follow({ ...(after === undefined ? {} : { after }), signal: call.signal })) {
-      if (res.destroyed) return
+    for await (const entry of call.engine.follow({ ...(after === undefined ? {} : { after }), signal: warden.signal })) {
+      if (res.destroyed || !(await warden.mayGoOn())) return
       if (entry.type === 'caughtUp') {
         if (isNews) await writer.write(caughtUpText(entry.position))
         isNews = false
@@ -124,7 +146,8 @@ export const createWatchEvents = ({ max, metrics }: EventClients): Handle<typeof
     const lastEventId = call.headers['last-event-id']
     // A reader that comes back knows better where it was than the address it first came with.
     const wanted = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.after
-    if (wanted !== undefined && wanted !== FROM_START && (await call.engine.reached(wanted, 0)) === 'other-log') return E.left(problem('other-log'))
+    const reached = wanted === undefined || wanted === FROM_START ? 'reached' : await call.engine.reached(wanted, POSITION_WAIT_MS, 'live')
+    if (reached !== 'reached') return E.left(problem(reached))
     if (query.workItem !== undefined) {
       const parsed = parseWorkItemId(query.workItem)
       if (E.isLeft(parsed)) return E.left(invalid([{ path: '/query/workItem', code: 'pattern', detail: `${parsed.left}.` }]))

@@ -1,22 +1,31 @@
 // Which handler serves which route. A route without one does not compile.
 import type { World } from '../world.ts'
 import type { RouteName, routes } from '../wire/routes.ts'
-import type { Handle } from './call.ts'
+import type { Handle, HandleBeside } from './call.ts'
 import { createWatchEvents } from './events.ts'
 import * as jobs from './jobs.ts'
+import type { LeaseAnswers } from './lease-answers.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
+import * as queues from './queues.ts'
 import * as service from './service.ts'
 import type { ApiSettings } from './settings.ts'
+import * as work from './task-work.ts'
 import * as tasks from './tasks.ts'
 import * as tokens from './tokens.ts'
 import * as workItems from './work-items.ts'
 
 export type Handlers = { readonly [Name in RouteName]: Handle<(typeof routes)[Name]> }
 
-export const createHandlers = (world: World, settings: ApiSettings, metrics: Metrics): Handlers => ({
+/** What stands beside the items of a route that knows something to. */
+export const createBesides = (answers: LeaseAnswers): Readonly<Partial<Record<RouteName, HandleBeside>>> => ({ completeTask: work.createCompleteBeside(answers) })
+
+export const createHandlers = (world: World, settings: ApiSettings, metrics: Metrics, answers: LeaseAnswers): Handlers => ({
   ...jobs,
   ...tasks,
+  ...work,
+  ...queues,
+  leaseTasks: work.createLeaseTasks(answers),
   ...workItems,
   ...tokens,
   watchEvents: createWatchEvents({ max: settings.eventClientsMax, metrics }),

@@ -21,8 +21,7 @@ const foreign = E.left(problem('forbidden', 'This work item was made by somebody
 export const readVisible = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem, ItemRow>> => {
   const row = await call.engine.read(workItem)
   if (E.isLeft(row)) return E.left(fromRefusal(row.left))
-  const { item } = row.right
-  return maySee(call.principal, item.kind, item.by) ? row : foreign
+  return maySee(call, workItem, row.right.item.by) ? row : foreign
 }
 
 /** The row with the signs of life that are known of it. */
@@ -78,7 +77,7 @@ export const showHistory = async (
 
 export const showWhy = async (call: Call, workItem: WorkItemId): Promise<Handled<TypeOf<typeof why>>> => {
   const row = await readVisible(call, workItem)
-  return E.isLeft(row) ? row : ok(whyView(row.right.item, call.engine.now()))
+  return E.isLeft(row) ? row : ok(whyView(row.right.item, call.engine.now(), call.engine.gateOf(row.right.item)))
 }
 
 /** Administrators are shown by their e-mail in receipts, because people read them. */

@@ -64,7 +64,7 @@ export const registerJob: Handle<typeof wire.registerJob> = async ({ body }, cal
 }
 
 export const listJobs: Handle<typeof wire.listJobs> = async ({ query }, call) => {
-  const by = seesAll(call.principal, 'job') ? undefined : call.principal.subject
+  const by = seesAll(call, 'job', undefined) ? undefined : call.principal.subject
   const { service, server, label, state, after } = query
   return pageAnswer(call, await call.engine.tables.list({ kind: 'job', scope: service, server, label, state, by, order: 'newest', limit: limitOf(query), after }), jobView)
 }

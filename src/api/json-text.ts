@@ -5,9 +5,12 @@ import type { FieldError } from '../wire/schema.ts'
 
 /** Objects and arrays inside each other, at most. */
 export const JSON_DEPTH_MAX = 64
+/** Objects, arrays and fields in all, at most: parsed, each costs many times the bytes that it is written with. */
+export const JSON_PARTS_MAX = 1_000_000
 
 const QUOTE = 34
 const BACKSLASH = 92
+const COLON = 58
 const isOpening = (code: number): boolean => code === 123 || code === 91
 const isClosing = (code: number): boolean => code === 125 || code === 93
 
@@ -18,16 +21,22 @@ const endOfString = (text: string, start: number): number => {
   return at
 }
 
-/** Whether brackets nest deeper than `max`; one pass, no recursion, whatever the text is. */
-export const nestsDeeperThan = (text: string, max: number): boolean => {
+/** Whether brackets nest too deep or there are too many parts; one pass, no recursion, whatever the text is. */
+export const excessOf = (text: string): 'depth' | 'parts' | undefined => {
   let depth = 0
+  let parts = 0
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at)
     if (code === QUOTE) at = endOfString(text, at)
-    else if (isOpening(code) && (depth += 1) > max) return true
-    else if (isClosing(code)) depth -= 1
+    else if (isOpening(code)) {
+      depth += 1
+      parts += 1
+      if (depth > JSON_DEPTH_MAX) return 'depth'
+    } else if (isClosing(code)) depth -= 1
+    else if (code === COLON) parts += 1
+    if (parts > JSON_PARTS_MAX) return 'parts'
   }
-  return false
+  return undefined
 }
 
 /** Names that change what an object is in JavaScript. */
@@ -63,7 +72,9 @@ export const parseJson = (bytes: Buffer): E.Either<readonly FieldError[], unknow
   if (bytes.length === 0) return refuse('', 'required', 'Expected a JSON body, but there is none.')
   if (!isUtf8(bytes)) return refuse('', 'json', 'Expected UTF-8.')
   const text = bytes.toString('utf8')
-  if (nestsDeeperThan(text, JSON_DEPTH_MAX)) return refuse('', 'depth', `Expected at most ${JSON_DEPTH_MAX} levels of objects and arrays.`)
+  const excess = excessOf(text)
+  if (excess === 'depth') return refuse('', 'depth', `Expected at most ${JSON_DEPTH_MAX} levels of objects and arrays.`)
+  if (excess === 'parts') return refuse('', 'length', `Expected at most ${JSON_PARTS_MAX} objects, arrays and fields in all.`)
   let value: unknown
   try {
     value = JSON.parse(text)

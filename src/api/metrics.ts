@@ -64,6 +64,12 @@ export const createMetrics = (engine: Engine): Metrics => {
         else commands.inc({ outcome: 'refused' })
         return done
       },
+      insertTask: async (...task) => {
+        const done = await given.insertTask(...task)
+        if (E.isRight(done)) counted(done.right.events.length)
+        else commands.inc({ outcome: 'refused' })
+        return done
+      },
       leaseTasks: async (...request) => {
         const leased = await given.leaseTasks(...request)
         if (E.isRight(leased)) for (const task of leased.right) counted(task.events.length)

@@ -2,6 +2,7 @@
 import * as items from '../wire/items.ts'
 import * as jobs from '../wire/jobs.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
+import * as queues from '../wire/queues.ts'
 import { roles } from '../wire/route.ts'
 import { routeList } from '../wire/routes.ts'
 import type { JsonSchema } from '../wire/schema.ts'
@@ -17,6 +18,9 @@ const named = {
   Task: tasks.task,
   LeasedTask: tasks.leasedTask,
   NewTask: tasks.insertBody,
+  LeaseRequest: tasks.leaseBody,
+  Queue: queues.queue,
+  Bulk: queues.bulk,
   Report: items.reportBody,
   ReportAnswer: items.reportAnswer,
   Progress: items.progress,
@@ -35,7 +39,8 @@ const names: Names = new Map<unknown, string>(Object.entries(named).map(([name, 
 
 const TAGS: Readonly<Record<AnyRoute['tag'], string>> = {
   jobs: 'Job proxies: job servers register and report, administrators look and direct',
-  tasks: 'Tasks: producers insert, workers lease and settle',
+  tasks: 'Tasks: producers insert, workers lease and settle; the access lists of the queue decide who may',
+  queues: 'Queues: what they are set up to be, how full they are, and what is done to a queue as a whole',
   'work items': 'Any work item by its global ID',
   events: 'The log, live',
   tokens: 'Bearer tokens and who one is',
@@ -119,10 +124,15 @@ const problemAnswers = (route: AnyRoute): Record<string, unknown> => {
   )
 }
 
-const manySchema = (answer: JsonSchema): JsonSchema => ({
+/** Properties of what stands beside `items`. */
+const besideOf = (codec: NonNullable<AnyRoute['beside']>['asks'] | undefined): Readonly<Record<string, JsonSchema>> =>
+  codec === undefined ? {} : Object.fromEntries(fieldsOf(codec, names).map(({ name, schema }) => [name, schema]))
+
+const manySchema = (answer: JsonSchema, beside: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
   type: 'object',
   description: 'One result for each item, in the order sent',
   properties: {
+    ...beside,
     items: {
       type: 'array',
       items: {
@@ -143,7 +153,7 @@ const successHeaders = (route: AnyRoute, status: number): Record<string, unknown
   ...ANSWER_HEADERS,
   ...(route.headers.includes('If-None-Match') ? { ETag: header('The version') } : {}),
   ...(route.headers.includes('Prefer') ? { 'Preference-Applied': header('The wait that was granted'), 'Retry-After': header('There when the server is stopping') } : {}),
-  ...(status === 201 ? { Location: header('Where it is to be found') } : {}),
+  ...(status === 201 || status === 202 ? { Location: header('Where it is to be found') } : {}),
 })
 
 const successAnswers = (route: AnyRoute): Record<string, unknown> => {
@@ -154,10 +164,10 @@ const successAnswers = (route: AnyRoute): Record<string, unknown> => {
         ? {}
         : {
             content: {
-              [route.mediaType]: { schema: route.many && status === '200' ? { anyOf: [schema, manySchema(definitionOf(codec as NonNullable<typeof codec>, names))] } : schema },
+              [route.mediaType]: { schema: route.many && status === '200' ? { anyOf: [schema, manySchema(definitionOf(codec as NonNullable<typeof codec>, names), besideOf(route.beside?.answers))] } : schema },
             },
           }
-    return [status, { description: status === '201' ? 'Created' : route.summary, headers: successHeaders(route, Number(status)), ...content }]
+    return [status, { description: status === '201' ? 'Created' : status === '202' ? 'Begun' : route.summary, headers: successHeaders(route, Number(status)), ...content }]
   })
   const unchanged = route.headers.includes('If-None-Match') ? [['304', { description: 'The caller has the newest version', headers: successHeaders(route, 304) }]] : []
   return Object.fromEntries([...answers, ...unchanged]) as Record<string, unknown>
@@ -166,7 +176,7 @@ const successAnswers = (route: AnyRoute): Record<string, unknown> => {
 const requestBody = (route: AnyRoute): object => {
   if (route.body === undefined) return {}
   const one = schemaOf(route.body, names)
-  const many: JsonSchema = { type: 'object', properties: { items: { type: 'array', maxItems: 1_000, items: one } }, required: ['items'], additionalProperties: false }
+  const many: JsonSchema = { type: 'object', properties: { items: { type: 'array', maxItems: 1_000, items: one }, ...besideOf(route.beside?.asks) }, required: ['items'], additionalProperties: false }
   return { requestBody: { required: true, content: { 'application/json': { schema: route.many ? { oneOf: [one, many] } : one } } } }
 }
 
@@ -176,11 +186,14 @@ const parametersOf = (route: AnyRoute): readonly object[] => [
   ...route.headers.map((name) => ({ name, in: 'header', required: false, ...REQUEST_HEADERS[name] })),
 ]
 
+const rolesText = (wanted: Exclude<AnyRoute['roles'], 'anyone'>): string =>
+  wanted === 'known' ? 'Every known principal; what it is asked about decides.' : `Roles: ${[...wanted.filter((role) => role !== 'admin'), 'admin'].join(', ')}.`
+
 const operationOf = (route: AnyRoute): object => ({
   operationId: route.name,
   tags: [route.tag],
   summary: route.summary,
-  ...(route.roles === 'anyone' ? { security: [] } : { description: `Roles: ${[...route.roles.filter((role) => role !== 'admin'), 'admin'].join(', ')}.` }),
+  ...(route.roles === 'anyone' ? { security: [] } : { description: rolesText(route.roles) }),
   parameters: parametersOf(route),
   ...requestBody(route),
   responses: { ...successAnswers(route), ...problemAnswers(route) },

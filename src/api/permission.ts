@@ -1,20 +1,59 @@
-// Who may see which work item: the rule of the item's own GET, by which lists and event streams are filtered too (rules 30).
-import type { Role } from '../wire/route.ts'
-import type { Kind } from '../wire/words.ts'
+// Who may see which work item, and do what with which queue: the rule of the item's own GET, by which lists and event streams are filtered too (rules 30).
+import * as E from 'fp-ts/lib/Either.js'
+import { may, queueOfTask, type Deed, type Kind, type QueueConfig, type WorkItemId } from '../wire/words.ts'
+import type { Call } from './call.ts'
 import { hasRole, type Principal } from './principal.ts'
+import { problem, type Problem } from './problem.ts'
 
-/** Sees all items of the kind, whoever made them. */
-export const seesAll = (principal: Principal, kind: Kind): boolean => {
+/** A queue that nobody configured has nobody on its lists. */
+const NOBODY: Pick<QueueConfig, 'users' | 'writers'> = { users: [], writers: [] }
+
+/** Whether the lists of the queue let the principal do it; roles other than admin open nothing. */
+export const mayDo = (config: Pick<QueueConfig, 'users' | 'writers'> | undefined, { email, roles, isLocal = false }: Principal, deed: Deed): boolean =>
+  may(config ?? NOBODY, { email, isAdmin: roles.has('admin'), isLocal }, deed)
+
+const REFUSED: Readonly<Record<Deed, string>> = {
+  insert: 'Expected a `writer_email` of the queue.',
+  consume: 'Expected a `user_email` of the queue.',
+  look: 'Expected a `user_email` of the queue, or an administrator.',
+  manage: 'Expected the role admin.',
+}
+
+interface QueueName {
+  readonly app: string
+  readonly queue: string
+}
+
+/** The queue, if it exists and the caller may do this with it. */
+export const queueFor = (call: Pick<Call, 'engine' | 'principal'>, name: QueueName, deed: Deed): E.Either<Problem, QueueConfig> => {
+  const config = call.engine.queues.configOf(name)
+  if (config === undefined) return E.left(problem('not-found', `There is no queue ${name.app}/${name.queue}.`))
+  return mayDo(config, call.principal, deed) ? E.right(config) : E.left(problem('forbidden', REFUSED[deed]))
+}
+
+/** Sees all items of the kind, whoever made them; of tasks, those of this queue. */
+export const seesAll = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, queue: QueueName | undefined): boolean => {
   switch (kind) {
     case 'job':
-      return hasRole(principal, ['viewer'])
+      return hasRole(call.principal, ['viewer'])
     case 'task':
-      return hasRole(principal, ['viewer', 'worker'])
+      return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'look')
   }
 }
 
-/** Who made an item of this kind sees it, as long as the role with which it was made is still theirs. */
-const MAKER: Readonly<Record<Kind, readonly Role[]>> = { job: ['jobServer'], task: ['producer'] }
+/** Whether the principal may still make what it once made: with the right to make goes the right to look at it. */
+const mayMake = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, queue: QueueName | undefined): boolean => {
+  switch (kind) {
+    case 'job':
+      return hasRole(call.principal, ['jobServer'])
+    case 'task':
+      return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'insert')
+  }
+}
 
 /** `by` is the subject that made the item. */
-export const maySee = (principal: Principal, kind: Kind, by: string): boolean => seesAll(principal, kind) || (by === principal.subject && hasRole(principal, MAKER[kind]))
+export const maySee = (call: Pick<Call, 'engine' | 'principal'>, workItem: WorkItemId, by: string): boolean => {
+  const kind: Kind = workItem.startsWith('job/') ? 'job' : 'task'
+  const queue = queueOfTask(workItem)
+  return seesAll(call, kind, queue) || (by === call.principal.subject && mayMake(call, kind, queue))
+}

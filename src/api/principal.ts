@@ -6,6 +6,8 @@ export interface Principal {
   readonly subject: string
   readonly email: string
   readonly roles: ReadonlySet<Role>
+  /** Whoever calls a server without auth and does not say to be somebody else: passes every access list (rules 30). */
+  readonly isLocal?: boolean
 }
 
 const isRole = (text: string): text is Role => (roles as readonly string[]).includes(text)

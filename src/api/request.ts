@@ -3,7 +3,7 @@ import { parse } from 'node:querystring'
 import type { IncomingMessage } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Codec, Route } from '../wire/route.ts'
-import { decode, type FieldError } from '../wire/schema.ts'
+import { decode, fields, type FieldError } from '../wire/schema.ts'
 import { readBody } from './body.ts'
 import { parseJson } from './json-text.ts'
 import { invalid, type Problem } from './problem.ts'
@@ -22,6 +22,8 @@ export interface One {
 export interface Many {
   readonly many: true
   readonly items: readonly unknown[]
+  /** What stands beside them, where the route knows something to. */
+  readonly beside?: unknown
 }
 
 const NOTHING: Readonly<Record<string, never>> = Object.freeze({})
@@ -43,15 +45,14 @@ export const decodeQuery = (route: AnyRoute, url: string): E.Either<readonly Fie
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const envelope = ({ items, ...rest }: Readonly<Record<string, unknown>>): E.Either<readonly FieldError[], Many> => {
-  const errors: FieldError[] = Object.keys(rest).map((key) => ({
-    path: `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-    code: 'unknown',
-    detail: 'This field is not known beside items.',
-  }))
+const NOTHING_BESIDE = fields({})
+
+const envelope = (route: AnyRoute, { items, ...rest }: Readonly<Record<string, unknown>>): E.Either<readonly FieldError[], Many> => {
+  const beside = decode(route.beside?.asks ?? NOTHING_BESIDE, rest)
+  const errors: FieldError[] = E.isLeft(beside) ? [...beside.left] : []
   if (!Array.isArray(items)) errors.push({ path: '/items', code: 'type', detail: 'Expected an array.' })
   else if (items.length > ITEMS_MAX) errors.push({ path: '/items', code: 'length', detail: `Expected at most ${ITEMS_MAX} items, but there are ${items.length}.` })
-  return errors.length > 0 ? E.left(errors) : E.right({ many: true, items: items as readonly unknown[] })
+  return errors.length > 0 || E.isLeft(beside) ? E.left(errors) : E.right({ many: true, items: items as readonly unknown[], beside: beside.right })
 }
 
 /** The decoded body, or the items of a body that carries many. */
@@ -62,7 +63,7 @@ export const takeBody = async (route: AnyRoute, req: IncomingMessage, limits: { 
   const value = parseJson(bytes.right)
   if (E.isLeft(value)) return E.left(invalid(value.left))
   if (route.many && isObject(value.right) && Object.hasOwn(value.right, 'items')) {
-    const many = envelope(value.right)
+    const many = envelope(route, value.right)
     return E.isLeft(many) ? E.left(invalid(many.left)) : many
   }
   const body = decode(route.body, value.right)

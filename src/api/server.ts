@@ -9,8 +9,10 @@ import type { World } from '../world.ts'
 import { problemReply, send, type Reply } from './answer.ts'
 import { createAuthenticate } from './auth.ts'
 import { answerClientError } from './client-error.ts'
+import { createDialect, isDialect } from './dialect/endpoint.ts'
 import { createEndpoint, generalHeaders, requestIdOf, type AnyHandle, type Host } from './endpoint.ts'
-import { createHandlers } from './handlers.ts'
+import { createBesides, createHandlers } from './handlers.ts'
+import { createLeaseAnswers, type LeaseAnswers } from './lease-answers.ts'
 import { createMetrics } from './metrics.ts'
 import { invalid, problem } from './problem.ts'
 import type { AnyRoute } from './request.ts'
@@ -76,18 +78,21 @@ const otherwise = (req: Request, error: unknown, host: Host): Reply => {
   return problemReply({ ...problem('method-not-allowed'), headers: { Allow: allow } }, path)
 }
 
-const createApp = (host: Host): Express => {
+const createApp = (host: Host, answers: LeaseAnswers): Express => {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)
   app.enable('case sensitive routing')
   app.enable('strict routing')
-  const handlers = createHandlers(host.world, host.settings, host.metrics)
+  const dialect = createDialect(host)
+  app.use((req, res, next) => (isDialect(req.url) ? void dialect(req, res) : next()))
+  const handlers = createHandlers(host.world, host.settings, host.metrics, answers)
+  const besides = createBesides(answers)
   for (const name of Object.keys(routes) as RouteName[]) {
     const route = routes[name] as unknown as AnyRoute
     const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'delete'
-    const endpoint = createEndpoint(host, route, handlers[name] as AnyHandle)
+    const endpoint = createEndpoint(host, route, handlers[name] as AnyHandle, besides[name])
     app[method](expressPath(route.path), (req, res) => void endpoint(req, res))
   }
   return app
@@ -126,7 +131,8 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   const waits = new Set<AbortController>()
   let stopping = false
   const host: Host = { engine, world, log, settings, metrics, waits, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
-  const app = createApp(host)
+  const answers = createLeaseAnswers(world)
+  const app = createApp(host, answers)
   const turnstile = createTurnstile()
 
   const server = createHttpServer(
@@ -155,6 +161,8 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
     for (const wait of waits) wait.abort()
     const cut = world.timer(graceMs, () => server.closeAllConnections())
     await turnstile.empty()
+    // Whom an answer did not reach will not ask this server again.
+    await answers.close()
     // What is still open now has asked for nothing, or for nothing more.
     server.closeAllConnections()
     await closed

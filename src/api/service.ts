@@ -1,11 +1,14 @@
 // The server about itself: is it alive, is it ready, what does it measure, what can it do, and what do its refusals mean.
 import * as E from 'fp-ts/lib/Either.js'
+import type { ScopeStatistics } from '../projections/tables.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
 import type * as wire from '../wire/service.ts'
 import type { World } from '../world.ts'
 import { ok, type Handle } from './call.ts'
 import type { Metrics } from './metrics.ts'
+import { seesAll } from './permission.ts'
 import { problem } from './problem.ts'
+import { quantilesView } from './queue-views.ts'
 
 export const createHealth = (world: World, version: string): Handle<typeof wire.health> => {
   const startedAt = world.monotonic()
@@ -39,14 +42,18 @@ const isCode = (text: string): text is ProblemCode => Object.hasOwn(problems, te
 export const showProblem: Handle<typeof wire.showProblem> = ({ params }) => (isCode(params.code) ? ok(problemPage(params.code)) : E.left(problem('not-found')))
 
 export const statistics: Handle<typeof wire.statistics> = async ({ query }, call) => {
-  const { items, position } = await call.engine.tables.statistics(query.kind === undefined ? {} : { kind: query.kind })
-  const seconds = (ms: number): number => ms / 1_000
+  const { items, position } = await call.engine.tables.statistics({ kind: query.kind, now: call.engine.now() })
+  const isVisible = ({ kind, scope }: ScopeStatistics): boolean => {
+    const [app = '', queue = ''] = scope.split('/')
+    return kind !== 'task' || seesAll(call, kind, { app, queue })
+  }
   const body = {
-    items: items.map(({ kind, scope, states, runMs }) => ({
+    items: items.filter(isVisible).map(({ kind, scope, states, runMs, waitMs }) => ({
       kind,
       scope,
       states: { ...states } as Record<string, number>,
-      runSeconds: runMs === undefined ? undefined : { count: runMs.count, p50: seconds(runMs.p50), p90: seconds(runMs.p90), p99: seconds(runMs.p99), max: seconds(runMs.max) },
+      runSeconds: quantilesView(runMs),
+      waitSeconds: quantilesView(waitMs),
     })),
   }
   return E.right({ status: 200, body, position })

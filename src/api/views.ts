@@ -1,9 +1,9 @@
 // What callers are shown: rows, leases and events in the JSON of the surface. Signs of life are laid over what is recorded; leases go to their holder only.
-import type { Presence } from '../engine/engine.ts'
+import type { Presence, QueueGate } from '../engine/engine.ts'
 import type { Ending, ItemRow } from '../projections/tables.ts'
 import type { HistoryEvent, Receipt } from '../wire/items.ts'
 import type { JobProxy } from '../wire/jobs.ts'
-import type { LeasedTask, Task } from '../wire/tasks.ts'
+import type { LeasedTask, Task, TaskWithPayload } from '../wire/tasks.ts'
 import type { shownOutcome, why } from '../wire/items.ts'
 import { isHeld, parseWorkItemId, surfaceState, whyNotRunning, workItemOf, type Existing, type GivenReceipt, type Held, type SaidOutcome } from '../wire/words.ts'
 import type * as t from 'io-ts'
@@ -62,6 +62,9 @@ export type Shown = Pick<ItemRow, 'workItem' | 'item' | 'position' | 'ending' | 
   readonly presence?: Presence | undefined
 }
 
+/** A worker without a name of its own goes by that of its principal. */
+const holderName = ({ lease: { holder } }: Held): string => (holder.name === '' ? holder.subject : holder.name).slice(0, 200)
+
 const commonView = ({ workItem, item, position, ending, late, presence }: Shown) => ({
   id: nameOf(workItem),
   workItem,
@@ -75,7 +78,7 @@ const commonView = ({ workItem, item, position, ending, late, presence }: Shown)
   phase: item.phase,
   progress: (isHeld(item) ? presence?.progress : undefined) ?? item.progress,
   outcome: outcomeOf(item, ending),
-  holder: isHeld(item) ? { name: item.lease.holder.name, lastSeenAt: instantIf(presence?.lastSeenAt ?? item.lastSeenAt) } : undefined,
+  holder: isHeld(item) ? { name: holderName(item), lastSeenAt: instantIf(presence?.lastSeenAt ?? item.lastSeenAt) } : undefined,
   receipt: receiptIf(item),
   settledAt: item.status === 'settled' ? instantOf(item.settledAt) : undefined,
   lateOutcome: late === undefined ? undefined : lateOutcome(late.outcome),
@@ -102,8 +105,21 @@ export const jobView = (shown: Shown): JobProxy => {
 export const taskView = (shown: Shown): Task => {
   const { task } = shown.item
   if (task === undefined) throw new Error(`${shown.workItem} is no task`)
-  const { app, queue, tag, priority, key, dueAt } = task
-  return { ...commonView(shown), app, queue, tag, priority, key, dueAt: instantOf(dueAt), deadLetter: shown.item.status === 'deadLetter' ? true : undefined }
+  const { app, queue, tag, priority, key, dueAt, bytes } = task
+  const { item } = shown
+  return {
+    ...commonView(shown),
+    app,
+    queue,
+    tag,
+    priority,
+    key,
+    bytes,
+    dueAt: instantOf(dueAt),
+    leaseUntil: isHeld(item) ? instantOf(item.lease.until) : undefined,
+    failure: item.status === 'waiting' ? item.failure : undefined,
+    deadLetter: item.status === 'deadLetter' ? true : undefined,
+  }
 }
 
 export const itemView = (shown: Shown): JobProxy | Task => (shown.item.kind === 'job' ? jobView(shown) : taskView(shown))
@@ -116,17 +132,20 @@ const JSON_MEDIA_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i
 export const isJsonMediaType = (mediaType: string): boolean => JSON_MEDIA_TYPE.test(mediaType)
 
 /** Bytes as they were inserted: JSON as JSON, everything else in base64. */
-const payloadView = (mediaType: string, payload: Uint8Array | undefined): Pick<LeasedTask, 'payload' | 'payloadBase64' | 'mediaType'> => {
+export const payloadView = (mediaType: string, payload: Uint8Array | undefined): Pick<LeasedTask, 'payload' | 'payloadBase64' | 'mediaType'> => {
   if (payload === undefined) return {}
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   return isJsonMediaType(mediaType) ? { payload: JSON.parse(bytes.toString('utf8')) as unknown, mediaType } : { payloadBase64: bytes.toString('base64'), mediaType }
 }
 
+const mediaTypeOf = ({ birth }: Shown): string => (birth?.type === 'TaskInserted' ? birth.mediaType : 'application/octet-stream')
+
+/** A task with its payload, for those who may have it. */
+export const taskWithPayloadView = (shown: Shown, payload: Uint8Array | undefined): TaskWithPayload => ({ ...taskView(shown), ...payloadView(mediaTypeOf(shown), payload) })
+
 /** A task for the worker that has just leased it. */
 export const leasedTaskView = (shown: Shown & { readonly item: Held }, payload: Uint8Array | undefined): LeasedTask => {
-  const { deadLetter: _never, ...task } = taskView(shown)
-  const mediaType = shown.birth?.type === 'TaskInserted' ? shown.birth.mediaType : 'application/octet-stream'
-  return { ...task, lease: shown.item.lease.token, leaseUntil: instantOf(shown.item.lease.until), ...payloadView(mediaType, payload) }
+  return { ...taskView(shown), lease: shown.item.lease.token, leaseUntil: instantOf(shown.item.lease.until), ...payloadView(mediaTypeOf(shown), payload) }
 }
 
 interface StoredEvent {
@@ -166,10 +185,24 @@ export const eventView = (event: StoredEvent): HistoryEvent => {
   }
 }
 
-/** Why it is in the state it is in, as of `now`. */
-export const whyView = (item: Existing, now: number): t.TypeOf<typeof why> => {
+/** Why a task that is due does not run, where that is its queue's doing: the gate opens without anything happening to the task itself. */
+const QUEUE_GATES: Readonly<Record<QueueGate['gate'], string>> = {
+  'queue-paused': 'It is due, but an administrator has paused its queue.',
+  'queue-removed': 'It is due, but no queue file names its queue any more.',
+  'not-served': 'It is due, but its queue is a push queue, and those are not served.',
+  key: 'It is due, but as many tasks of its key are worked on as the queue allows.',
+  rate: 'It is due, but the queue gives its tasks out no faster.',
+  'no-worker': 'It is due, and no worker is waiting for the tasks of its queue.',
+}
+
+/** Why it is in the state it is in, as of `now`; `behind` is what its queue holds it back by. */
+export const whyView = (item: Existing, now: number, behind?: QueueGate): t.TypeOf<typeof why> => {
   const found = whyNotRunning(item, now)
   if (found === undefined) throw new Error('An item that exists has a gate')
-  const { gate, detail, since, until, holder, directive, failure } = found
-  return { state: surfaceState(item), gate, detail, since: instantIf(since), until: instantIf(until), holder: holder?.name, directive, failure }
+  const { since, holder, directive, failure } = found
+  const isHeldBack = behind !== undefined && found.gate === 'ready'
+  const gate = isHeldBack ? behind.gate : found.gate
+  const detail = isHeldBack ? QUEUE_GATES[behind.gate] : found.detail
+  const until = isHeldBack ? behind.until : found.until
+  return { state: surfaceState(item), gate, detail, since: instantIf(since), until: instantIf(until), holder: isHeld(item) ? holderName(item) : holder?.name, directive, failure }
 }

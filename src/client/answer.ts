@@ -72,8 +72,23 @@ export const successOf = <Answer>(route: AnyRoute<Answer>, response: Response, t
   return E.isLeft(decoded) ? decoded : E.right({ status, headers, body: decoded.right })
 }
 
-/** One result for each of the `count` items sent, in their order. */
-export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string, count: number): E.Either<Failure, readonly ManyAnswer<Answer>[]> => {
+/** What many items were answered with. */
+export interface Many<Answer> {
+  /** One result for each item sent, in their order. */
+  readonly items: readonly ManyAnswer<Answer>[]
+  /** What stood beside them, as the route declares it; undefined where it declares nothing. */
+  readonly beside: unknown
+}
+
+const besideOf = (route: Pick<Route, 'beside' | 'name'>, answer: Readonly<Record<string, unknown>>): E.Either<Failure, unknown> => {
+  if (route.beside === undefined) return E.right(undefined)
+  const { items: _items, ...rest } = answer
+  const decoded = route.beside.answers.decode(rest)
+  return E.isRight(decoded) ? E.right(decoded.right as unknown) : E.left(new UnexpectedAnswer(200, `what ${route.name} answers beside the items is not as declared`))
+}
+
+/** One result for each of the `count` items sent, in their order, and what stands beside them. */
+export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string, count: number): E.Either<Failure, Many<Answer>> => {
   const parsed = parseJson(text)
   const items = isObject(parsed) && Array.isArray(parsed['items']) ? (parsed['items'] as readonly unknown[]) : undefined
   if (response.status !== 200 || items?.length !== count) return E.left(new UnexpectedAnswer(response.status, `${route.name} did not answer with ${count} items`))
@@ -90,5 +105,6 @@ export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text
     if (E.isLeft(decoded)) return decoded
     answers.push(decoded)
   }
-  return E.right(answers)
+  const beside = besideOf(route, parsed as Readonly<Record<string, unknown>>)
+  return E.isLeft(beside) ? beside : E.right({ items: answers, beside: beside.right })
 }

@@ -7,6 +7,10 @@ import { events, type EventFilter } from './events.ts'
 import { createHttp, type Fetch, type Http } from './http.ts'
 import { createJobServer, type JobServer, type JobServerOptions } from './job-server.ts'
 import { createJobs, type Ended, type Jobs } from './jobs.ts'
+import { createProducer, type Producer, type ProducerOptions } from './producer.ts'
+import { createQueues, type Queues } from './queues.ts'
+import { createTasks, type Tasks } from './tasks.ts'
+import { createWorker, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:7070'
 
@@ -33,6 +37,8 @@ export interface Tokens {
 export interface Stint extends AsyncDisposable {
   readonly url: string
   readonly jobs: Jobs
+  readonly queues: Queues
+  readonly tasks: Tasks
   readonly tokens: Tokens
   /** What happens, as it happens; goes on by itself after a cut. `for await (const event of stint.events({ kind: 'job' }))`. */
   readonly events: (filter?: EventFilter) => AsyncIterable<HistoryEvent>
@@ -40,11 +46,15 @@ export interface Stint extends AsyncDisposable {
   readonly statistics: (query?: QueryOf<typeof statistics>, options?: Ended) => Promise<AnswerOf<typeof statistics>>
   /** Makes this process a job server: it runs functions as jobs. */
   readonly jobServer: (options: JobServerOptions) => JobServer
+  /** Puts tasks into a queue: `await stint.producer({ app: 'shop', queue: 'mail' }).put({ to: 'ann@example.com' })`. */
+  readonly producer: (options: ProducerOptions) => Producer
+  /** Makes this process a worker, at once: it leases tasks of a queue and runs the handler for each. What the handler returns is the task's result, what it throws its failure. */
+  readonly worker: <Payload = unknown, Result = unknown>(options: WorkerOptions, handler: TaskHandler<Payload, Result>) => Worker
   /** Any route of the table, typed by it. */
   readonly call: Http['call']
   readonly exchange: Http['exchange']
   readonly callMany: Http['callMany']
-  /** Closes the job servers, as their `closeMode` says, then ends every call and stream. */
+  /** Closes job servers, as their `closeMode` says, producers and workers, then ends every call and stream. */
   readonly close: () => Promise<void>
 }
 
@@ -60,16 +70,25 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
   if (!/^https?:$/.test(new URL(url).protocol)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
   const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
-  const servers = new Set<JobServer>()
+  const parts = new Set<{ readonly close: () => Promise<void> }>()
+
+  const part = <Part extends { readonly close: () => Promise<void> }>(create: () => Part): Part => {
+    http.closed.throwIfAborted()
+    const made = create()
+    parts.add(made)
+    return made
+  }
 
   const close = async (): Promise<void> => {
-    await Promise.all([...servers].map((server) => server.close()))
+    await Promise.all([...parts].map((each) => each.close()))
     http.close()
   }
 
   return {
     url: http.url,
     jobs: createJobs(http),
+    queues: createQueues(http),
+    tasks: createTasks(http),
     tokens: {
       add: (body, { signal } = {}) => http.call(addToken, { body, signal }),
       list: ({ signal } = {}) => http.call(listTokens, { signal }),
@@ -77,12 +96,9 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     },
     events: (filter) => events(http, filter),
     statistics: (query = {}, { signal } = {}) => http.call(statistics, { query, signal }),
-    jobServer: (serverOptions) => {
-      http.closed.throwIfAborted()
-      const server = createJobServer(http, serverOptions)
-      servers.add(server)
-      return server
-    },
+    jobServer: (given) => part(() => createJobServer(http, given)),
+    producer: (given) => part(() => createProducer(http, given)),
+    worker: (given, handler) => part(() => createWorker(http, given, handler)),
     call: http.call,
     exchange: http.exchange,
     callMany: http.callMany,

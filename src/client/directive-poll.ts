@@ -1,16 +1,18 @@
-// Asks Stint what the administrator wants of one job, by long poll: an abort arrives as soon as it is given.
-import { askJobDirective } from '../wire/jobs.ts'
+// Asks Stint what the administrator wants of one job or task, by long poll: an abort arrives as soon as it is given.
 import { pause, type World } from '../world.ts'
+import type { Exchange } from './answer.ts'
 import { LeaseLost, StintError } from './errors.ts'
-import type { Http } from './http.ts'
+import type { CallOptions } from './http.ts'
 import type { HeldJob } from './job.ts'
 import type { Reachability } from './reachability.ts'
+import type { DirectiveAnswer } from './wish.ts'
 
 /** Beyond the wait that was asked for, until an answer counts as lost. */
 const TIMEOUT_BEYOND_MS = 10_000
 
 export interface PollSetting {
-  readonly http: Http
+  /** One question for the directive of the job or task. */
+  readonly ask: (options: CallOptions) => Promise<Exchange<DirectiveAnswer>>
   readonly world: World
   readonly reachability: Reachability
   /** Seconds that the server holds the question back while nothing changes. */
@@ -20,13 +22,16 @@ export interface PollSetting {
 }
 
 /** Asks under the lease `lease` until the job ends, is taken away, or has another lease. Never rejects. */
-export const pollDirective = async ({ http, world, reachability, waitSeconds, reportEveryMs }: PollSetting, held: HeldJob, lease: string): Promise<void> => {
+export const pollDirective = async (
+  { ask, world, reachability, waitSeconds, reportEveryMs }: PollSetting,
+  held: Pick<HeldJob, 'job' | 'over' | 'lease' | 'told' | 'stop'>,
+  lease: string,
+): Promise<void> => {
   const { job, over } = held
   let etag: string | undefined
   for (let repeat = 0; !over.aborted && held.lease() === lease;) {
     try {
-      const { status, headers, body } = await http.exchange(askJobDirective, {
-        params: { id: job.id },
+      const { status, headers, body } = await ask({
         headers: { 'Stint-Lease': lease, Prefer: `wait=${waitSeconds}`, 'If-None-Match': etag },
         signal: over,
         timeoutMs: waitSeconds * 1_000 + TIMEOUT_BEYOND_MS,

@@ -59,7 +59,7 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** The administrator wants this job to end. Thrown by `checkpoint()`, and the reason of the job's `signal`. */
+/** The administrator wants this job or task to end. Thrown by `checkpoint()`, and the reason of its `signal`. */
 export class AbortRequested extends Error {
   override readonly name = 'AbortRequested'
   /** Number of the directive, as its receipt shows it. */
@@ -69,22 +69,22 @@ export class AbortRequested extends Error {
   readonly reason: string
 
   constructor(directive: number, by: string, reason?: string) {
-    super(reason === undefined || reason === '' ? `${by} asked for the job to be aborted.` : reason)
+    super(reason === undefined || reason === '' ? `${by} asked for it to be aborted.` : reason)
     this.directive = directive
     this.by = by
     this.reason = this.message
   }
 }
 
-/** The job no longer belongs to this process: another instance took it over, or it was settled without it. What it does from now on is not counted. */
+/** The job or task no longer belongs to this process: another instance took it over, its lease ended, or it was settled without it. What it does from now on is not counted. */
 export class LeaseLost extends Error {
   override readonly name = 'LeaseLost'
   readonly code: string
-  /** State of the job as Stint sees it, where known. */
+  /** Its state as Stint sees it, where known. */
   readonly state: string | undefined
 
-  constructor(job: string, code: string, state?: string) {
-    super(`Expected to hold job ${job}, but the lease is gone (${code}${state === undefined ? '' : `, ${state}`}).`)
+  constructor(id: string, code: string, state?: string) {
+    super(`Expected to hold ${id}, but the lease is gone (${code}${state === undefined ? '' : `, ${state}`}).`)
     this.code = code
     this.state = state
   }
@@ -117,7 +117,35 @@ export class AlreadyRunning extends Error {
   }
 }
 
-/** The client or job server was closed. */
+/** Thrown by a task's handler: trying again would not help. The task fails for good, whatever attempts its queue allows. */
+export class PermanentFailure extends Error {
+  override readonly name = 'PermanentFailure'
+  /** For programs to read, 100 characters at most. */
+  readonly code: string
+  /** More about it, as JSON. */
+  readonly detail: unknown
+
+  constructor(message: string, { code = 'permanent', detail, cause }: { readonly code?: string; readonly detail?: unknown; readonly cause?: unknown } = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.detail = detail
+  }
+}
+
+/** Thrown by a task's handler: somebody else, or the same worker later, shall have the task. Burns no attempt. */
+export class GiveBack extends Error {
+  override readonly name = 'GiveBack'
+  /** The task is not leased again before so many seconds are over. */
+  readonly delaySeconds: number | undefined
+
+  /** @param reason kept in the task's history, 1,000 characters at most */
+  constructor(reason: string, { delaySeconds }: { readonly delaySeconds?: number } = {}) {
+    super(reason)
+    this.delaySeconds = delaySeconds
+  }
+}
+
+/** The client, job server, producer or worker was closed. */
 export class Closed extends Error {
   override readonly name = 'Closed'
 

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { Route } from '../wire/route.ts'
 import { pause, type World } from '../world.ts'
-import { manyOf, refusalOf, successOf, type Exchange, type Failure, type ManyAnswer } from './answer.ts'
+import { manyOf, refusalOf, successOf, type Exchange, type Failure, type Many, type ManyAnswer } from './answer.ts'
 import { backoffMs, type BackoffLimits } from './backoff.ts'
 import { Closed, StintError, UnexpectedAnswer, Unreachable } from './errors.ts'
 import { follow } from './signals.ts'
@@ -36,6 +36,8 @@ interface AnyGiven extends CallOptions {
   readonly params?: unknown
   readonly query?: unknown
   readonly body?: unknown
+  /** The body as JSON already, in place of `body`. */
+  readonly text?: string
 }
 
 type AnyRoute<Answer = unknown> = Route<never, never, never, Answer>
@@ -63,6 +65,12 @@ export interface Http {
     items: readonly Body[],
     ...given: Arguments<Addressed<Params, Query>>
   ) => Promise<readonly ManyAnswer<Answer>[]>
+  /** As `callMany`, for items that are JSON texts already, which is as they were when they were given; with what the route lets stand `beside` them. */
+  readonly sendMany: <Params, Query, Body, Answer>(
+    route: Route<Params, Query, Body, Answer>,
+    items: readonly string[],
+    given: Addressed<Params, Query> & { readonly beside?: object | undefined },
+  ) => Promise<Many<Answer>>
   /** Opens a stream in a single try. Aborting `signal` ends it at any time. */
   readonly open: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, ...given: Arguments<Given<Params, Query, Body>>) => Promise<Opened>
   /** Aborts when the client is closed. */
@@ -122,26 +130,32 @@ const createWritten = () => {
   }
 }
 
+/** The body of many items that are written already, with what stands beside them. */
+const manyText = (items: readonly string[], beside: object = {}): string =>
+  `{"items":[${items.join(',')}]${Object.entries(beside)
+    .map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`)
+    .join('')}}`
+
 /** The typed client of one server for one token. */
 export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions): Http => {
   const url = given.replace(/\/+$/, '')
   const written = createWritten()
   const closing = new AbortController()
 
-  const requestOf = (route: AnyRoute, { params, query, body, headers }: AnyGiven, key: string): readonly [string, RequestInit] => {
+  const requestOf = (route: AnyRoute, { params, query, body, text = body === undefined ? undefined : JSON.stringify(body), headers }: AnyGiven, key: string): readonly [string, RequestInit] => {
     const isQuery = route.method === 'GET'
     const said: Readonly<Record<string, string | undefined>> = {
       Accept: `${route.mediaType}, application/problem+json`,
       Authorization: token === undefined ? undefined : `Bearer ${token}`,
       'Stint-As': as,
-      'Content-Type': body === undefined ? undefined : 'application/json',
+      'Content-Type': text === undefined ? undefined : 'application/json',
       'Idempotency-Key': route.method === 'POST' ? key : undefined,
       'Stint-Position': isQuery ? written.get() : undefined,
       ...headers,
     }
     const target = url + pathOf(route.path, (params ?? {}) as Record<string, string>) + queryOf((query ?? {}) as Record<string, string>)
     const present = Object.entries(said).filter((entry): entry is [string, string] => entry[1] !== undefined)
-    return [target, { method: route.method, headers: present, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }]
+    return [target, { method: route.method, headers: present, ...(text === undefined ? {} : { body: text }) }]
   }
 
   /** One try: what `read` makes of the response, or what went wrong. Throws only when the caller or this client gave up. */
@@ -225,8 +239,12 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
       if (body === undefined && status === 304) throw new UnexpectedAnswer(status, 'nothing was asked conditionally')
       return body as NonNullable<typeof body>
     },
-    callMany: (route, items, ...[options]) =>
-      untilAnswered(route as unknown as AnyRoute, { ...(options as AnyGiven | undefined), body: { items } }, (response, text) =>
+    callMany: async (route, items, ...[options]) => {
+      const given: AnyGiven = { ...(options as AnyGiven | undefined), body: { items } }
+      return (await untilAnswered(route as unknown as AnyRoute, given, (response, text) => manyOf(route as unknown as AnyRoute<never>, response, text, items.length))).items
+    },
+    sendMany: (route, items, { beside, ...options }) =>
+      untilAnswered(route as unknown as AnyRoute, { ...(options as AnyGiven), text: manyText(items, beside) }, (response, text) =>
         manyOf(route as unknown as AnyRoute<never>, response, text, items.length),
       ),
     open: (route, ...[options]) => open(route as unknown as AnyRoute, options ?? {}),

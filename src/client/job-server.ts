@@ -7,10 +7,11 @@
 //
 // Each of them repeats by itself while Stint is away; a job that could not be registered runs all the same and is registered when Stint is back.
 import { LOST_AFTER_SECONDS, REPORT_EVERY_SECONDS, registerBody, type JobProxy } from '../wire/jobs.ts'
+import { deferred } from './deferred.ts'
 import { AbortRequested, AlreadyRunning, Closed, LeaseLost } from './errors.ts'
 import type { Http } from './http.ts'
 import { uuidv7 } from './ids.ts'
-import { deferred, type HeldJob, type Job } from './job.ts'
+import type { HeldJob, Job } from './job.ts'
 import { createMiddleware } from './middleware.ts'
 import { abortBehind, completed, failed, outcomeOf } from './outcomes.ts'
 import { createRoster, REPORTS_A_SILENCE, type Registration } from './roster.ts'

@@ -1,16 +1,16 @@
-// One job in the hands of this process: what its author sees of it, what the administrator wants of it, and what it still has to report.
-import type { AnswerOf } from '../wire/route.ts'
-import { progress as progressCodec, reason as reasonCodec, reportFields, type Outcome, type Progress, type Receipt } from '../wire/items.ts'
-import type { askJobDirective, RegisterBody } from '../wire/jobs.ts'
+// One job, or one task, in the hands of this process: what its author sees of it, what the administrator wants of it, and what it still has to report.
+import { reason as reasonCodec, type Outcome, type Progress } from '../wire/items.ts'
+import type { RegisterBody } from '../wire/jobs.ts'
 import { pause as wait, type World } from '../world.ts'
-import { AbortRequested, LeaseLost } from './errors.ts'
+import { deferred } from './deferred.ts'
+import { LeaseLost } from './errors.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
+import { createSayings } from './sayings.ts'
 import { valid } from './validity.ts'
+import { abortOf, createWish, type Directive, type DirectiveAnswer } from './wish.ts'
 
 /** A job that computes without a break gives the event loop a turn at a checkpoint each so many milliseconds: an abort could never arrive otherwise. */
-const TURN_EVERY_MS = 20
-
-export type Directive = 'normal' | 'pause' | 'abort'
+export const TURN_EVERY_MS = 20
 
 /** What the function that does a job is given. None of it waits for Stint, but a checkpoint while a pause is wanted. */
 export interface Job {
@@ -33,12 +33,11 @@ export interface Job {
   readonly refuse: (reason: string) => void
 }
 
-type DirectiveAnswer = AnswerOf<typeof askJobDirective>
-
-/** The side of a job that the job server sees. */
-export interface HeldJob {
+/** The side of a job that the job server sees, and of a task that the worker sees. */
+export interface HeldJob<Taken extends { readonly id: string } = RegisterBody & { readonly id: string }> {
   readonly job: Job
-  readonly registration: RegisterBody
+  /** The registration of a job, the leased task of a task. */
+  readonly registration: Taken
   readonly outbox: Outbox
   /** The lease; undefined while it is not registered. */
   readonly lease: () => string | undefined
@@ -65,86 +64,41 @@ export interface HeldJob {
   readonly signGiven: (at: number) => void
 }
 
-export interface JobSetting {
+export interface JobSetting<Taken> {
   readonly world: World
-  readonly registration: RegisterBody & { readonly id: string }
+  readonly registration: Taken
   /** There is something to report. */
   readonly onChange: () => void
   /** There will never be anything to report again. */
   readonly onSettled: () => void
 }
 
-const abortOf = ({ number, by, reason }: Receipt): AbortRequested => new AbortRequested(number, by, reason)
-
-/** What the administrator wants, and those who wait for it to change. */
-const createWish = () => {
-  let directive: Directive = 'normal'
-  let receipt: Receipt | undefined
-  let refused = 0
-  const waiting = new Set<() => void>()
-  const wake = (): void => {
-    for (const go of [...waiting]) go()
-  }
+/** An abort signal that is made when it is asked for: making and aborting one costs more than a short task does. */
+const lazySignal = () => {
+  let controller: AbortController | undefined
+  let over: { readonly reason?: Error } | undefined
   return {
-    now: (): Directive => (receipt !== undefined && receipt.number === refused ? 'normal' : directive),
-    receipt: (): Receipt | undefined => receipt,
-    told: (answer: DirectiveAnswer): void => {
-      const number = answer.receipt?.number ?? 0
-      if (number < (receipt?.number ?? 0)) return
-      directive = answer.directive
-      receipt = answer.receipt ?? receipt
-      wake()
+    signal: (): AbortSignal => {
+      if (controller === undefined) {
+        controller = new AbortController()
+        if (over !== undefined) controller.abort(over.reason)
+      }
+      return controller.signal
     },
-    refuse: (): number | undefined => {
-      if (receipt === undefined || directive === 'normal' || receipt.number === refused) return undefined
-      refused = receipt.number
-      wake()
-      return refused
-    },
-    changed: (): Promise<void> =>
-      new Promise((resolve) => {
-        const go = (): void => {
-          waiting.delete(go)
-          resolve()
-        }
-        waiting.add(go)
-      }),
-    wake,
-  }
-}
-
-/** What is reported of a call, checked; and only when it says something new. */
-const createSayings = (outbox: Outbox, onChange: () => void) => {
-  let phase: string | undefined
-  let progress = ''
-  const say = (report: Parameters<Outbox['add']>[0]): void => {
-    outbox.add(report)
-    onChange()
-  }
-  return {
-    say,
-    phase: (name: string): void => {
-      const next = valid(reportFields.optional.phase, name)
-      if (next === phase) return
-      phase = next
-      say({ phase: next })
-    },
-    progress: (given: number | Progress): void => {
-      const next = valid(progressCodec, typeof given === 'number' ? { fraction: given } : given)
-      const text = JSON.stringify(next)
-      if (text === progress) return
-      progress = text
-      say({ progress: next })
+    abort: (reason?: Error): void => {
+      if (over !== undefined) return
+      over = reason === undefined ? {} : { reason }
+      controller?.abort(reason)
     },
   }
 }
 
-export const createJob = ({ world, registration, onChange, onSettled }: JobSetting): HeldJob => {
+export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onSettled }: JobSetting<Taken>): HeldJob<Taken> => {
   const outbox = createOutbox()
   const wish = createWish()
   const sayings = createSayings(outbox, onChange)
-  const stopping = new AbortController()
-  const over = new AbortController()
+  const stopping = lazySignal()
+  const over = lazySignal()
   const { promise: settled, resolve: resolveSettled } = deferred()
   let lease: string | undefined
   let attempt = 1
@@ -198,7 +152,9 @@ export const createJob = ({ world, registration, onChange, onSettled }: JobSetti
     get attempt() {
       return attempt
     },
-    signal: stopping.signal,
+    get signal() {
+      return stopping.signal()
+    },
     get directive() {
       return wish.now()
     },
@@ -253,20 +209,13 @@ export const createJob = ({ world, registration, onChange, onSettled }: JobSetti
     settle,
     isEnded: () => isEnded,
     settled,
-    over: over.signal,
+    get over() {
+      return over.signal()
+    },
     partialResult: () => partial,
     lastSign: () => lastSign,
     signGiven: (at) => {
       lastSign = Math.max(lastSign, at)
     },
   }
-}
-
-/** `Promise.withResolvers` is younger than Node 20. */
-export const deferred = (): { readonly promise: Promise<void>; readonly resolve: () => void } => {
-  let resolve: () => void = () => undefined
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
-  })
-  return { promise, resolve }
 }

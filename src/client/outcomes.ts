@@ -1,6 +1,6 @@
 // How the end of a function becomes the outcome that Stint is told.
 import type { Outcome } from '../wire/items.ts'
-import { AbortRequested, reasonOf } from './errors.ts'
+import { AbortRequested, PermanentFailure, reasonOf } from './errors.ts'
 import type { HeldJob } from './job.ts'
 
 const CODE_MAX = 100
@@ -28,6 +28,12 @@ export const aborted = (reason: string, partial: unknown): Outcome => {
   return { aborted: { reason: reason.slice(0, REASON_MAX), ...(kept === undefined ? {} : { partial: kept }) } }
 }
 
+/** A failure after which trying again would not help. */
+const permanent = ({ code, message, detail }: PermanentFailure): Outcome => {
+  const kept = snapshot(detail)
+  return { failed: { code: code.slice(0, CODE_MAX) || 'permanent', message: message.slice(0, MESSAGE_MAX), retry: false, ...(kept === undefined ? {} : { detail: kept }) } }
+}
+
 export const failed = (code: string, message: string): Outcome => ({ failed: { code: code.slice(0, CODE_MAX) || 'error', message: message.slice(0, MESSAGE_MAX) } })
 
 /** A thrown error's own `code` where it has one, else its name. */
@@ -39,7 +45,7 @@ const codeOf = (thrown: unknown): string => {
 }
 
 /** The abort because of which a function ended by throwing; undefined when it threw for another reason. */
-export const abortBehind = ({ job }: HeldJob, thrown: unknown): AbortRequested | undefined => {
+export const abortBehind = ({ job }: Pick<HeldJob, 'job'>, thrown: unknown): AbortRequested | undefined => {
   if (thrown instanceof AbortRequested) return thrown
   const reason: unknown = job.signal.reason
   if (!(reason instanceof AbortRequested) || !(thrown instanceof Error)) return undefined
@@ -47,7 +53,18 @@ export const abortBehind = ({ job }: HeldJob, thrown: unknown): AbortRequested |
   return thrown.cause === reason || thrown.name === 'AbortError' ? reason : undefined
 }
 
-export const outcomeOf = (held: HeldJob, thrown: unknown): Outcome => {
+export const outcomeOf = (held: Pick<HeldJob, 'job' | 'partialResult'>, thrown: unknown): Outcome => {
   const abort = abortBehind(held, thrown)
+  if (thrown instanceof PermanentFailure) return permanent(thrown)
   return abort === undefined ? failed(codeOf(thrown), reasonOf(thrown)) : aborted(abort.reason, held.partialResult())
 }
+
+/** Without what may be too large or malformed: how it ended is still told. */
+export const bare = (outcome: Outcome): Outcome => {
+  if ('completed' in outcome) return { completed: {} }
+  if ('aborted' in outcome) return { aborted: { reason: outcome.aborted.reason.slice(0, 1_000) } }
+  const { code, message, retry } = outcome.failed
+  return { failed: { code: code.slice(0, 100), message: message.slice(0, 1_000), ...(retry === undefined ? {} : { retry }) } }
+}
+
+export const isBare = (outcome: Outcome): boolean => JSON.stringify(outcome) === JSON.stringify(bare(outcome))

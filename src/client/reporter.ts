@@ -1,13 +1,14 @@
 // Tells Stint what has changed in the jobs of one server: all of them in one exchange, at most one exchange each 250 ms, at most one report a job in each.
 // One report a job, because a report that arrived although its answer was lost may be sent again without doing anything twice; a row of them may not.
 import * as E from 'fp-ts/lib/Either.js'
-import type { Outcome, ReportAnswer } from '../wire/items.ts'
+import type { ReportAnswer } from '../wire/items.ts'
 import { reportJobs } from '../wire/jobs.ts'
 import type { BodyOf } from '../wire/route.ts'
 import { pause, type World } from '../world.ts'
 import { LeaseLost, StintError, UnexpectedAnswer } from './errors.ts'
 import type { Http } from './http.ts'
 import type { HeldJob } from './job.ts'
+import { bare, isBare } from './outcomes.ts'
 import type { Report } from './outbox.ts'
 import { mayPass, type Reachability } from './reachability.ts'
 import { aborted, follow } from './signals.ts'
@@ -50,15 +51,6 @@ interface Said {
   readonly report: Report | undefined
   readonly item: Item
 }
-
-/** Without what may be too large or malformed: how it ended is still told. */
-const bare = (outcome: Outcome): Outcome => {
-  if ('completed' in outcome) return { completed: {} }
-  if ('aborted' in outcome) return { aborted: { reason: outcome.aborted.reason.slice(0, 1_000) } }
-  return { failed: { code: outcome.failed.code.slice(0, 100), message: outcome.failed.message.slice(0, 1_000) } }
-}
-
-const isBare = (outcome: Outcome): boolean => JSON.stringify(outcome) === JSON.stringify(bare(outcome))
 
 const reportEveryMs = (held: HeldJob, otherwise: number): number => (held.registration.reportEverySeconds === undefined ? otherwise : held.registration.reportEverySeconds * 1_000)
 

@@ -1,11 +1,12 @@
 // The jobs that are in the hands of one job server, and what keeps Stint and them in touch: registrations, reports, questions for the directive.
 import * as E from 'fp-ts/lib/Either.js'
-import type { JobProxy, RegisterBody, RegisteredJob } from '../wire/jobs.ts'
+import { askJobDirective, type JobProxy, type RegisterBody, type RegisteredJob } from '../wire/jobs.ts'
 import { pause } from '../world.ts'
-import { pollDirective } from './directive-poll.ts'
+import { deferred } from './deferred.ts'
+import { pollDirective, type PollSetting } from './directive-poll.ts'
 import { AlreadySettled, Closed, LeaseLost, Unreachable } from './errors.ts'
 import type { Http } from './http.ts'
-import { createJob, deferred, type HeldJob } from './job.ts'
+import { createJob, type HeldJob } from './job.ts'
 import { failed } from './outcomes.ts'
 import { createReachability, type Reachability } from './reachability.ts'
 import { createRegistrar } from './registrar.ts'
@@ -121,7 +122,8 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
     held.registered(lease, proxy.attempt)
     held.told({ directive: proxy.directive, ...(proxy.receipt === undefined ? {} : { receipt: proxy.receipt }) })
     if (waitSeconds <= 0) return
-    const poll = pollDirective({ http, world, reachability, waitSeconds, reportEveryMs }, held, lease)
+    const ask: PollSetting['ask'] = (asked) => http.exchange(askJobDirective, { ...asked, params: { id: held.job.id } })
+    const poll = pollDirective({ ask, world, reachability, waitSeconds, reportEveryMs }, held, lease)
     polls.add(poll)
     void poll.finally(() => polls.delete(poll))
   }

@@ -50,6 +50,13 @@ export const parseWorkItemId = (text: string): E.Either<string, ParsedWorkItemId
   return E.right({ kind, scope: segments.slice(0, -1).join('/'), id: decoded[decoded.length - 1] ?? '' })
 }
 
+/** The queue of a task; undefined for what is no task. */
+export const queueOfTask = (workItem: WorkItemId): { readonly app: string; readonly queue: string } | undefined => {
+  const [kind, app, queue] = workItem.split('/')
+  const names = kind === 'task' && app !== undefined && queue !== undefined ? [decodedSegment(app), decodedSegment(queue)] : []
+  return names[0] === undefined || names[1] === undefined ? undefined : { app: names[0], queue: names[1] }
+}
+
 const STREAM_PREFIX = 'workItem-'
 
 export const streamOf = (workItem: WorkItemId): string => STREAM_PREFIX + workItem

@@ -21,8 +21,16 @@ export interface Deadlines {
 /** A timer that fires this much too late says that the whole process stood still, by SIGSTOP, a suspended machine or a blocked loop. */
 const STOOD_STILL_MS = 1_000
 
-/** Deadlines handled in one go, so that a crowd of them does not hold up everything else. */
+/** One that is late by less may still have overtaken signs of life that wait to be read: those are heard first, for so long, before anybody is judged. */
+const LATE_MS = 50
+const HEAR_FIRST_MS = 250
+
+/** No entry lies further ahead: one whose item has settled meanwhile leaves the heap after this at the latest (rules 18). */
+const AHEAD_MS_MAX = 600_000
+
+/** Deadlines handled and entries looked at in one go, so that a crowd of them does not hold up everything else. */
 const FIRED_AT_ONCE_MAX = 500
+const SEEN_AT_ONCE_MAX = 10_000
 
 /**
  * @param dueAt monotonic time at which the item's deadline is, undefined for none
@@ -39,20 +47,31 @@ export const createDeadlines = (options: {
   const heap = new TinyQueue<Armed>([], (a, b) => a.at - b.at)
   const armed = new Map<WorkItemId, number>()
   let timer: { readonly at: number; readonly cancel: Cancel } | undefined
+  let isHearing = false
   let closed = false
+
+  const wakeAt = (at: number): void => {
+    const now = world.monotonic()
+    timer?.cancel()
+    // A backlog is due already: it is not the timer that is late then.
+    timer = { at, cancel: world.timer(Math.max(0, at - now), () => tick(Math.max(at, now))) }
+  }
 
   const setTimer = (): void => {
     const next = heap.peek()
-    if (closed || next === undefined || (timer !== undefined && timer.at <= next.at)) return
-    timer?.cancel()
-    timer = { at: next.at, cancel: world.timer(Math.max(0, next.at - world.monotonic()), () => tick(next.at)) }
+    if (!closed && !isHearing && next !== undefined && (timer === undefined || timer.at > next.at)) wakeAt(next.at)
   }
 
   const tick = (expected: number): void => {
     timer = undefined
-    if (world.monotonic() - expected > STOOD_STILL_MS) stoodStill()
     const now = world.monotonic()
-    for (let fired = 0; fired < FIRED_AT_ONCE_MAX; ) {
+    if (now - expected > STOOD_STILL_MS) stoodStill()
+    else if (now - expected > LATE_MS && !isHearing) {
+      isHearing = true
+      return wakeAt(now + HEAR_FIRST_MS)
+    }
+    isHearing = false
+    for (let seen = 0, fired = 0; seen < SEEN_AT_ONCE_MAX && fired < FIRED_AT_ONCE_MAX; seen += 1) {
       const top = heap.peek()
       if (top === undefined || top.at > now) break
       heap.pop()
@@ -69,7 +88,8 @@ export const createDeadlines = (options: {
     setTimer()
   }
 
-  const arm = (workItem: WorkItemId, at: number): void => {
+  const arm = (workItem: WorkItemId, due: number): void => {
+    const at = Math.min(due, world.monotonic() + AHEAD_MS_MAX)
     armed.set(workItem, at)
     heap.push({ workItem, at })
   }

@@ -77,6 +77,8 @@ export interface LeaseRequest {
   readonly sameTag?: boolean | undefined
   /** A repeat with the same id gets what the first got (rules 27). */
   readonly requestId?: string | undefined
+  /** Bytes of payload that the tasks may have together; the first is given whatever its size. */
+  readonly bytesMax?: number | undefined
   /** How long to wait for work when there is none. */
   readonly waitMs: number
   readonly signal?: AbortSignal | undefined
@@ -87,6 +89,13 @@ export interface LeasedTask extends Done {
   readonly item: Held
   readonly birth: ItemRow['birth']
   readonly payload: Uint8Array | undefined
+}
+
+/** What a task's queue holds it back by, beside the task's own state. */
+export interface QueueGate {
+  readonly gate: 'queue-paused' | 'queue-removed' | 'not-served' | 'key' | 'rate' | 'no-worker'
+  /** When it opens by itself, milliseconds since 1970 UTC. */
+  readonly until?: number | undefined
 }
 
 export interface Check {
@@ -133,6 +142,8 @@ export interface Engine {
   readonly insertTask: TaskQueues['insert']
   /** When and whether a task is tried again, by its queue's settings. */
   readonly retryFor: TaskQueues['retryFor']
+  /** Gives back, uncounted, a lease of which its holder never heard; nobody is passed over for it (rules 27). */
+  readonly takeBack: TaskQueues['takeBack']
   /** What holds a waiting task back beside its own state. */
   readonly gateOf: TaskQueues['gateOf']
   readonly admits: TaskQueues['admits']
@@ -154,8 +165,8 @@ export interface Engine {
   readonly tokens: Tokens
   /** Position of the last event that `live` has seen. */
   readonly position: () => Position
-  /** Resolves when the engine and its tables have seen `position`. */
-  readonly reached: (position: Position, ms: number) => Promise<'reached' | 'behind' | 'other-log'>
+  /** Resolves when `live` alone has seen `position`, or when the tables have too. */
+  readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
   /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
   readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
   /** The server's clock in milliseconds, for what is only shown. */

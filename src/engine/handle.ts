@@ -49,7 +49,9 @@ export interface Handler {
 
 const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask'
 
-const isFromHolder = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease' || command.type === 'RegisterJob'
+/** Only what carries the current lease is a sign of life (rules 30); a registration is one when it gives the lease, not when it is repeated. */
+const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'
+const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob'
 
 /** More events of the item's stream on top of what is known of it. What is erased is passed over. */
 const foldOn = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
@@ -102,7 +104,14 @@ export const createHandler = (options: {
     return loaded
   }
 
-  const record = async (workItem: WorkItemId, before: Loaded, command: Command, events: readonly WorkItemEvent[], context: Context, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
+  const record = async (
+    workItem: WorkItemId,
+    before: Loaded,
+    command: Command,
+    events: readonly WorkItemEvent[],
+    context: Context,
+    payload?: Uint8Array,
+  ): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
     const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
     const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
@@ -136,19 +145,28 @@ export const createHandler = (options: {
       const born = await record(workItem, loaded, command, events, context, payload)
       return E.isLeft(born) ? born : E.right({ ...born.right, recorded: true })
     }
-    const done = events.length > 0 ? await record(workItem, loaded, command, events, context, payload) : E.right({ item: loaded.item, before: loaded.item, events, position: loaded.position })
+    const done =
+      events.length > 0 ? await record(workItem, loaded, command, events, context, payload) : E.right({ item: loaded.item, before: loaded.item, events, position: loaded.position })
     return E.isLeft(done) ? done : E.right({ ...done.right, recorded: toDo.type !== 'Report' || isRecorded(toDo, done.right.item) })
+  }
+
+  /** Notes the sign of life, and of its progress what was not recorded. */
+  const heard = (workItem: WorkItemId, toDo: CommandToDo, isRecordedNow: boolean): void => {
+    const progress = toDo.type === 'Report' ? toDo.progress : undefined
+    if (progress !== undefined && isRecordedNow) presence.recorded(workItem)
+    presence.seen(workItem, isRecordedNow ? undefined : progress)
   }
 
   const attempt = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, payload?: Uint8Array): Promise<E.Either<Refusal, Done>> => {
     if (options.isStopping()) return E.left({ type: 'stopping' })
     for (let tried = 1; tried <= ATTEMPTS_MAX; tried++) {
-      const known = live.get(workItem) ?? (isBirth(toDo) ? { item: absent, position: '' } : undefined)
+      // While births are refused, those that are repeats must still be told from them.
+      const known = live.get(workItem) ?? (isBirth(toDo) && options.refuseBirth() === undefined ? { item: absent, position: '' } : undefined)
       const found = tried === 1 ? (known === undefined ? await load(workItem) : E.right(known)) : await reload(workItem)
       if (E.isLeft(found)) return found
       const done = await once(workItem, toDo, context, found.right, payload)
       if (E.isRight(done)) {
-        if (isFromHolder(toDo) && isHeld(done.right.item)) presence.seen(workItem, toDo.type === 'Report' && !done.right.recorded ? toDo.progress : undefined)
+        if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right.recorded)
         return done
       }
       if (done.left !== 'conflict') return E.left(done.left)
@@ -179,7 +197,8 @@ export const createHandler = (options: {
 
   return {
     execute: (workItem, command, context, payload) => inLane(workItem, () => attempt(workItem, command, context, payload)),
-    executeUnless: (isMoot, workItem, command, context) => inLane<E.Either<Refusal | Moot, Done>>(workItem, async () => (isMoot() ? E.left({ type: 'moot' }) : attempt(workItem, command, context))),
+    executeUnless: (isMoot, workItem, command, context) =>
+      inLane<E.Either<Refusal | Moot, Done>>(workItem, async () => (isMoot() ? E.left({ type: 'moot' }) : attempt(workItem, command, context))),
     load,
     idle: () => (lanes.size === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
     inFlight: () => lanes.size,

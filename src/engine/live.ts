@@ -42,8 +42,14 @@ export const createLive = (): Live => {
     if (!oldest.done) settled.delete(oldest.value)
   }
 
+  /** 1 if it is among the live items and held. */
+  const heldAt = (workItem: WorkItemId): number => {
+    const entry = live.get(workItem)
+    return entry !== undefined && isHeld(entry.item) ? 1 : 0
+  }
+
   const put: Live['put'] = (workItem, before, after, position) => {
-    held += Number(isHeld(after)) - Number(isHeld(live.get(workItem)?.item ?? before))
+    held += Number(isHeld(after)) - heldAt(workItem)
     if (isLive(after)) live.set(workItem, { item: after, position })
     else {
       live.delete(workItem)
@@ -57,7 +63,7 @@ export const createLive = (): Live => {
     get: (workItem) => live.get(workItem) ?? settled.get(workItem),
     put,
     forget: (workItem) => {
-      held -= Number(isHeld(live.get(workItem)?.item ?? { status: 'absent', revision: -1 }))
+      held -= heldAt(workItem)
       live.delete(workItem)
       settled.delete(workItem)
     },

@@ -2,7 +2,6 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
 import { deadlineOf } from '../domain/policy/deadline.ts'
-import { queueKey } from '../domain/queue/config.ts'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
@@ -69,6 +68,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const lag = createLag(world, () => tables.status().position)
   let stopping = false
   let closing = false
+  let hasRecovered = false
   let failure: unknown
   const isStopping = (): boolean => closing
 
@@ -137,7 +137,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   live.onChange((workItem, before, after) => {
     presence.changed(workItem, before, after)
-    deadlines.touch(workItem)
+    if (hasRecovered) deadlines.touch(workItem)
     tasks.changed(workItem, before, after)
     watch.wake(workItem)
   })
@@ -146,12 +146,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(recovered)) return recovered
   position = recovered.right.position > position ? recovered.right.position : position
   tables.follow(position)
-  const queueNames = new Map([...live.entries()].flatMap(([, { item }]) => (item.task === undefined ? [] : [[queueKey(item.task), item.task] as const])))
-  for (const name of queueNames.values()) {
+  for (const name of recovered.right.queues) {
     const loaded = await book.load(name)
     if (E.isLeft(loaded)) return loaded
   }
-  for (const name of queueNames.values()) void bulks.carryOn(name)
+  for (const name of recovered.right.queues) void bulks.carryOn(name)
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
@@ -165,8 +164,20 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
       { name: 'tables keep up', ok: !lag.isTooFar() },
     ]
     const notReady = failure !== undefined || stopping
-    return { status: notReady ? 'not-ready' : checks.every((check) => check.ok) ? 'ready' : 'degraded', checks, position, liveItems: live.size(), heldItems: live.heldCount(), waitingPolls: watch.size() }
+    return {
+      status: notReady ? 'not-ready' : checks.every((check) => check.ok) ? 'ready' : 'degraded',
+      checks,
+      position,
+      liveItems: live.size(),
+      heldItems: live.heldCount(),
+      waitingPolls: watch.size(),
+    }
   }
+
+  // Nobody could be heard while the log was read, so no silence and no grace counts from before.
+  presence.woke()
+  hasRecovered = true
+  for (const [workItem] of live.entries()) deadlines.touch(workItem)
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -182,6 +193,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     execute: handler.execute,
     insertTask: tasks.insert,
     leaseTasks: tasks.lease,
+    takeBack: tasks.takeBack,
     retryFor: tasks.retryFor,
     gateOf: tasks.gateOf,
     admits: tasks.admits,
@@ -198,8 +210,9 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     tables,
     tokens: tokens.right,
     position: () => position,
-    reached: async (wanted, ms) => {
+    reached: async (wanted, ms, by) => {
       if (foreignPosition(wanted, incarnation) !== undefined) return 'other-log'
+      if (by === 'live' && wanted <= position) return 'reached'
       return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
     },
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),

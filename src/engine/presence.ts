@@ -12,6 +12,8 @@ interface Seen extends Presence {
 export interface PresenceTable {
   /** A call under the current lease has come. */
   readonly seen: (workItem: WorkItemId, progress?: Progress) => void
+  /** What was last told stands in the log: what was told before it is older. */
+  readonly recorded: (workItem: WorkItemId) => void
   readonly get: (workItem: WorkItemId) => Presence | undefined
   /** Monotonic time from which silence counts: the last sign, or when this server began to listen if that is later. */
   readonly silentSince: (workItem: WorkItemId) => number
@@ -24,11 +26,18 @@ export interface PresenceTable {
 export const createPresence = (world: World): PresenceTable => {
   const table = new Map<WorkItemId, Seen>()
   let awakeSince = world.monotonic()
+
+  const dropProgress = (workItem: WorkItemId): void => {
+    const known = table.get(workItem)
+    if (known?.progress !== undefined) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
+  }
+
   return {
     seen: (workItem, progress) => {
       const told = progress ?? table.get(workItem)?.progress
       table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), ...(told === undefined ? {} : { progress: told }) })
     },
+    recorded: dropProgress,
     get: (workItem) => table.get(workItem),
     silentSince: (workItem) => Math.max(table.get(workItem)?.lastSeenMono ?? awakeSince, awakeSince),
     woke: () => {
@@ -40,12 +49,9 @@ export const createPresence = (world: World): PresenceTable => {
         table.delete(workItem)
         return
       }
-      const known = table.get(workItem)
-      if (known === undefined) return
-      // A new lease has nothing to do with the progress told under the old one.
-      if (isHeld(before) && before.lease.number !== after.lease.number) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
-      // What has been recorded is volatile no longer.
-      else if (known.progress !== undefined && before.status !== 'absent' && before.progressAt !== after.progressAt) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
+      // A new lease has nothing to do with the progress told under the old one, and what has been recorded is volatile no longer.
+      const isOtherLease = isHeld(before) && before.lease.number !== after.lease.number
+      if (isOtherLease || (before.status !== 'absent' && before.progressAt !== after.progressAt)) dropProgress(workItem)
     },
   }
 }

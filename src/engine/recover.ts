@@ -1,6 +1,7 @@
 // Brings `live` back after a start: the live items that the tables kept, then every event after them; without tables, every event there is.
 // Nothing is skipped: an event that this version does not know stops the start and is named (rules 15).
 import * as E from 'fp-ts/lib/Either.js'
+import { queueOfStream } from '../domain/queue/config.ts'
 import { absent } from '../domain/work-item/state.ts'
 import { createFold } from '../projections/fold.ts'
 import type { Tables } from '../projections/tables.ts'
@@ -16,6 +17,8 @@ export interface Recovered {
   /** Events folded after them. */
   readonly folded: number
   readonly position: Position
+  /** Queues whose streams the log has. */
+  readonly queues: readonly { readonly app: string; readonly queue: string }[]
 }
 
 /** Fills `live`. Left when the log cannot be read or holds what this version does not know. */
@@ -31,6 +34,7 @@ export const recover = async (options: {
   const kept = await tables.liveItems()
   const fold = createFold({ reader, live: kept.items.map(({ workItem, item, position }) => [workItem, { item, position, created: 0 }] as const) })
   const fromTables = fold.live.size
+  const queueStreams = new Set(kept.queueStreams)
   let { position } = kept
   let folded = 0
   for (;;) {
@@ -40,10 +44,12 @@ export const recover = async (options: {
     const batch = await fold.take(page.right)
     if (E.isLeft(batch)) return E.left(batch.left instanceof StoreFault ? batch.left : new StoreFault('damaged', batch.left.detail))
     fold.keep(batch.right)
+    for (const stream of batch.right.queueStreams) queueStreams.add(stream)
     position = batch.right.position
     folded += batch.right.events
     options.onProgress?.(folded, position)
   }
   for (const [workItem, { item, position: at }] of fold.live) live.put(workItem, absent, item, at)
-  return E.right({ kept: fromTables, folded, position: position ?? head.right.position })
+  const queues = [...queueStreams].flatMap((stream) => queueOfStream(stream) ?? [])
+  return E.right({ kept: fromTables, folded, position: position ?? head.right.position, queues })
 }

@@ -1,16 +1,15 @@
 // The tables as the engine and the api see them, over a core that may be in this thread or in another: texts become rows here, and waits for positions are kept here.
-import type { Kind } from '../domain/ids.ts'
 import { StoreFault, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { ListText, LiveText, Statistics } from './runner.ts'
-import type { ItemFilter, ItemRow, Tables, TablesStatus } from './tables.ts'
+import type { ItemFilter, ItemRow, StatisticsFilter, Tables, TablesStatus } from './tables.ts'
 
 /** How a core is reached. */
 export interface Link {
   readonly liveItems: () => Promise<LiveText>
   readonly follow: (head: Position) => void
   readonly list: (filter: ItemFilter) => Promise<ListText>
-  readonly statistics: (kind?: Kind) => Promise<Statistics>
+  readonly statistics: (filter: StatisticsFilter) => Promise<Statistics>
   readonly close: () => Promise<void>
 }
 
@@ -69,8 +68,8 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
     },
     tables: {
       liveItems: async () => {
-        const { position, chunks } = await open(link.liveItems)
-        return { position, items: liveOf(chunks) }
+        const { position, chunks, queueStreams } = await open(link.liveItems)
+        return { position, items: liveOf(chunks), queueStreams }
       },
       follow: (head) => {
         if (closed === undefined) link.follow(head)
@@ -83,7 +82,7 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
         const page = await open(() => link.list(filter))
         return 'invalid' in page ? page : { ...page, items: rowsOf(page.items) }
       },
-      statistics: ({ kind }) => open(() => link.statistics(kind)),
+      statistics: (filter) => open(() => link.statistics(filter)),
       status: () => status,
       close: () => {
         waiting.giveUp()

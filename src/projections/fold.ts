@@ -4,6 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { decodeEvent } from '../domain/work-item/codec.ts'
 import { SETTLING, type WorkItemEvent } from '../domain/work-item/events.ts'
+import { queueOfStream } from '../domain/queue/config.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
 import { absent, isLive, type Held, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import { ERASED_DATA, StoreFault, type EventReader, type Position, type RecordedEvent } from '../store/port.ts'
@@ -105,6 +106,7 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
 
   const take: Fold['take'] = async (events) => {
     const drafts = new Map<WorkItemId, Draft>()
+    const queueStreams: string[] = []
     let count = 0
     let failure: FoldFailure | undefined
     for (const recorded of events) {
@@ -133,11 +135,12 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
         draft.facts.push({ event: event.right, time: recorded.time })
         draft.position = recorded.position
       }
+      if (recorded.revision === 0 && queueOfStream(recorded.stream) !== undefined) queueStreams.push(recorded.stream)
       count += 1
     }
     if (failure !== undefined && count === 0) return E.left(failure)
     const changes = [...drafts.values()].filter((draft): draft is Draft & ItemChange => draft.after.status !== 'absent')
-    return E.right({ changes, events: count, position: events[count - 1]?.position ?? '' })
+    return E.right({ changes, queueStreams, events: count, position: events[count - 1]?.position ?? '' })
   }
 
   return {

@@ -1,8 +1,7 @@
 // What the engine's thread and the tables' thread say to each other.
-import type { Kind } from '../domain/ids.ts'
 import type { Position } from '../store/port.ts'
 import type { ListText, LiveText, Statistics } from './runner.ts'
-import type { ItemFilter, TablesStatus } from './tables.ts'
+import type { ItemFilter, StatisticsFilter, TablesStatus } from './tables.ts'
 
 /** What the thread is started with. */
 export interface ThreadData {
@@ -10,7 +9,7 @@ export interface ThreadData {
   readonly storeFile: string
 }
 
-export type Question = { readonly type: 'list'; readonly filter: ItemFilter } | { readonly type: 'statistics'; readonly kind: Kind | undefined } | { readonly type: 'liveItems' }
+export type Question = { readonly type: 'list'; readonly filter: ItemFilter } | { readonly type: 'statistics'; readonly filter: StatisticsFilter } | { readonly type: 'liveItems' }
 
 /** Each question has a number, which its answer carries. */
 export type ToThread =

@@ -87,7 +87,7 @@ const linkTo = (worker: Worker, exited: Promise<void>) => {
   const link: Link = {
     follow,
     list: (filter) => ask({ type: 'list', filter }) as Promise<ListText>,
-    statistics: (kind) => ask({ type: 'statistics', kind }) as Promise<Statistics>,
+    statistics: (filter) => ask({ type: 'statistics', filter }) as Promise<Statistics>,
     liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
     close: async () => {
       closing = true

@@ -4,11 +4,10 @@
 //
 // The same core runs in a thread of its own or in this one; nothing here knows which. Whatever fails stops at most the projection it happens in:
 // a throw in one stops that one, an event that cannot be read stops those that came to it, a fault of the log or the disk is tried again, a damaged file is made anew.
-import type { Kind } from '../domain/ids.ts'
 import type { Position } from '../store/port.ts'
 import { isBehind, openSession, positionOf, round, statusOf, turn, zeroOf, type SessionOptions } from './session.ts'
 import { isDamage } from './tables-file.ts'
-import type { ItemFilter, ScopeStatistics, TablesStatus } from './tables.ts'
+import type { ItemFilter, ScopeStatistics, StatisticsFilter, TablesStatus } from './tables.ts'
 import type { PageText } from './work-item-lists.ts'
 
 export type CoreOptions = Omit<SessionOptions, 'onLog' | 'onMoved'> & Partial<Pick<SessionOptions, 'onLog' | 'onMoved'>>
@@ -18,6 +17,8 @@ export interface LiveText {
   readonly position: Position | undefined
   /** JSON arrays of `{ workItem, item, position }`. */
   readonly chunks: readonly string[]
+  /** Streams of queues, as of the same position. */
+  readonly queueStreams: readonly string[]
 }
 
 export type ListText = (PageText & { readonly position: Position }) | { readonly invalid: 'cursor' }
@@ -33,7 +34,7 @@ export interface Core {
   /** Resolves when there is nothing to do until the next `follow`. */
   readonly idle: () => Promise<void>
   readonly list: (filter: ItemFilter) => Promise<ListText>
-  readonly statistics: (kind?: Kind) => Statistics
+  readonly statistics: (filter: StatisticsFilter) => Statistics
   readonly status: () => TablesStatus
   readonly close: () => Promise<void>
 }
@@ -101,8 +102,8 @@ export const openCore = async (given: CoreOptions): Promise<Core> => {
   return {
     liveItems: () => {
       const position = positionOf(session, 'work-items')
-      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [] }
-      return { position, chunks: session.workItems.liveItems() }
+      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [], queueStreams: [] }
+      return { position, chunks: session.workItems.liveItems(), queueStreams: session.workItems.queueStreams() }
     },
     follow: (head) => {
       if (head > wanted) wanted = head
@@ -118,7 +119,7 @@ export const openCore = async (given: CoreOptions): Promise<Core> => {
       if (page === undefined) return { items: '[]', position }
       return 'invalid' in page ? page : { ...page, position }
     },
-    statistics: (kind) => ({ items: session.statistics?.(kind) ?? [], position: positionOf(session, 'statistics') }),
+    statistics: (filter) => ({ items: session.statistics?.(filter) ?? [], position: positionOf(session, 'statistics') }),
     status: () => statusOf(session, options.projections),
     close: async () => {
       closing = true

@@ -1,18 +1,29 @@
-// Counts of work items by kind, scope and state, and how long completed ones ran from lease to end. Kept up batch by batch, so a question costs as much as its answer is long.
+// Counts of work items by kind, scope and state, how long they waited and ran, and what happened to tasks lately. Kept up batch by batch, so a question costs as much as its
+// answer is long; and whatever the batches were, the same log makes the same rows.
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../domain/ids.ts'
-import { isHeld, surfaceState, type SurfaceState } from '../domain/work-item/state.ts'
+import { isHeld, surfaceState, type SurfaceState, type WorkItem } from '../domain/work-item/state.ts'
 import { bucketOf, quantile, type Bucket } from './histogram.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
-import type { ScopeStatistics } from './tables.ts'
+import { askRecent, openRecent, recentSchema, type RecentCounts } from './recent.ts'
+import type { Quantiles, ScopeStatistics, StatisticsFilter } from './tables.ts'
 import { scopeOf } from './work-items.ts'
 
+/** `statistics_times` has what `run` and `wait` took; `statistics_due` when waiting tasks are due, to the second. */
 const schema = `
   CREATE TABLE statistics_states (kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (kind, scope, state)) STRICT, WITHOUT ROWID;
-  CREATE TABLE statistics_runs (
-    kind TEXT NOT NULL, scope TEXT NOT NULL, bucket INTEGER NOT NULL, count INTEGER NOT NULL, longest INTEGER NOT NULL, PRIMARY KEY (kind, scope, bucket)
+  CREATE TABLE statistics_times (
+    kind TEXT NOT NULL, scope TEXT NOT NULL, what TEXT NOT NULL, bucket INTEGER NOT NULL, count INTEGER NOT NULL, longest INTEGER NOT NULL,
+    PRIMARY KEY (kind, scope, what, bucket)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE statistics_due (scope TEXT NOT NULL, second INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (scope, second)) STRICT, WITHOUT ROWID;
+  ${recentSchema}
 `
+
+/** Beside the states of the surface: dead letters, which also count as failed. */
+const DEAD_LETTER = 'deadLetter'
+
+type Times = 'run' | 'wait'
 
 /** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. */
 const runMsOf = ({ before, after, facts }: ItemChange): number | undefined => {
@@ -22,22 +33,43 @@ const runMsOf = ({ before, after, facts }: ItemChange): number | undefined => {
   return since === undefined ? undefined : Math.max(0, Math.floor(after.settledAt - since))
 }
 
-interface Counted {
-  readonly kind: Kind
-  readonly scope: string
-  readonly of: string | number
-  count: number
-  longest: number
+/** How long a task had been due each time it was leased, in milliseconds. */
+const waitMsOf = ({ before, facts }: ItemChange): readonly number[] => {
+  const waits: number[] = []
+  let dueAt = before.status === 'absent' ? undefined : before.task?.dueAt
+  for (const { event, time } of facts) {
+    if (event.type === 'Leased') {
+      if (dueAt !== undefined) waits.push(Math.max(0, Math.floor(time - dueAt)))
+    } else if (event.type === 'LeaseExpired') dueAt = time
+    else if (event.type === 'TaskInserted' || event.type === 'LeaseReleased' || event.type === 'RetryScheduled' || event.type === 'Redriven') dueAt = event.dueAt
+  }
+  return waits
 }
 
-/** Sums by kind, scope and what is counted, so that a batch touches each row once. */
-const tally = () => {
-  const sums = new Map<string, Counted>()
+const recentOf = ({ facts }: ItemChange, add: (time: number, what: keyof RecentCounts) => void): void => {
+  for (const { event, time } of facts) {
+    if (event.type === 'TaskInserted') add(time, 'inserted')
+    else if (event.type === 'Leased') add(time, 'leased')
+    else if (event.type === 'Completed') add(time, 'completed')
+  }
+}
+
+const dueSecond = (item: WorkItem): number | undefined => (item.status === 'waiting' && item.task !== undefined ? Math.floor(item.task.dueAt / 1_000) : undefined)
+
+/** States in which the item is counted. */
+const countedStates = (item: WorkItem): readonly string[] => {
+  if (item.status === 'absent') return []
+  return item.status === 'deadLetter' ? [surfaceState(item), DEAD_LETTER] : [surfaceState(item)]
+}
+
+/** Sums of numbers by a key of several parts, so that a batch touches each row once. */
+const tally = <Key extends readonly (string | number)[]>() => {
+  const sums = new Map<string, { readonly key: Key; count: number; longest: number }>()
   return {
-    add: (kind: Kind, scope: string, of: string | number, count: number, longest = 0): void => {
-      const key = `${kind} ${of} ${scope}`
-      const sum = sums.get(key)
-      if (sum === undefined) sums.set(key, { kind, scope, of, count, longest })
+    add: (key: Key, count: number, longest = 0): void => {
+      const name = key.join(' ')
+      const sum = sums.get(name)
+      if (sum === undefined) sums.set(name, { key, count, longest })
       else {
         sum.count += count
         sum.longest = Math.max(sum.longest, longest)
@@ -47,52 +79,66 @@ const tally = () => {
   }
 }
 
+/** A row of nothing is no row: else the tables would remember in which batches they were made. */
+const counting = (db: DatabaseSync, table: string, columns: readonly string[]) => {
+  const marks = columns.map(() => '?').join(', ')
+  const add = db.prepare(`INSERT INTO ${table} (${columns.join(', ')}, count) VALUES (${marks}, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING count`)
+  const drop = db.prepare(`DELETE FROM ${table} WHERE ${columns.map((column) => `${column} = ?`).join(' AND ')}`)
+  return (key: readonly (string | number)[], count: number): void => {
+    if (count !== 0 && add.get(...key, count)?.['count'] === 0) drop.run(...key)
+  }
+}
+
 const open = (db: DatabaseSync): OpenedProjection => {
-  const count = db.prepare('INSERT INTO statistics_states (kind, scope, state, count) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING count')
-  const drop = db.prepare('DELETE FROM statistics_states WHERE kind = ? AND scope = ? AND state = ?')
-  const run = db.prepare(
-    'INSERT INTO statistics_runs (kind, scope, bucket, count, longest) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, longest = max(longest, excluded.longest)',
+  const countState = counting(db, 'statistics_states', ['kind', 'scope', 'state'])
+  const countDue = counting(db, 'statistics_due', ['scope', 'second'])
+  const took = db.prepare(
+    'INSERT INTO statistics_times (kind, scope, what, bucket, count, longest) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, longest = max(longest, excluded.longest)',
   )
+  const recent = openRecent(db)
   return {
     apply: ({ changes }) => {
-      const states = tally()
-      const runs = tally()
+      const states = tally<[Kind, string, string]>()
+      const due = tally<[string, number]>()
+      const times = tally<[Kind, string, Times, number]>()
+      const lately = recent.batch()
       for (const change of changes) {
         const { before, after } = change
         const { kind } = after
         const scope = scopeOf(after)
-        const state = surfaceState(after)
-        const was = before.status === 'absent' ? undefined : surfaceState(before)
-        if (was !== state) {
-          states.add(kind, scope, state, 1)
-          if (was !== undefined) states.add(kind, scope, was, -1)
-        }
-        const ms = runMsOf(change)
-        if (ms !== undefined) runs.add(kind, scope, bucketOf(ms), 1, ms)
+        for (const state of countedStates(before)) states.add([kind, scope, state], -1)
+        for (const state of countedStates(after)) states.add([kind, scope, state], 1)
+        const ran = runMsOf(change)
+        if (ran !== undefined) times.add([kind, scope, 'run', bucketOf(ran)], 1, ran)
+        if (kind !== 'task') continue
+        const [was, is] = [dueSecond(before), dueSecond(after)]
+        if (was !== undefined) due.add([scope, was], -1)
+        if (is !== undefined) due.add([scope, is], 1)
+        for (const ms of waitMsOf(change)) times.add([kind, scope, 'wait', bucketOf(ms)], 1, ms)
+        recentOf(change, (time, what) => lately.add(scope, time, what))
       }
-      for (const sum of states.sums()) {
-        // A row of nothing is no row: else the tables would remember in which batches they were made.
-        if (sum.count !== 0 && count.get(sum.kind, sum.scope, sum.of, sum.count)?.['count'] === 0) drop.run(sum.kind, sum.scope, sum.of)
-      }
-      for (const sum of runs.sums()) run.run(sum.kind, sum.scope, sum.of, sum.count, sum.longest)
+      for (const { key, count } of states.sums()) countState(key, count)
+      for (const { key, count } of due.sums()) countDue(key, count)
+      for (const { key, count, longest } of times.sums()) took.run(...key, count, longest)
+      lately.write()
     },
   }
 }
 
 export const statistics: Projection = {
   name: 'statistics',
-  version: 1,
+  version: 2,
   schema,
   tables: [
     { name: 'statistics_states', key: ['kind', 'scope', 'state'] },
-    { name: 'statistics_runs', key: ['kind', 'scope', 'bucket'] },
+    { name: 'statistics_times', key: ['kind', 'scope', 'what', 'bucket'] },
+    { name: 'statistics_due', key: ['scope', 'second'] },
+    { name: 'statistics_recent', key: ['scope', 'ring'] },
   ],
   open,
 }
 
-type Runs = NonNullable<ScopeStatistics['runMs']>
-
-const runsOf = (buckets: readonly Bucket[]): Runs => ({
+const quantilesOf = (buckets: readonly Bucket[]): Quantiles => ({
   count: buckets.reduce((sum, bucket) => sum + bucket.count, 0),
   p50: quantile(buckets, 0.5),
   p90: quantile(buckets, 0.9),
@@ -100,20 +146,54 @@ const runsOf = (buckets: readonly Bucket[]): Runs => ({
   max: buckets[buckets.length - 1]?.longest ?? 0,
 })
 
+interface Found {
+  readonly kind: Kind
+  readonly scope: string
+  readonly states: Partial<Record<SurfaceState, number>>
+  deadLetters: number
+  readonly buckets: Readonly<Record<Times, Bucket[]>>
+}
+
 /** The question to these tables: by kind and scope, in the order of their names. */
-export const askStatistics = (db: DatabaseSync): ((kind?: Kind) => readonly ScopeStatistics[]) => {
-  const states = db.prepare('SELECT kind, scope, state, count FROM statistics_states WHERE ?1 IS NULL OR kind = ?1 ORDER BY kind, scope, state')
-  const runs = db.prepare('SELECT kind, scope, count, longest FROM statistics_runs WHERE ?1 IS NULL OR kind = ?1 ORDER BY kind, scope, bucket')
-  for (const statement of [states, runs]) statement.setReturnArrays(true)
-  return (kind) => {
-    const scopes = new Map<string, { kind: Kind; scope: string; states: Partial<Record<SurfaceState, number>>; buckets: Bucket[] }>()
-    for (const [of, scope, state, count] of states.all(kind ?? null) as unknown as readonly [Kind, string, SurfaceState, number][]) {
-      const entry = scopes.get(`${of} ${scope}`) ?? { kind: of, scope, states: {}, buckets: [] }
-      entry.states[state] = count
-      scopes.set(`${of} ${scope}`, entry)
+export const askStatistics = (db: DatabaseSync): ((filter: StatisticsFilter) => readonly ScopeStatistics[]) => {
+  const wanted = 'WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR scope = ?2)'
+  // One scope is found by its key; the general question would walk all of them.
+  const prepared = (columns: string, table: string, order: string) => {
+    const all = db.prepare(`SELECT ${columns} FROM ${table} ${wanted} ORDER BY ${order}`)
+    const one = db.prepare(`SELECT ${columns} FROM ${table} WHERE kind = ?1 AND scope = ?2 ORDER BY ${order}`)
+    for (const statement of [all, one]) statement.setReturnArrays(true)
+    return ({ kind, scope }: StatisticsFilter): unknown => (kind !== undefined && scope !== undefined ? one : all).all(kind ?? null, scope ?? null)
+  }
+  const states = prepared('kind, scope, state, count', 'statistics_states', 'kind, scope, state')
+  const times = prepared('kind, scope, what, count, longest', 'statistics_times', 'kind, scope, what, bucket')
+  const oldest = db.prepare('SELECT min(second) AS second FROM statistics_due WHERE scope = ?')
+  const recent = askRecent(db)
+
+  const finished = ({ kind, scope, states: counts, deadLetters, buckets }: Found, now: number | undefined): ScopeStatistics => {
+    const second = kind === 'task' ? oldest.get(scope)?.['second'] : undefined
+    return {
+      kind,
+      scope,
+      states: counts,
+      deadLetters,
+      ...(buckets.run.length === 0 ? {} : { runMs: quantilesOf(buckets.run) }),
+      ...(buckets.wait.length === 0 ? {} : { waitMs: quantilesOf(buckets.wait) }),
+      ...(typeof second === 'number' ? { oldestDueAt: second * 1_000 } : {}),
+      ...(now === undefined || kind !== 'task' ? {} : { recent: recent(scope, now) }),
     }
-    for (const [of, scope, count, longest] of runs.all(kind ?? null) as unknown as readonly [Kind, string, number, number][])
-      scopes.get(`${of} ${scope}`)?.buckets.push({ count, longest })
-    return [...scopes.values()].map(({ buckets, ...entry }) => (buckets.length === 0 ? entry : { ...entry, runMs: runsOf(buckets) }))
+  }
+
+  return (filter) => {
+    const scopes = new Map<string, Found>()
+    for (const [kind, scope, state, count] of states(filter) as readonly [Kind, string, SurfaceState | typeof DEAD_LETTER, number][]) {
+      const key = `${kind} ${scope}`
+      const entry = scopes.get(key) ?? { kind, scope, states: {}, deadLetters: 0, buckets: { run: [], wait: [] } }
+      if (state === DEAD_LETTER) entry.deadLetters = count
+      else entry.states[state] = count
+      scopes.set(key, entry)
+    }
+    for (const [kind, scope, what, count, longest] of times(filter) as readonly [Kind, string, Times, number, number][])
+      scopes.get(`${kind} ${scope}`)?.buckets[what].push({ count, longest })
+    return [...scopes.values()].map((found) => finished(found, filter.now))
   }
 }

@@ -26,6 +26,8 @@ export interface ItemFilter {
   readonly server?: string | undefined
   readonly label?: string | undefined
   readonly state?: SurfaceState | undefined
+  /** Only dead letters, or none of them. */
+  readonly deadLetter?: boolean | undefined
   /** Only items made by this subject. */
   readonly by?: string | undefined
   readonly order: 'newest' | 'oldest'
@@ -45,8 +47,42 @@ export interface ScopeStatistics {
   readonly kind: Kind
   readonly scope: string
   readonly states: Readonly<Partial<Record<SurfaceState, number>>>
+  /** They count as failed in `states`. */
+  readonly deadLetters: number
   /** Of completed items, from lease to end. */
-  readonly runMs?: { readonly count: number; readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number } | undefined
+  readonly runMs?: Quantiles | undefined
+  /** Of leased tasks, from being due to the lease. */
+  readonly waitMs?: Quantiles | undefined
+  /** The earliest time, to the second, at which a waiting task is or was due; there while one waits. */
+  readonly oldestDueAt?: number | undefined
+  /** Of tasks, there when the question says what time it is. */
+  readonly recent?: Recent | undefined
+}
+
+/** Milliseconds. */
+export interface Quantiles {
+  readonly count: number
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** To within ten seconds. */
+export interface Recent {
+  readonly insertedLastMinute: number
+  readonly insertedLastHour: number
+  readonly leasedLastMinute: number
+  readonly leasedLastHour: number
+  readonly completedLastMinute: number
+  readonly completedLastHour: number
+}
+
+export interface StatisticsFilter {
+  readonly kind?: Kind | undefined
+  readonly scope?: string | undefined
+  /** Milliseconds since 1970 UTC, for what is recent. */
+  readonly now?: number | undefined
 }
 
 export interface TablesStatus {
@@ -60,13 +96,15 @@ export interface Tables {
   readonly liveItems: () => Promise<{
     readonly position: Position | undefined
     readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held; readonly position: Position }[]
+    /** Streams of the queues that the log has, as of the same position. */
+    readonly queueStreams: readonly string[]
   }>
   /** Tells that the log reaches to `head`; returns at once. */
   readonly follow: (head: Position) => void
   /** Resolves when `position` is in the tables; false when `ms` passed first. */
   readonly reached: (position: Position, ms: number) => Promise<boolean>
   readonly list: (filter: ItemFilter) => Promise<Page<ItemRow> | { readonly invalid: 'cursor' }>
-  readonly statistics: (filter: { readonly kind?: Kind | undefined }) => Promise<{ readonly items: readonly ScopeStatistics[]; readonly position: Position }>
+  readonly statistics: (filter: StatisticsFilter) => Promise<{ readonly items: readonly ScopeStatistics[]; readonly position: Position }>
   readonly status: () => TablesStatus
   readonly close: () => Promise<void>
 }

@@ -13,7 +13,7 @@ const valueFor = (core: Core, question: Question) => {
     case 'list':
       return core.list(question.filter)
     case 'statistics':
-      return core.statistics(question.kind)
+      return core.statistics(question.filter)
     case 'liveItems':
       return core.liveItems()
   }

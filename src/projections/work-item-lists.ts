@@ -6,6 +6,9 @@ import { cursorAfter, readCursor } from './cursor.ts'
 import { positionAt } from './sequence.ts'
 import type { ItemFilter } from './tables.ts'
 
+/** Characters of a page, beyond which it ends early: results are of any size, and a thousand of them fit into no answer (rules 13). The first item always fits. */
+const PAGE_CHARACTERS_MAX = 16 * 1024 * 1024
+
 /** Rows looked at in one go when not every row will do: about 5 ms. */
 const ROWS_A_SLICE = 10_000
 
@@ -34,8 +37,10 @@ export interface Plan {
 }
 
 /** A state is the narrowest filter where it matters (few items live, few fail), then the scope; without either the rows are walked as they lie. */
-export const planOf = (filter: Pick<ItemFilter, 'kind' | 'scope' | 'server' | 'label' | 'state' | 'by'>): Plan => {
-  const { kind, scope, state } = filter
+export const planOf = (filter: Pick<ItemFilter, 'kind' | 'scope' | 'server' | 'label' | 'state' | 'deadLetter' | 'by'>): Plan => {
+  const { kind, scope, deadLetter } = filter
+  // Dead letters show as failed.
+  const state = filter.state ?? (deadLetter === true ? 'failed' : undefined)
   const rest: [string, string | undefined][] = [
     ['server', filter.server],
     ['label', filter.label],
@@ -43,7 +48,8 @@ export const planOf = (filter: Pick<ItemFilter, 'kind' | 'scope' | 'server' | 'l
   ]
   const plan = (walk: string, walkArgs: readonly SQLInputValue[], columns: readonly [string, string | undefined][]): Plan => {
     const asked = columns.filter((column): column is [string, string] => column[1] !== undefined)
-    return { walk, walkArgs, rest: asked.map(([name]) => ` AND ${name} = ?`).join(''), restArgs: asked.map(([, value]) => value) }
+    const letters = deadLetter === undefined ? '' : deadLetter ? ' AND live = 2' : ' AND live <> 2'
+    return { walk, walkArgs, rest: asked.map(([name]) => ` AND ${name} = ?`).join('') + letters, restArgs: asked.map(([, value]) => value) }
   }
   if (state !== undefined) return plan('work_items INDEXED BY work_items_by_state WHERE kind = ? AND state = ?', [kind, state], [['scope', scope], ...rest])
   if (scope !== undefined) return plan('work_items INDEXED BY work_items_by_scope WHERE kind = ? AND scope = ?', [kind, scope], rest)
@@ -84,8 +90,8 @@ export const sqlOf = (filter: ItemFilter): { readonly rows: string; readonly sli
   return rest === '' ? { rows } : { rows, sliceEnd: `SELECT created FROM ${walk} AND created ${beyond} ? ORDER BY created ${sort} LIMIT 1 OFFSET ${ROWS_A_SLICE - 1}` }
 }
 
-const isWholeKind = ({ scope, server, label, state, by }: ItemFilter): boolean =>
-  scope === undefined && server === undefined && label === undefined && state === undefined && by === undefined
+const isWholeKind = ({ scope, server, label, state, deadLetter, by }: ItemFilter): boolean =>
+  scope === undefined && server === undefined && label === undefined && state === undefined && deadLetter === undefined && by === undefined
 
 /** An item as JSON text of an `ItemRow`, so that a thread can hand it on as it is. */
 type ItemText = string
@@ -106,6 +112,8 @@ export interface WorkItemQuestions {
   readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
+  /** Streams of all queues that the log has. */
+  readonly queueStreams: () => readonly string[]
 }
 
 const ITEMS_A_CHUNK = 1_000
@@ -134,22 +142,30 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     const sql = sqlOf(filter)
     const { walkArgs, restArgs } = planOf(filter)
     const found: { readonly at: number; readonly text: ItemText }[] = []
+    let characters = 0
+    let isFull = false
     const collect = (keys: readonly number[]): void => {
-      for (const at of keys) found.push({ at, text: textOf(show.get(at) as unknown as ShownRow, incarnation) })
+      for (const at of keys) {
+        const text = textOf(show.get(at) as unknown as ShownRow, incarnation)
+        isFull = found.length > 0 && characters + text.length > PAGE_CHARACTERS_MAX
+        if (isFull) return
+        characters += text.length
+        found.push({ at, text })
+      }
     }
     if (isWholeKind(filter)) collect(created(sql.rows, [filter.kind, after, wanted]))
     else {
-      for (let from = after; from !== end && found.length < wanted;) {
+      for (let from = after; from !== end && found.length < wanted && !isFull;) {
         const to = sql.sliceEnd === undefined ? end : (created(sql.sliceEnd, [...walkArgs, from])[0] ?? end)
         collect(created(sql.rows, [...walkArgs, from, to, ...restArgs, wanted - found.length]))
         from = to
-        if (from !== end && found.length < wanted) await turn()
+        if (from !== end && found.length < wanted && !isFull) await turn()
       }
     }
     const page = found.slice(0, filter.limit)
     const last = page[page.length - 1]
     const items = `[${page.map(({ text }) => text).join(',')}]`
-    return found.length > page.length && last !== undefined ? { items, next: cursorAfter(filter.order, incarnation, last.at) } : { items }
+    return (isFull || found.length > page.length) && last !== undefined ? { items, next: cursorAfter(filter.order, incarnation, last.at) } : { items }
   }
 
   const liveItems = (): readonly string[] => {
@@ -164,5 +180,7 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     return texts.length === 0 ? chunks : [...chunks, `[${texts.join(',')}]`]
   }
 
-  return { list, liveItems }
+  const queues = db.prepare('SELECT stream FROM queue_streams ORDER BY stream')
+
+  return { list, liveItems, queueStreams: () => queues.all().map((row) => String(row['stream'])) }
 }

@@ -3,13 +3,13 @@
 // are keyed by the position of the item's birth and so grow at their end (rules 12). History is not here: it is in the log.
 import type { DatabaseSync } from 'node:sqlite'
 import type { WorkItemId } from '../domain/ids.ts'
-import { isLive, surfaceState, type Existing } from '../domain/work-item/state.ts'
+import { isLive, surfaceState, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
 const schema = `
   CREATE TABLE work_items (
-    created INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, live INTEGER NOT NULL,
+    created INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, /* 1: live, 2: dead letter */ live INTEGER NOT NULL,
     server TEXT, label TEXT, made_by TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX work_items_live ON work_items (work_item) WHERE live = 1;
@@ -17,10 +17,14 @@ const schema = `
   CREATE INDEX work_items_by_state ON work_items (kind, state, created);
   CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
   CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
+  CREATE TABLE queue_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 
 /** Service of a job, `<app>/<queue>` of a task: what lists and statistics are grouped by. */
 export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? '') : `${item.task.app}/${item.task.queue}`)
+
+/** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
+const livenessOf = (item: WorkItem): 0 | 1 | 2 => (isLive(item) ? 1 : item.status === 'deadLetter' ? 2 : 0)
 
 interface Facts {
   readonly birth: string | null
@@ -59,6 +63,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const addItem = db.prepare('INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
   const addState = db.prepare('INSERT INTO work_item_states (created, position, item) VALUES (?, ?, ?)')
   const addFacts = db.prepare('INSERT INTO work_item_facts (created, birth, ending, late) VALUES (?, ?, ?, ?)')
+  const addQueue = db.prepare('INSERT OR IGNORE INTO queue_streams (stream) VALUES (?)')
   const setItem = db.prepare('UPDATE work_items SET state = ?, live = ? WHERE created = ?')
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
@@ -66,20 +71,21 @@ const open = (db: DatabaseSync): OpenedProjection => {
   find.setReturnArrays(true)
 
   const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
-    addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), Number(isLive(after)), after.job?.server ?? null, after.job?.label ?? null, after.by)
+    addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), livenessOf(after), after.job?.server ?? null, after.job?.label ?? null, after.by)
     addState.run(created, sequenceOf(position), JSON.stringify(after))
     addFacts.run(created, facts.birth, facts.ending, facts.late)
   }
 
   const update = ({ created, before, after, position }: ItemChange, facts: Facts): void => {
     const state = surfaceState(after)
-    if (before.status === 'absent' || surfaceState(before) !== state || isLive(before) !== isLive(after)) setItem.run(state, Number(isLive(after)), created)
+    if (before.status === 'absent' || surfaceState(before) !== state || livenessOf(before) !== livenessOf(after)) setItem.run(state, livenessOf(after), created)
     setState.run(sequenceOf(position), JSON.stringify(after), created)
     if (facts.ending !== null || facts.late !== null) setFacts.run(facts.ending, facts.late, created)
   }
 
   return {
-    apply: ({ changes }) => {
+    apply: ({ changes, queueStreams }) => {
+      for (const stream of queueStreams) addQueue.run(stream)
       for (const change of changes) {
         const facts = shownFacts(change)
         if (change.before.status === 'absent') add(change, facts)
@@ -96,12 +102,13 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const workItems: Projection = {
   name: 'work-items',
-  version: 1,
+  version: 2,
   schema,
   tables: [
     { name: 'work_items', key: ['created'] },
     { name: 'work_item_states', key: ['created'] },
     { name: 'work_item_facts', key: ['created'] },
+    { name: 'queue_streams', key: ['stream'] },
   ],
   open,
 }

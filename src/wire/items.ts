@@ -11,7 +11,6 @@ export const taskItemId = text({ min: 1, max: 500, pattern: /^[A-Za-z0-9_-]+$/, 
 export const workItemId = text({ min: 1, max: 1_000, description: 'a work-item ID, percent-encoded as one path segment' })
 /** Opaque: given with a lease, sent back with everything said under it. */
 export const lease = text({ min: 1, max: 64, description: 'the lease, as it was given' })
-export const idempotencyKey = text({ min: 1, max: 255 })
 
 export const states = ['waiting', 'held', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled', 'timedOut'] as const
 export const state = oneOf(...states)

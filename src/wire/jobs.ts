@@ -75,6 +75,7 @@ export const listJobs = route({
   tag: 'jobs',
   summary: 'List job proxies, newest first',
   roles: ['viewer', 'jobServer'],
+  fromTables: true,
   query: fields({}, { service: name, server: name, label: text({ max: 200 }), state, ...pageQuery }),
   answers: { 200: page(jobProxy) },
 })

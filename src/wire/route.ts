@@ -13,10 +13,13 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** OpenAPI form: `/v1/jobs/{id}`. */
   readonly path: string
-  readonly tag: 'jobs' | 'tasks' | 'work items' | 'events' | 'tokens' | 'service'
+  readonly tag: 'jobs' | 'tasks' | 'queues' | 'work items' | 'events' | 'tokens' | 'service'
   readonly summary: string
-  /** Who may call it at all; `anyone` needs no token. Finer rules stand in the handler. */
-  readonly roles: readonly Role[] | 'anyone'
+  /**
+   * Who may call it at all; `anyone` needs no token. `known`: every known principal, whatever its roles, because the handler decides by what is asked about:
+   * for tasks and queues by the queue's access lists, for an item by who may see it. Finer rules stand in the handler.
+   */
+  readonly roles: readonly Role[] | 'anyone' | 'known'
   readonly params: Codec<Params>
   /** Query parameters, each decoded from its text; unknown ones are refused. */
   readonly query: Codec<Query>
@@ -24,6 +27,10 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly body: Codec<Body> | undefined
   /** `{ items: [body, …] }` is taken too, answered 200 with one result per item (surface 10). */
   readonly many: boolean
+  /** Fields that may stand beside `items` when there are many, and what is answered beside the results to them. */
+  readonly beside: { readonly asks: t.Mixed; readonly answers: t.Mixed } | undefined
+  /** Answered from the tables, which follow the log at a little distance: a position that is named must have been reached there too (surface 12). */
+  readonly fromTables: boolean
   /** What a success carries, by status; `undefined` for an empty answer. */
   readonly answers: { readonly [status: number]: Codec<Answer> | undefined }
   /** Media type of the success; JSON unless said. */
@@ -43,6 +50,8 @@ export const makeRoute =
   <Params = {}, Query = {}, Body = undefined, Answer = undefined>(given: Given<Params, Query, Body, Answer>): Route<Params, Query, Body, Answer> => ({
     body: undefined,
     many: false,
+    beside: undefined,
+    fromTables: false,
     mediaType: 'application/json',
     headers: [],
     problems: [],

@@ -1,5 +1,6 @@
 // The whole surface: every route, in the order in which a server should try them (the most frequent first).
 import * as jobs from './jobs.ts'
+import * as queues from './queues.ts'
 import type { Route } from './route.ts'
 import * as service from './service.ts'
 import * as tasks from './tasks.ts'
@@ -23,11 +24,19 @@ export const routes = {
   reportTask: tasks.reportTask,
   listTasks: tasks.listTasks,
   showTask: tasks.showTask,
+  deleteTask: tasks.deleteTask,
   askTaskDirective: tasks.askTaskDirective,
   directTask: tasks.directTask,
   taskHistory: tasks.taskHistory,
   taskWhy: tasks.taskWhy,
   redriveTask: tasks.redriveTask,
+  listQueues: queues.listQueues,
+  showQueue: queues.showQueue,
+  pauseQueue: queues.pauseQueue,
+  resumeQueue: queues.resumeQueue,
+  purgeQueue: queues.purgeQueue,
+  redriveQueue: queues.redriveQueue,
+  showBulk: queues.showBulk,
   showWorkItem: service.showWorkItem,
   workItemHistory: service.workItemHistory,
   workItemWhy: service.workItemWhy,

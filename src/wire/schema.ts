@@ -117,7 +117,7 @@ const isObject = (u: unknown): u is Record<string, unknown> => typeof u === 'obj
 export const jsonObject = (maxBytes: number): Described<Record<string, unknown>> =>
   described('object', { type: 'object', description: `At most ${maxBytes} bytes of JSON.` }, isObject, (u) => {
     if (!isObject(u)) return fault('type', 'Expected an object.')
-    const bytes = JSON.stringify(u).length
+    const bytes = new TextEncoder().encode(JSON.stringify(u)).length
     return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
   })
 
@@ -177,7 +177,25 @@ const toFieldError = (error: t.ValidationError): FieldError => {
   if (error.value === undefined) return { path, code: 'required', detail: 'Expected a value, but the field is missing.' }
   const [, code, detail] = /^([a-z]+):(.*)$/s.exec(error.message ?? '') ?? []
   if (code !== undefined && detail !== undefined) return { path, code: code as FieldError['code'], detail }
-  return { path, code: 'type', detail: `Expected ${error.context[error.context.length - 1]?.type.name ?? 'another type'}.` }
+  return { path, code: 'type', detail: `Expected ${wordFor(error.context[error.context.length - 1]?.type)}.` }
+}
+
+/** What people call what a codec wants; io-ts names objects by all that is in them. */
+const wordFor = (codec: t.Decoder<unknown, unknown> | undefined): string => {
+  switch ((codec as Tagged | undefined)?._tag) {
+    case 'ArrayType':
+      return 'an array'
+    case 'BooleanType':
+      return 'true or false'
+    case 'ExactType':
+    case 'InterfaceType':
+    case 'PartialType':
+    case 'IntersectionType':
+    case 'DictionaryType':
+      return 'an object'
+    default:
+      return codec?.name ?? 'another type'
+  }
 }
 
 interface Tagged {

@@ -2,12 +2,13 @@
 import * as t from 'io-ts'
 import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, route, why, workItemId } from './items.ts'
 import { jobProxy } from './jobs.ts'
+import { quantiles } from './queues.ts'
 import { roles } from './route.ts'
 import { fields, instant, json, jsonObject, number, oneOf, text } from './schema.ts'
 import { task } from './tasks.ts'
 
 const oneItem = fields({ workItem: workItemId })
-const readers = ['viewer', 'jobServer', 'producer', 'worker'] as const
+const readers = 'known' as const
 
 export const showWorkItem = route({
   name: 'showWorkItem',
@@ -81,7 +82,7 @@ export const watchEvents = route({
   answers: { 200: historyEvent },
   mediaType: 'text/event-stream',
   headers: ['Last-Event-ID'],
-  problems: ['other-log'],
+  problems: ['other-log', 'behind', 'overloaded'],
 })
 
 const countsBy = t.record(t.string, t.number)
@@ -91,6 +92,7 @@ export const statistics = route({
   path: '/v1/statistics',
   tag: 'service',
   summary: 'Counts by kind, scope and state, and how long settled items ran',
+  fromTables: true,
   roles: ['viewer'],
   query: fields({}, { kind: oneOf('job', 'task') }),
   answers: {
@@ -98,7 +100,7 @@ export const statistics = route({
       items: t.array(
         fields(
           { kind: oneOf('job', 'task'), scope: text({ max: 400 }), states: countsBy },
-          { runSeconds: fields({ count: t.number, p50: t.number, p90: t.number, p99: t.number, max: t.number }) },
+          { runSeconds: quantiles, waitSeconds: quantiles },
         ),
       ),
     }),
@@ -144,7 +146,7 @@ export const whoAmI = route({
   path: '/v1/me',
   tag: 'tokens',
   summary: 'Who the server takes you for',
-  roles: roles,
+  roles: 'known',
   answers: { 200: fields({ subject: text({ max: 320 }), email: text({ max: 320 }), roles: t.array(oneOf(...roles)) }) },
 })
 

@@ -1,4 +1,5 @@
-// Tasks (B), as far as they stand: insert, lease, report, complete, fail, release, extend and redrive over the native routes.
+// Tasks (B): insert, lease, report, complete, fail, release, extend, redrive and delete over the native routes. The queue's access lists decide who may:
+// `writer_email` inserts, `user_email` does all the rest; administrators look, direct and redrive; whoever made a task may look at it.
 import * as t from 'io-ts'
 import {
   common,
@@ -18,41 +19,79 @@ import {
   taskItemId,
   why,
 } from './items.ts'
-import { fields, instant, json, number, text } from './schema.ts'
+import { appName, inQueue, key, queueName, tag } from './queues.ts'
+import { fields, instant, json, number, oneOf, text } from './schema.ts'
 
 /** Bytes of a task's payload, at most. */
 export const PAYLOAD_BYTES_MAX = 1024 * 1024
+/** Tasks of one lease, at most. */
+export const LEASE_TASKS_MAX = 1_000
+/** Seconds of a lease, at most: a week. */
+export const LEASE_SECONDS_MAX = 604_800
+/** Seconds ahead that a task may be delayed, at most: 30 days. */
+export const DELAY_SECONDS_MAX = 2_592_000
 
-const queueName = text({ min: 1, max: 100, pattern: /^[A-Za-z0-9-]+$/ })
-const appName = text({ min: 1, max: 100, pattern: /^[a-z0-9.:-]+$/ })
-const inQueue = fields({ app: appName, queue: queueName })
 const oneTask = fields({ app: appName, queue: queueName, id: taskItemId })
 
-const described = { tag: text({ max: 500 }), priority: number({ min: -1_000, max: 1_000, integer: true }), key: text({ min: 1, max: 200 }) }
+const described = { tag, priority: number({ min: -1_000, max: 1_000, integer: true, description: 'higher goes first (0)' }), key }
+const delaySeconds = number({ min: 0, max: DELAY_SECONDS_MAX })
+const payloadFields = { payload: json, payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ }), mediaType: text({ min: 1, max: 200 }) }
 
-export const insertBody = fields(
-  {},
-  {
-    id: taskItemId,
-    payload: json,
-    payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ }),
-    mediaType: text({ min: 1, max: 200 }),
-    delaySeconds: number({ min: 0, max: 2_592_000 }),
-    ...described,
-  },
-)
+export const insertBody = fields({}, { id: taskItemId, ...payloadFields, delaySeconds, ...described })
 export type InsertBody = t.TypeOf<typeof insertBody>
 
-export const task = fields({ ...common.required, app: appName, queue: queueName }, { ...common.optional, ...described, dueAt: instant, deadLetter: t.boolean })
+const taskFields = {
+  required: { ...common.required, app: appName, queue: queueName },
+  optional: {
+    ...common.optional,
+    ...described,
+    dueAt: instant,
+    /** Bytes of its payload. */
+    bytes: number({ min: 0, integer: true }),
+    /** Until when the lease runs, while somebody holds it. */
+    leaseUntil: instant,
+    /** Why the last attempt ended, while it waits for the next. */
+    failure: fields({ code: text({ max: 100 }), message: text({ max: 4_000 }) }),
+    deadLetter: t.boolean,
+  },
+}
+
+export const task = fields(taskFields.required, taskFields.optional)
 export type Task = t.TypeOf<typeof task>
 
-export const leasedTask = fields(
-  { ...common.required, app: appName, queue: queueName, lease, leaseUntil: instant },
-  { ...common.optional, ...described, dueAt: instant, payload: json, payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4 }), mediaType: text({ max: 200 }) },
-)
+/** A task with its payload, for those who may lease it and for whoever made it. */
+export const taskWithPayload = fields(taskFields.required, { ...taskFields.optional, ...payloadFields })
+export type TaskWithPayload = t.TypeOf<typeof taskWithPayload>
+
+export const leasedTask = fields({ ...taskFields.required, lease, leaseUntil: instant }, { ...taskFields.optional, ...payloadFields })
 export type LeasedTask = t.TypeOf<typeof leasedTask>
 
-const ending = fields({ id: text({ max: 500 }), state }, { recorded: t.boolean, late: t.boolean, leaseUntil: instant })
+export const leaseBody = fields(
+  {},
+  {
+    max: number({ min: 1, max: LEASE_TASKS_MAX, integer: true, description: 'tasks, at most (1)' }),
+    leaseSeconds: number({ min: 0.1, max: LEASE_SECONDS_MAX, description: 'as the queue says, unless given' }),
+    worker: text({ min: 1, max: 200, description: 'made by the SDK once per process; tells workers of one principal apart' }),
+    tag,
+    sameTag: t.boolean,
+    requestId: text({ min: 1, max: 100, description: 'names the call: a repeat is given what is still under its lease' }),
+  },
+)
+export type LeaseBody = t.TypeOf<typeof leaseBody>
+
+/** `more`: the answer could not carry all that it might have had. */
+export const leaseAnswer = fields({ items: t.array(leasedTask) }, { more: t.boolean })
+export type LeaseAnswer = t.TypeOf<typeof leaseAnswer>
+
+/** Beside completions: the next lease request, which never waits, and what it brought; what it was refused for stands in `problem`, the completions hold all the same. */
+export const completeBeside = {
+  asks: fields({}, { lease: leaseBody }),
+  answers: fields({}, { leased: fields({ items: t.array(leasedTask) }, { more: t.boolean, problem: fields({ type: text({ max: 200 }), title: text({ max: 200 }), status: t.number, code: text({ max: 60 }) }, { detail: text({ max: 4_000 }) }) }) }),
+}
+export type CompleteBeside = t.TypeOf<typeof completeBeside.asks>
+export type CompletedBeside = t.TypeOf<typeof completeBeside.answers>
+
+export const ending = fields({ id: text({ max: 500 }), state }, { recorded: t.boolean, late: t.boolean, leaseUntil: instant })
 
 const held = { id: taskItemId, lease }
 
@@ -62,13 +101,13 @@ export const insertTask = route({
   path: '/v1/queues/{app}/{queue}/tasks',
   tag: 'tasks',
   summary: 'Put tasks into a queue',
-  roles: ['producer'],
+  roles: 'known',
   params: inQueue,
   body: insertBody,
   many: true,
   answers: { 201: task, 200: task },
   headers: ['Idempotency-Key'],
-  problems: ['exists-with-other-content', 'id-in-use', 'too-many-live', 'lagging'],
+  problems: ['not-found', 'exists-with-other-content', 'id-in-use', 'queue-removed', 'not-served', 'over-quota', 'too-many-live', 'lagging'],
 })
 
 export const listTasks = route({
@@ -76,11 +115,13 @@ export const listTasks = route({
   method: 'GET',
   path: '/v1/queues/{app}/{queue}/tasks',
   tag: 'tasks',
-  summary: 'List the tasks of a queue, oldest first',
-  roles: ['viewer', 'producer', 'worker'],
+  summary: 'List the tasks of a queue, oldest first: all of them for those who may look at the queue, their own for those who may insert',
+  roles: 'known',
+  fromTables: true,
   params: inQueue,
-  query: fields({}, { state, ...pageQuery }),
+  query: fields({}, { state, deadLetter: oneOf('true', 'false'), ...pageQuery }),
   answers: { 200: page(task) },
+  problems: ['not-found'],
 })
 
 export const showTask = route({
@@ -88,11 +129,25 @@ export const showTask = route({
   method: 'GET',
   path: '/v1/queues/{app}/{queue}/tasks/{id}',
   tag: 'tasks',
-  summary: 'Show a task',
-  roles: ['viewer', 'producer', 'worker'],
+  summary: 'Show a task; `payload=true` adds its payload for those who may lease it and for whoever made it',
+  roles: 'known',
   params: oneTask,
-  answers: { 200: task },
+  query: fields({}, { payload: oneOf('true', 'false') }),
+  answers: { 200: taskWithPayload },
   headers: ['If-None-Match', 'Prefer'],
+  problems: ['not-found'],
+})
+
+export const deleteTask = route({
+  name: 'deleteTask',
+  method: 'DELETE',
+  path: '/v1/queues/{app}/{queue}/tasks/{id}',
+  tag: 'tasks',
+  summary: 'Take a task out of the queue, in any state: completed if the caller holds it (Stint-Lease says under which lease), else cancelled',
+  roles: 'known',
+  params: oneTask,
+  answers: { 200: ending },
+  headers: ['Stint-Lease', 'Idempotency-Key'],
   problems: ['not-found'],
 })
 
@@ -101,12 +156,13 @@ export const leaseTasks = route({
   method: 'POST',
   path: '/v1/queues/{app}/{queue}/tasks/lease',
   tag: 'tasks',
-  summary: 'Lease waiting tasks, oldest first; with Prefer: wait the call waits for work',
-  roles: ['worker'],
+  summary: 'Lease waiting tasks, by priority and then oldest first; with Prefer: wait the call waits for work',
+  roles: 'known',
   params: inQueue,
-  body: fields({}, { max: number({ min: 1, max: 1_000, integer: true }), leaseSeconds: number({ min: 0.1, max: 604_800 }), worker: text({ min: 1, max: 200 }) }),
-  answers: { 200: fields({ items: t.array(leasedTask) }, { more: t.boolean }) },
+  body: leaseBody,
+  answers: { 200: leaseAnswer },
   headers: ['Prefer', 'Idempotency-Key'],
+  problems: ['not-found', 'queue-removed', 'not-served', 'superseded'],
 })
 
 export const reportTask = route({
@@ -115,7 +171,7 @@ export const reportTask = route({
   path: '/v1/queues/{app}/{queue}/tasks/{id}/reports',
   tag: 'tasks',
   summary: 'Report phase and progress of a leased task, and learn the directive',
-  roles: ['worker'],
+  roles: 'known',
   params: oneTask,
   body: reportBody,
   answers: { 200: reportAnswer },
@@ -123,31 +179,43 @@ export const reportTask = route({
   problems: ['not-found', 'stale-lease', 'settled'],
 })
 
-const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>) =>
+const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>, beside?: typeof completeBeside) =>
   route({
     name,
     method: 'POST',
     path: `/v1/queues/{app}/{queue}/tasks/${verb}`,
     tag: 'tasks',
     summary,
-    roles: ['worker'],
+    roles: 'known',
     params: inQueue,
     body,
     many: true,
+    beside,
     answers: { 200: ending },
     headers: ['Idempotency-Key'],
     problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
   })
 
-export const completeTask = onLease('completeTask', 'complete', 'Complete leased tasks', fields(held, { result: json }))
+export const completeTask = onLease(
+  'completeTask',
+  'complete',
+  'Complete leased tasks; beside `items`, `lease` asks for the next ones in the same exchange',
+  fields(held, { result: json }),
+  completeBeside,
+)
 export const failTask = onLease('failTask', 'fail', 'Fail leased tasks: again later, or not', fields({ ...held, failed: failure }))
 export const releaseTask = onLease(
   'releaseTask',
   'release',
   'Give leased tasks back; burns no attempt',
-  fields(held, { reason, busy: t.boolean, delaySeconds: number({ min: 0, max: 2_592_000 }) }),
+  fields(held, { reason, busy: t.boolean, delaySeconds }),
 )
-export const extendTask = onLease('extendTask', 'extend', 'Extend leases from now', fields({ ...held, leaseSeconds: number({ min: 0, max: 604_800 }) }))
+export const extendTask = onLease(
+  'extendTask',
+  'extend',
+  'Extend leases from now; 0 seconds give the task back at once',
+  fields({ ...held, leaseSeconds: number({ min: 0, max: LEASE_SECONDS_MAX }) }),
+)
 export const redriveTask = route({
   name: 'redriveTask',
   method: 'POST',
@@ -169,7 +237,7 @@ export const askTaskDirective = route({
   path: '/v1/queues/{app}/{queue}/tasks/{id}/directive',
   tag: 'tasks',
   summary: 'What does the administrator want?',
-  roles: ['viewer', 'producer', 'worker'],
+  roles: 'known',
   params: oneTask,
   answers: { 200: directiveAnswer },
   headers: ['If-None-Match', 'Prefer', 'Stint-Lease'],
@@ -194,7 +262,7 @@ export const taskHistory = route({
   path: '/v1/queues/{app}/{queue}/tasks/{id}/history',
   tag: 'tasks',
   summary: 'Every change of a task, in order',
-  roles: ['viewer', 'producer', 'worker'],
+  roles: 'known',
   params: oneTask,
   query: fields({}, pageQuery),
   answers: { 200: page(historyEvent) },
@@ -206,7 +274,7 @@ export const taskWhy = route({
   path: '/v1/queues/{app}/{queue}/tasks/{id}/why',
   tag: 'tasks',
   summary: 'Why is it in the state it is in?',
-  roles: ['viewer', 'producer', 'worker'],
+  roles: 'known',
   params: oneTask,
   answers: { 200: why },
   problems: ['not-found'],

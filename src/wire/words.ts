@@ -1,7 +1,10 @@
 // The domain's words that the surface speaks: the only part of the domain that servers and clients of the surface need, and so the only part they get.
-export { jobId, parseWorkItemId, taskId, workItemOf } from '../domain/ids.ts'
+export { jobId, parseWorkItemId, queueOfTask, taskId, workItemOf } from '../domain/ids.ts'
 export type { Kind, ParsedWorkItemId, WorkItemId } from '../domain/ids.ts'
+export { may } from '../domain/policy/acl.ts'
+export type { Deed } from '../domain/policy/acl.ts'
 export { whyNotRunning } from '../domain/policy/why.ts'
+export type { QueueConfig } from '../domain/queue/config.ts'
 export { isHeld, surfaceState } from '../domain/work-item/state.ts'
 export type { Existing, Held, Receipt as GivenReceipt } from '../domain/work-item/state.ts'
 export type { Outcome as SaidOutcome } from '../domain/work-item/events.ts'

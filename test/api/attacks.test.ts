@@ -50,12 +50,28 @@ describe('bodies', () => {
     ['with NaN', '{"expectedSeconds":NaN}', 'json'],
     ['with brackets hidden in text, for another reason than depth', `{"a":"${'['.repeat(100)}"}`, 'required'],
     ['with 64 levels', `${'['.repeat(64)}${']'.repeat(64)}`, 'type'],
+    ['of more parts than memory has room for', `[${'{},'.repeat(1_000_000)}{}]`, 'length'],
+    ['with more fields than memory has room for', `{${'"a":1,'.repeat(1_000_000)}"b":1}`, 'length'],
     ['with 65 levels', `${'['.repeat(65)}${']'.repeat(65)}`, 'depth'],
     ['with quotes that do not close', '{"a":"\\"[[[[', 'json'],
   ])('%s are not valid', async (_what, body, code) => {
     const api = await startApi()
     const text = await api.raw(post(body))
     expect([statusOf(text), bodyOf(text).errors?.[0]?.code]).toEqual([400, code])
+  })
+
+  it('are measured in bytes where bytes are what is limited', async () => {
+    const api = await startApi()
+    const job = (letters: string) => ({ service: 'index', server: 's1', attributes: { letters } })
+    expect((await api.post('/v1/jobs', job('e'.repeat(16_000)))).status).toBe(201)
+    const answer = await api.post('/v1/jobs', job('é'.repeat(16_000)))
+    expect(answer).toMatchObject({ status: 400, body: { errors: [{ path: '/attributes', code: 'length' }] } })
+  })
+
+  it('are told in plain words what they should have been', async () => {
+    const api = await startApi()
+    expect((await api.post('/v1/jobs', [])).body.detail).toBe('Expected an object.')
+    expect((await api.post('/v1/jobs/j/reports', { lease: 'x', progress: 1 })).body.detail).toBe('Expected an object.')
   })
 
   it('whose length is too large are refused before they are sent', async () => {

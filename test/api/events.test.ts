@@ -2,7 +2,7 @@
 import { request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
-import { settle } from '../support/engine.ts'
+import { right, settle } from '../support/engine.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
 
 afterEach(closeAll)
@@ -50,6 +50,54 @@ const watch = async (api: TestApi, query = '', headers: Record<string, string> =
 const register = (api: TestApi, id: string, token?: string) => api.post('/v1/jobs', { id, service: 'index', server: 's1' }, { token })
 const typesIn = (text: string): string[] => [...text.matchAll(/"type":"(\w+)"/g)].map((match) => match[1] ?? '')
 const idsIn = (text: string): string[] => [...text.matchAll(/^id: (.+)$/gm)].map((match) => match[1] ?? '')
+
+describe('when a reader loses its right', () => {
+  const tokensOn = { settings: { auth: { tokens: true } } }
+  const begin = async (api: TestApi, token: string) => {
+    const reader = await watch(api, '?after=start', { Authorization: `Bearer ${token}` })
+    await reader.until('event: caughtUp')
+    return reader
+  }
+
+  it('is shown nothing more of what happens, within a second of the revocation', async () => {
+    const api = await startApi(tokensOn)
+    const servers = await api.tokenFor('server@example.com', 'jobServer')
+    const token = await api.tokenFor('viewer@example.com', 'viewer')
+    const admin = await api.tokenFor('admin@example.com', 'admin')
+    await register(api, 'a', servers)
+    const reader = await begin(api, token)
+    const { body } = await api.get('/v1/tokens', { token: admin })
+    const { id } = body.items.find((entry: { email: string }) => entry.email === 'viewer@example.com')
+    await api.ask('DELETE', `/v1/tokens/${id}`, { token: admin })
+    api.world.advance(1_000)
+    await register(api, 'b', servers)
+    await reader.ended
+    expect(reader.text()).toContain('"job/a"')
+    expect(reader.text()).not.toContain('"job/b"')
+  })
+
+  it('is let go with the next comment after its token has expired, though nothing happens', async () => {
+    const api = await startApi(tokensOn)
+    const given = { name: 'short', email: 'viewer@example.com', roles: ['viewer'], expiresMs: 10_000 }
+    const { token } = right(await api.engine.tokens.add(given, { subject: 'test', actor: 'test', commandId: api.world.uuid() }))
+    const reader = await begin(api, token)
+    api.world.advance(15_000)
+    await reader.ended
+    expect(reader.text()).toContain('event: caughtUp')
+  })
+})
+
+describe('when a place beyond the end of the log is named', () => {
+  it('waits for it, and then says that it is behind', async () => {
+    const api = await startApi()
+    const { body } = await register(api, 'a')
+    const beyond = body.position.replace(/\d{16}$/, '9999999999999999')
+    const answer = api.get(`/v1/events?after=${beyond}`)
+    await api.world.until((pending) => pending.includes(5_000))
+    api.world.advance(5_000)
+    expect(await answer).toMatchObject({ status: 503, body: { code: 'behind' } })
+  })
+})
 
 describe('when the log is watched', () => {
   it('sends what is there, says that it has caught up, and goes on', async () => {

@@ -1,6 +1,6 @@
 // Conditional reads, long polls and positions: who waits, what wakes them, and what a stop makes of them.
 import { afterEach, describe, expect, it } from 'vitest'
-import { settle } from '../support/engine.ts'
+import { settle, startEngine } from '../support/engine.ts'
 import { closeAll, startApi, type Answer, type TestApi } from '../support/api.ts'
 
 afterEach(closeAll)
@@ -18,6 +18,40 @@ const startPoll = async (api: TestApi, path: string, headers: Record<string, str
 }
 
 const etagOf = async (api: TestApi, path = DIRECTIVE): Promise<string> => (await api.get(path)).headers.get('etag') ?? ''
+
+describe('when a token is revoked under a poll', () => {
+  it('is refused when the answer is there', async () => {
+    const api = await startApi({ settings: { auth: { tokens: true } } })
+    const server = await api.tokenFor('server@example.com', 'jobServer')
+    const admin = await api.tokenFor('admin@example.com', 'admin')
+    const viewer = await api.tokenFor('viewer@example.com', 'viewer')
+    await api.post('/v1/jobs', { id: 'j1', service: 'index', server: 's1' }, { token: server })
+    const answer = api.get(DIRECTIVE, { token: viewer, headers: { 'If-None-Match': '"0"', Prefer: 'wait=30' } })
+    await api.world.until((pending) => pending.includes(30_000))
+    const { body } = await api.get('/v1/tokens', { token: admin })
+    const { id } = body.items.find((entry: { email: string }) => entry.email === 'viewer@example.com')
+    await api.ask('DELETE', `/v1/tokens/${id}`, { token: admin })
+    await api.post('/v1/jobs/j1/directives', { directive: 'abort', reason: 'secret' }, { token: admin })
+    expect(await answer).toMatchObject({ status: 401, body: { code: 'unauthenticated' } })
+    expect((await answer).text).not.toContain('secret')
+  })
+})
+
+describe('when the tables are behind', () => {
+  it('answers for one item at once, and lets lists wait for the position that they name', async () => {
+    const test = await startEngine()
+    const engine = {
+      ...test.engine,
+      tables: test.engine.tables,
+      reached: (position: string, ms: number, by: 'live' | 'tables') => (by === 'live' ? test.engine.reached(position, ms, by) : Promise.resolve('behind' as const)),
+    }
+    const api = await startApi({ engine: { ...test, engine } })
+    const { position } = await register(api)
+    const headers = { 'Stint-Position': position }
+    for (const path of [DIRECTIVE, '/v1/jobs/j1', '/v1/jobs/j1/history', '/v1/jobs/j1/why']) expect([path, (await api.get(path, { headers })).status]).toEqual([path, 200])
+    for (const path of ['/v1/jobs', '/v1/statistics']) expect(await api.get(path, { headers })).toMatchObject({ status: 503, body: { code: 'behind' } })
+  })
+})
 
 describe('when nothing has changed', () => {
   it('answers 304 at once to whoever does not wait', async () => {

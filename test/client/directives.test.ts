@@ -64,7 +64,7 @@ describe('when it is aborted', () => {
       { id: 'checkpoint' },
     )
     await expect(run).rejects.toBeInstanceOf(AbortRequested)
-    expect((await admin.jobs.show('checkpoint')).outcome).toEqual({ aborted: { reason: 'local asked for the job to be aborted.' } })
+    expect((await admin.jobs.show('checkpoint')).outcome).toEqual({ aborted: { reason: 'local asked for it to be aborted.' } })
   })
 
   it('takes the AbortError of what it gave its signal to for the abort', async () => {

@@ -10,7 +10,7 @@ import { scopeOf, workItems } from '../../src/projections/work-items.ts'
 import { right } from '../support/engine.ts'
 import { appendLog, draws, randomLog } from '../support/random-log.ts'
 import { everyRow } from '../support/replay.ts'
-import { completed, jobLeased, phase, sampleEvents } from '../support/samples.ts'
+import { completed, JOB, jobLeased, phase, sampleEvents } from '../support/samples.ts'
 import { allOf, append, caughtUp, freshStore, idsOf, job, openFor, pageOf, task } from '../support/tables.ts'
 
 const opened = async () => {
@@ -71,6 +71,23 @@ describe('a list of work items', () => {
     expect(await allOf(tables, { label: 'rare', order: 'oldest', limit: 1 })).toEqual(['job/first', 'job/last'])
     expect(await allOf(tables, { label: 'rare', scope: 'search' })).toEqual(['job/last', 'job/first'])
     expect(await allOf(tables, { label: 'none' })).toEqual([])
+  })
+
+  it('ends a page early when what it shows is large, and the next goes on behind it', async () => {
+    const { store, tables } = await opened()
+    const large = 'x'.repeat(5 * 1024 * 1024)
+    const ids = ['a', 'b', 'c', 'd', 'e']
+    for (const id of ids) {
+      const [workItem, birth] = job(id)
+      await append(store, workItem, birth, jobLeased(), { type: 'Completed', lease: 1, result: large })
+    }
+    await append(store, ...job('f'))
+    await caughtUp(tables, store)
+    const first = await pageOf(tables, { limit: 1_000 })
+    expect(idsOf(first)).toEqual(['job/f', 'job/e', 'job/d', 'job/c'])
+    expect(await allOf(tables, { limit: 1_000 })).toEqual(['job/f', 'job/e', 'job/d', 'job/c', 'job/b', 'job/a'])
+    expect(await allOf(tables, { limit: 1_000, label: 'none' })).toEqual([])
+    expect(await allOf(tables, { scope: JOB.service, order: 'oldest', limit: 1_000 })).toEqual(['job/a', 'job/b', 'job/c', 'job/d', 'job/e', 'job/f'])
   })
 
   it('equals a filter over all rows, for any log and any filter', async () => {

@@ -1,5 +1,5 @@
 // One sample of every event, the commands that a work item may meet, and the states in which it may meet them: the shared vocabulary of the domain's tests.
-import type { Command } from '../../src/domain/work-item/commands.ts'
+import type { Command, LeaseGrant } from '../../src/domain/work-item/commands.ts'
 import type { DirectiveName, EventOfType, Holder, Resolution, WorkItemEvent, WorkItemEventType } from '../../src/domain/work-item/events.ts'
 import type { JobFacts, TaskFacts, WorkItem } from '../../src/domain/work-item/state.ts'
 
@@ -17,6 +17,8 @@ export const LEASE_UNTIL = BIRTH + 1_000 + TERM_MS
 export const HOLDER: Holder = { subject: 'servers', name: 'node-1', instance: 'first' }
 export const NEXT_HOLDER: Holder = { ...HOLDER, instance: 'second' }
 export const CURRENT = '1.current'
+/** What a worker that waits for a task is given. */
+export const GRANT: LeaseGrant = { holder: NEXT_HOLDER, token: 'next', termMs: TERM_MS }
 export const OTHER = '9.other'
 
 type Facts<Type extends WorkItemEventType> = Partial<Omit<EventOfType<Type>, 'type'>>
@@ -93,6 +95,12 @@ export const sampleEvents: { readonly [Type in WorkItemEventType]: EventOfType<T
   LateResultRecorded: { type: 'LateResultRecorded', lease: 1, outcome: { completed: { result: { pages: 3 } } }, digest: 'late' },
 }
 
+/** Samples with the fields that came to a type later, each with a golden file of its own name: `<type>.v<version>.<name>.json`. */
+export const laterSamples: readonly { readonly name: string; readonly event: WorkItemEvent }[] = [
+  { name: 'bytes', event: { ...sampleEvents.TaskInserted, bytes: 1_024 } },
+  { name: 'requestId', event: { ...sampleEvents.Leased, termMs: TERM_MS, requestId: 'request-1' } },
+]
+
 /** A fact with its own time. */
 export interface Dated {
   readonly time: number
@@ -159,6 +167,10 @@ export const LOST_NOW = LOST_AT + 5_000
 export const GIVE_UP_AT = LOST_AT + JOB.lostAfterMs
 
 const RETRY = { attemptsMax: 3, pauseMs: 1_000 }
+const NO_RETRY = { attemptsMax: 1, pauseMs: 0 }
+/** As in a queue that keeps no dead letters. */
+export const NO_DEAD_LETTER = { ...NO_RETRY, deadLetter: false }
+type Caller = { readonly lease?: string; readonly by?: string }
 type ReportFacts = Partial<Extract<Command, { type: 'Report' }>>
 
 export const registerJob = (time: number, facts: Partial<Extract<Command, { type: 'RegisterJob' }>> = {}): Command => ({
@@ -181,25 +193,13 @@ export const insertTask = (time: number, facts: Partial<Extract<Command, { type:
   digest: 'content',
   ...facts,
 })
-export const leaseTask = (time: number): Command => ({ type: 'LeaseTask', time, holder: NEXT_HOLDER, token: 'next', termMs: TERM_MS })
+export const leaseTask = (time: number, facts: Partial<LeaseGrant> = {}): Command => ({ type: 'LeaseTask', time, ...GRANT, ...facts })
+export const deleteTask = (time: number, facts: Caller = {}): Command => ({ type: 'DeleteTask', time, by: 'servers', ...facts })
 export const report = (time: number, facts: ReportFacts): Extract<Command, { type: 'Report' }> => ({ type: 'Report', time, by: 'servers', lease: CURRENT, retry: RETRY, ...facts })
 export const directive = (time: number, wish: DirectiveName, commandId = 'command-new'): Command => ({ type: 'GiveDirective', time, by: 'admin', commandId, directive: wish })
-export const askDirective = (time: number, facts: { readonly lease?: string; readonly by?: string } = {}): Command => ({
-  type: 'AskDirective',
-  time,
-  by: 'servers',
-  lease: CURRENT,
-  ...facts,
-})
-export const extendLease = (time: number, facts: { readonly lease?: string; readonly by?: string } = {}): Command => ({
-  type: 'ExtendLease',
-  time,
-  by: 'servers',
-  lease: CURRENT,
-  termMs: TERM_MS,
-  ...facts,
-})
-export const releaseLease = (time: number, facts: { readonly lease?: string; readonly by?: string } = {}): Command => ({
+export const askDirective = (time: number, facts: Caller = {}): Command => ({ type: 'AskDirective', time, by: 'servers', lease: CURRENT, ...facts })
+export const extendLease = (time: number, facts: Caller = {}): Command => ({ type: 'ExtendLease', time, by: 'servers', lease: CURRENT, termMs: TERM_MS, ...facts })
+export const releaseLease = (time: number, facts: Caller = {}): Command => ({
   type: 'ReleaseLease',
   time,
   by: 'servers',
@@ -221,7 +221,15 @@ export const CELLS = {
   'InsertTask, same content': (now) => insertTask(now),
   'InsertTask, other content': (now) => insertTask(now, { digest: 'other content' }),
   'InsertTask, other principal': (now) => insertTask(now, { by: 'somebody else' }),
+  'InsertTask, to a waiting worker': (now) => insertTask(now, { leaseTo: GRANT }),
+  'InsertTask, to a waiting worker before its time': (now) => insertTask(now, { leaseTo: GRANT, task: { ...TASK, dueAt: now + 1 } }),
   LeaseTask: (now) => leaseTask(now),
+  'LeaseTask, with a request id': (now) => leaseTask(now, { requestId: 'request-1' }),
+  'DeleteTask, no lease': (now) => deleteTask(now),
+  'DeleteTask, current lease': (now) => deleteTask(now, { lease: CURRENT }),
+  'DeleteTask, other lease': (now) => deleteTask(now, { lease: OTHER }),
+  'DeleteTask, other principal': (now) => deleteTask(now, { by: 'somebody else' }),
+  'DeleteTask, other principal, current lease': (now) => deleteTask(now, { by: 'somebody else', lease: CURRENT }),
   'ExtendLease, current lease': (now) => extendLease(now),
   'ExtendLease, other lease': (now) => extendLease(now, { lease: OTHER }),
   'ExtendLease, other principal': (now) => extendLease(now, { by: 'somebody else' }),
@@ -244,7 +252,8 @@ export const CELLS = {
   'Report completed, other principal': (now) => reportCompleted(now, { by: 'somebody else' }),
   'Report failed': (now) => reportFailed(now),
   'Report failed for good': (now) => reportFailed(now, { outcome: { failed: { code: 'disk-full', message: 'No space left.', retry: false } } }),
-  'Report failed, last attempt': (now) => reportFailed(now, { retry: { attemptsMax: 1, pauseMs: 0 } }),
+  'Report failed, last attempt': (now) => reportFailed(now, { retry: NO_RETRY }),
+  'Report failed, last attempt without dead letter': (now) => reportFailed(now, { retry: NO_DEAD_LETTER }),
   'Report aborted': (now) => report(now, { outcome: { aborted: { reason: 'asked', partial: { pages: 1 } } }, digest: 'aborted' }),
   'GiveDirective pause': (now) => directive(now, 'pause'),
   'GiveDirective resume': (now) => directive(now, 'resume'),
@@ -253,7 +262,8 @@ export const CELLS = {
   'ExpireLease, at its end': () => ({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry: RETRY }),
   'ExpireLease, too early': () => ({ type: 'ExpireLease', time: LEASE_UNTIL - 1, lease: 1, retry: RETRY }),
   'ExpireLease, other lease': () => ({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 9, retry: RETRY }),
-  'ExpireLease, last attempt': () => ({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry: { attemptsMax: 1, pauseMs: 0 } }),
+  'ExpireLease, last attempt': () => ({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry: NO_RETRY }),
+  'ExpireLease, last attempt without dead letter': () => ({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry: NO_DEAD_LETTER }),
   'LoseHolder, silent': () => ({ type: 'LoseHolder', time: BIRTH + 20_000, lease: 1, lastSeenAt: BIRTH + 5_000 }),
   'LoseHolder, other lease': () => ({ type: 'LoseHolder', time: BIRTH + 20_000, lease: 9, lastSeenAt: BIRTH + 5_000 }),
   'GiveUpLost, at its end': () => ({ type: 'GiveUpLost', time: GIVE_UP_AT, lease: 1 }),
@@ -268,6 +278,7 @@ export const COMMAND_TYPES = Object.keys({
   RegisterJob: true,
   InsertTask: true,
   LeaseTask: true,
+  DeleteTask: true,
   ExtendLease: true,
   ReleaseLease: true,
   Report: true,

@@ -65,6 +65,7 @@ const leaseTask = (c: CommandOfType<'LeaseTask'>, item: WorkItem): WorkItemDecis
   return accept(leasedTo(c, nextLease(item), c.time))
 }
 
+/** Anybody who may work the queue ends it, whatever lease is named; only the holder's word makes it a completion (rules 22). */
 const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a task: jobs are aborted.' })
@@ -85,10 +86,12 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
   if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || c.time < item.lease.until) return accept()
-  const expired = letGo(item, { type: 'LeaseExpired', lease: c.lease }, 'Its lease ended while it was to be aborted.')
-  if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...expired)
-  const type = c.retry.deadLetter === false ? 'Failed' : 'DeadLettered'
-  return accept<WorkItemEvent>(...expired, { type, code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` })
+  const expired: WorkItemEvent = { type: 'LeaseExpired', lease: c.lease }
+  const freed = letGo(item, expired, 'Its lease ended while it was to be aborted.')
+  if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
+  const why = { code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
+  if (c.retry.deadLetter === false) return accept<WorkItemEvent>(expired, ...directiveEnded(item, 'overtaken'), { type: 'Failed', ...why })
+  return accept<WorkItemEvent>(...freed, { type: 'DeadLettered', ...why })
 }
 
 /** Silence is judged by whoever keeps the volatile signs of life, on monotonic time; here only whether that lease still stands. */
@@ -136,11 +139,14 @@ const byCommand = (c: Command, item: WorkItem): WorkItemDecision => {
   }
 }
 
+/** Whether the command says that its queue has no dead letters. Most commands say nothing of it, and then a task that cannot go on becomes one. */
+const wantsNoDeadLetter = (c: Command): boolean => 'retry' in c && c.retry.deadLetter === false
+
 /** How an item ends whose stream is full: as the administrator wants if that is to abort, else as a dead letter or a failure. */
-const ending = (item: Existing): readonly WorkItemEvent[] => {
+const ending = (c: Command, item: Existing): readonly WorkItemEvent[] => {
   const message = `Its stream holds ${STREAM_EVENTS_MAX} events, as many as one work item may have.`
   if (item.will === 'abort') return [...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: message }]
-  if (item.kind === 'task') return [...directiveEnded(item, 'obeyed'), { type: 'DeadLettered', code: 'history-limit', message }]
+  if (item.kind === 'task' && !wantsNoDeadLetter(c)) return [...directiveEnded(item, 'obeyed'), { type: 'DeadLettered', code: 'history-limit', message }]
   return [...directiveEnded(item, 'overtaken'), { type: 'Failed', code: 'history-limit', message }]
 }
 
@@ -156,7 +162,7 @@ const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): 
     })
   const kept = events.filter((event) => event.type !== 'Leased')
   const after = evolveAll(item, kept, c.time)
-  return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(after))
+  return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(c, after))
 }
 
 /** The time at which a command counts, and with which its events are dated: never before the stream's last event (rules 17). */

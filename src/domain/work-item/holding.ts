@@ -82,9 +82,8 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
   }
   const { code, message, detail, retry } = outcome.failed
   const triesAgain = item.kind === 'task' && retry !== false && item.will !== 'abort'
-  if (!triesAgain) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
   const isLast = c.retry.attemptsMax !== undefined && item.attempt >= c.retry.attemptsMax
-  if (isLast && c.retry.deadLetter === false) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
+  if (!triesAgain || (isLast && c.retry.deadLetter === false)) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
   const freed: WorkItemEvent = isLast ? { type: 'DeadLettered', code, message, ...ending } : { type: 'RetryScheduled', dueAt: c.time + c.retry.pauseMs, code, message, ...ending }
   return [...(refusal.length > 0 ? refusal : directiveEnded(item, 'obeyed')), freed]
 }

@@ -1,13 +1,20 @@
-// What can be leased from one queue, in which order, and who waits for it. An index over `live`, never the truth: an entry that comes up is held against the item
-// as it is, and one of an earlier revision is dropped. Nothing here scans: delayed tasks wait in a heap by time, due ones in a heap by rank (and one for each tag),
-// tasks whose key is in use wait with that key.
-import TinyQueue from 'tinyqueue'
+// What can be leased from one queue, in which order, and who waits for it. An index over `live`, never the truth.
+//
+//   born, given back, tried again, redriven ─▶ delayed ─▶ due ─▶ offered to the first in line whom it suits, else it lies there
+//                                                  ▲        └─▶ waits with its key, if that is in use
+//                                                  └── time
+//
+// One thing always holds between two ticks: nothing that lies there suits anybody who waits. So what comes new need only be offered itself, and a task that is about to be
+// born can go straight to the first in line (rules 10). What only time changes (a delay, a rate, a pass-over) has one timer, which runs while somebody waits.
 import type { WorkItemId } from '../../domain/ids.ts'
-import { fullBucket, putBack, take as takeTokens, waitMs, type Bucket } from '../../domain/policy/rate.ts'
 import type { QueueConfig } from '../../domain/queue/config.ts'
 import { isHeld, type Existing, type TaskFacts, type WorkItem } from '../../domain/work-item/state.ts'
 import type { Cancel, World } from '../../world.ts'
 import type { Live } from '../live.ts'
+import { createKeys } from './keys.ts'
+import { createPassedOver } from './passed-over.ts'
+import { createPace } from './pace.ts'
+import { createReadyTasks, type Candidate, type Verdict } from './ready-tasks.ts'
 
 export interface Ask {
   readonly max: number
@@ -16,43 +23,52 @@ export interface Ask {
   readonly isNamed: boolean
   /** Only tasks with this tag. */
   readonly tag?: string | undefined
-  /** Only tasks with the tag of the oldest; if that has none, only tasks without. */
+  /** Only tasks with the tag of the first that it gets; if that has none, only tasks without. */
   readonly sameTag?: boolean | undefined
+  /** Bytes of payload, at most; the first task is given whatever its size. */
+  readonly bytesMax?: number | undefined
 }
 
 export interface Waiter {
   readonly ask: Ask
-  /** Something may be there. */
-  readonly wake: () => void
-}
-
-export interface Taken {
-  readonly workItems: readonly WorkItemId[]
-  /** Monotonic time at which asking again may bring more, though nothing changes: a rate flows, a pass-over ends. */
-  readonly again?: number | undefined
+  /** Is out of the line, with what was claimed for it; with nothing: look again at what the queue allows. */
+  readonly serve: (workItems: readonly WorkItemId[]) => void
+  /** It wanted to leave while it was reserved. */
+  readonly isOver: () => boolean
 }
 
 export interface QueueFigures {
+  /** Due: leasable now, but for keys, rates and pauses. */
   readonly waiting: number
   readonly delayed: number
   readonly leased: number
   readonly waiters: number
+  /** Taken for a lease that is being appended. */
+  readonly claims: number
 }
 
 export interface QueueIndex {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
-  /** Takes what `ask` may have; each is claimed until it changes or is given back (rules 8). */
-  readonly take: (ask: Ask) => Taken
+  /** Takes what `ask` may have; each is claimed until it is held or given back (rules 8). */
+  readonly take: (ask: Ask) => readonly WorkItemId[]
   /** The claim came to nothing. */
   readonly giveBack: (workItem: WorkItemId) => void
+  /** Gets in line; what suits it is given at once. */
   readonly wait: (waiter: Waiter) => void
-  readonly leave: (waiter: Waiter) => void
+  /** Gets out of line; false when it was served already or is reserved. */
+  readonly leave: (waiter: Waiter) => boolean
   /**
-   * A task that is about to be born: the waiter that shall have it in the same append, taken out of the line, its key and rate counted; undefined when it has to wait
-   * its turn (rules 10).
+   * A task that is about to be born: the waiter that shall have it in the same append, kept in its place meanwhile, with key and rate counted; undefined when the task
+   * has to wait its turn.
    */
   readonly reserve: (workItem: WorkItemId, task: TaskFacts) => Waiter | undefined
-  /** Config or pause changed: whoever waits looks again. */
+  /** The reserved waiter has its task, and is out of the line. */
+  readonly handed: (waiter: Waiter) => void
+  /** The birth came to nothing: the waiter waits on in its place. */
+  readonly release: (waiter: Waiter, workItem: WorkItemId) => void
+  /** Nobody is passed over for giving this task back, until the answer is called. */
+  readonly pardon: (workItem: WorkItemId) => () => void
+  /** Config or pause changed. */
   readonly refresh: () => void
   readonly figures: () => QueueFigures
   /** Whether this key has all the holders it may have. */
@@ -62,152 +78,143 @@ export interface QueueIndex {
   readonly stop: () => void
 }
 
-interface Candidate {
-  readonly workItem: WorkItemId
-  readonly revision: number
-  readonly dueAt: number
-  readonly priority: number
-  readonly sequence: number
-  readonly tag: string | undefined
-  readonly key: string | undefined
-}
-
-interface PassedOver {
-  readonly until: number
-  readonly spanMs: number
-}
-
-/** A worker that gave a task back is passed over for it so long, doubling each time (rules 21). */
-const PASSED_OVER_MS = 1_000
-const PASSED_OVER_MS_MAX = 60_000
-
-const byRank = (a: Candidate, b: Candidate): number => b.priority - a.priority || a.dueAt - b.dueAt || a.sequence - b.sequence
-const byTime = (a: Candidate, b: Candidate): number => a.dueAt - b.dueAt || a.sequence - b.sequence
-
 /** The task's facts while it can be leased. */
 const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? item.task : undefined)
 
 /** @param served the config in force, or undefined while nothing may be leased (paused, removed, push) */
 export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => QueueConfig | undefined }): QueueIndex => {
   const { world, live, served } = options
-  const delayed = new TinyQueue<Candidate>([], byTime)
-  const ready = new TinyQueue<Candidate>([], byRank)
-  const byTag = new Map<string, TinyQueue<Candidate>>()
-  const blocked = new Map<string, Candidate[]>()
-  const keysInUse = new Map<string, number>()
   const claimed = new Map<WorkItemId, string | undefined>()
-  const passedOver = new Map<WorkItemId, Map<string, PassedOver>>()
   const waiters = new Set<Waiter>()
-  let bucket: Bucket | undefined
+  const reserved = new Set<Waiter>()
+  const pardoned = new Set<WorkItemId>()
+  const passed = createPassedOver(world.monotonic)
+  const pace = createPace(world.monotonic, () => served()?.stint.rate)
+  let stopped = false
   let sequence = 0
   let waiting = 0
   let leased = 0
+  /** Monotonic time at which somebody who waits may be served though nothing changes: a rate flows, a pass-over ends. */
+  let again = Infinity
   let timer: { readonly at: number; readonly cancel: Cancel } | undefined
 
-  const isCurrent = (candidate: Candidate): boolean => {
-    const item = live.get(candidate.workItem)?.item
-    return item !== undefined && item.revision === candidate.revision && leasable(item) !== undefined && !claimed.has(candidate.workItem)
+  const isUnclaimed = ({ workItem, revision }: Candidate): boolean => {
+    const item = live.get(workItem)?.item
+    return item !== undefined && item.revision === revision && leasable(item) !== undefined && !claimed.has(workItem)
+  }
+  const keys = createKeys(() => served()?.stint.keyConcurrency ?? 1, isUnclaimed)
+  const ready = createReadyTasks({ now: world.now, isCurrent: (candidate) => !keys.isBlocked(candidate.workItem) && isUnclaimed(candidate), waiting: () => waiting })
+
+  // ---- taking ----
+  const passedOverUntil = (workItem: WorkItemId, ask: Ask, self: Waiter | undefined): number => {
+    const othersWait = waiters.size > (self !== undefined && waiters.has(self) ? 1 : 0)
+    return ask.isNamed || othersWait ? passed.until(workItem, ask.holder) : 0
   }
 
-  const limitOfKey = (): number => served()?.stint.keyConcurrency ?? 1
-  const isKeyInUse = (key: string): boolean => (keysInUse.get(key) ?? 0) >= limitOfKey()
-
-  const push = (candidate: Candidate): void => {
-    if (candidate.dueAt > world.now()) {
-      delayed.push(candidate)
-      setTimer()
-      return
-    }
-    ready.push(candidate)
-    if (candidate.tag !== undefined) {
-      let heap = byTag.get(candidate.tag)
-      if (heap === undefined) byTag.set(candidate.tag, (heap = new TinyQueue<Candidate>([], byRank)))
-      heap.push(candidate)
-    }
+  const claim = (workItem: WorkItemId, key: string | undefined): void => {
+    claimed.set(workItem, key)
+    keys.use(key)
   }
 
-  /** Those whose time has come move over; somebody who waits is woken when the next will. */
-  const ripen = (): void => {
-    const now = world.now()
-    for (let first = delayed.peek(); first !== undefined && first.dueAt <= now; first = delayed.peek()) {
-      delayed.pop()
-      if (isCurrent(first)) push(first)
-    }
-  }
-
-  const setTimer = (): void => {
-    const first = delayed.peek()
-    if (first === undefined || waiters.size === 0) return
-    if (timer !== undefined && timer.at <= first.dueAt) return
-    timer?.cancel()
-    const cancel = world.timer(first.dueAt - world.now(), () => {
-      timer = undefined
-      ripen()
-      wakeOne()
-      setTimer()
-    })
-    timer = { at: first.dueAt, cancel }
-  }
-
-  const passedOverUntil = (workItem: WorkItemId, ask: Ask): number => {
-    if (!ask.isNamed && waiters.size === 0) return 0
-    return passedOver.get(workItem)?.get(ask.holder)?.until ?? 0
-  }
-
-  const isFor = (candidate: Candidate, ask: Ask, now: number): boolean => (ask.tag === undefined || candidate.tag === ask.tag) && passedOverUntil(candidate.workItem, ask) <= now
-
-  /** Wakes the first in line whom the next task suits. */
-  const wakeOne = (): void => {
-    const first = ready.peek()
-    if (first === undefined) return
+  const takeFor = (ask: Ask, self?: Waiter): readonly WorkItemId[] => {
+    if (served() === undefined || ready.isEmpty()) return []
+    const granted = pace.take(ask.max)
     const now = world.monotonic()
+    const taken: Candidate[] = []
+    let bytes = 0
+    const visit = (candidate: Candidate): Verdict => {
+      if (taken.length >= granted) return 'stop'
+      const until = passedOverUntil(candidate.workItem, ask, self)
+      if (until > now) {
+        again = Math.min(again, until)
+        return 'aside'
+      }
+      if (candidate.key !== undefined && keys.isInUse(candidate.key)) {
+        keys.block(candidate)
+        return 'gone'
+      }
+      bytes += live.get(candidate.workItem)?.item.task?.bytes ?? 0
+      if (taken.length > 0 && bytes > (ask.bytesMax ?? Infinity)) return 'stop'
+      claim(candidate.workItem, candidate.key)
+      taken.push(candidate)
+      return 'gone'
+    }
+    if (ask.tag !== undefined) ready.walk(visit, { tag: ask.tag })
+    else if (ask.sameTag !== true) ready.walk(visit)
+    else {
+      ready.walk((candidate) => (taken.length > 0 ? 'stop' : visit(candidate)))
+      if (taken[0] !== undefined) ready.walk(visit, { tag: taken[0].tag })
+    }
+    pace.putBack(granted - taken.length)
+    if (taken.length === granted && granted < ask.max) again = Math.min(again, now + pace.waitMs())
+    return taken.map(({ workItem }) => workItem)
+  }
+
+  // ---- those in line ----
+  const serve = (waiter: Waiter): boolean => {
+    const workItems = takeFor(waiter.ask, waiter)
+    if (workItems.length === 0) return false
+    waiters.delete(waiter)
+    waiter.serve(workItems)
+    return true
+  }
+
+  /** Sends somebody out of the line to look for itself; whoever is reserved hears of its task first. */
+  const dismiss = (waiter: Waiter): void => {
+    if (!reserved.has(waiter) && waiters.delete(waiter)) waiter.serve([])
+  }
+
+  const serveAll = (): void => {
     for (const waiter of waiters) {
-      if (!isFor(first, waiter.ask, now)) continue
-      waiter.wake()
+      if (ready.isEmpty()) break
+      if (!reserved.has(waiter)) serve(waiter)
+    }
+    schedule()
+  }
+
+  /** What has just become leasable goes to the first in line whom it suits. */
+  const offer = (candidate: Candidate): void => {
+    for (const waiter of waiters) {
+      if (reserved.has(waiter) || (waiter.ask.tag !== undefined && waiter.ask.tag !== candidate.tag)) continue
+      const until = passedOverUntil(candidate.workItem, waiter.ask, waiter)
+      if (until > world.monotonic()) {
+        again = Math.min(again, until)
+        continue
+      }
+      // Whatever keeps it from one whom it suits, its key or the rate, keeps it from all.
+      serve(waiter)
       return
     }
-    // It suits nobody by its tag or by whom it was given back; another task may.
-    for (const waiter of waiters) if (waiter.ask.tag === undefined || (byTag.get(waiter.ask.tag)?.length ?? 0) > 0) waiter.wake()
   }
 
-  const tokens = (wanted: number): number => {
-    const rate = served()?.stint.rate
-    if (rate === undefined) return wanted
-    const taken = takeTokens(rate, bucket ?? fullBucket(rate, world.monotonic()), wanted, world.monotonic())
-    bucket = taken.bucket
-    return taken.taken
-  }
-
-  const returnTokens = (count: number): void => {
-    const rate = served()?.stint.rate
-    if (rate !== undefined && bucket !== undefined && count > 0) bucket = putBack(rate, bucket, count)
-  }
-
-  const rateWaitMs = (): number => {
-    const rate = served()?.stint.rate
-    return rate === undefined || bucket === undefined ? 0 : waitMs(rate, bucket, world.monotonic())
-  }
-
-  const claim = (candidate: Candidate): void => {
-    claimed.set(candidate.workItem, candidate.key)
-    if (candidate.key !== undefined) keysInUse.set(candidate.key, (keysInUse.get(candidate.key) ?? 0) + 1)
-  }
-
-  const freeKey = (key: string | undefined): void => {
-    if (key === undefined) return
-    const left = (keysInUse.get(key) ?? 1) - 1
-    if (left > 0) keysInUse.set(key, left)
-    else keysInUse.delete(key)
-    const line = blocked.get(key)
-    for (let next = line?.shift(); next !== undefined; next = line?.shift()) {
-      if (!isCurrent(next)) continue
-      push(next)
-      break
+  const schedule = (): void => {
+    if (waiters.size === 0) {
+      timer?.cancel()
+      timer = undefined
+      again = Infinity
+      return
     }
-    if (line?.length === 0) blocked.delete(key)
-    wakeOne()
+    const dueAt = ready.nextDueAt()
+    const now = world.monotonic()
+    const at = Math.min(again, dueAt === undefined ? Infinity : now + Math.max(0, dueAt - world.now()))
+    if (at === Infinity || (timer !== undefined && timer.at <= at)) return
+    timer?.cancel()
+    const cancel = world.timer(Math.max(0, at - now), () => {
+      timer = undefined
+      again = Infinity
+      ready.ripen()
+      serveAll()
+    })
+    timer = { at, cancel }
   }
 
+  const offerAll = (candidates: readonly Candidate[]): void => {
+    if (waiters.size === 0) return
+    for (const candidate of candidates) offer(candidate)
+    schedule()
+  }
+
+  // ---- what changes ----
   const candidateOf = (workItem: WorkItemId, revision: number, task: TaskFacts): Candidate => ({
     workItem,
     revision,
@@ -218,22 +225,21 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     key: task.key,
   })
 
+  /** The task, if it can be leased, and those whom its key has kept waiting become candidates. */
+  const admit = (workItem: WorkItemId, freed: readonly Candidate[]): void => {
+    const item = live.get(workItem)?.item
+    const task = leasable(item)
+    const candidates = item === undefined || task === undefined || claimed.has(workItem) ? freed : [candidateOf(workItem, item.revision, task), ...freed]
+    offerAll(candidates.filter((candidate) => ready.push(candidate) === 'due'))
+    schedule()
+  }
+
   const giveBack: QueueIndex['giveBack'] = (workItem) => {
     if (!claimed.has(workItem)) return
     const key = claimed.get(workItem)
     claimed.delete(workItem)
-    returnTokens(1)
-    const item = live.get(workItem)?.item
-    const task = leasable(item)
-    if (item !== undefined && task !== undefined) push(candidateOf(workItem, item.revision, task))
-    freeKey(key)
-    wakeOne()
-  }
-
-  const passOver = (workItem: WorkItemId, holder: string): void => {
-    const pairs = passedOver.get(workItem) ?? new Map<string, PassedOver>()
-    const spanMs = Math.min(PASSED_OVER_MS_MAX, (pairs.get(holder)?.spanMs ?? PASSED_OVER_MS / 2) * 2)
-    passedOver.set(workItem, pairs.set(holder, { until: world.monotonic() + spanMs, spanMs }))
+    pace.putBack(1)
+    admit(workItem, keys.free(key))
   }
 
   const changed: QueueIndex['changed'] = (workItem, before, after) => {
@@ -241,74 +247,32 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     const is = { held: isHeld(after), waiting: after.status === 'waiting' }
     waiting += Number(is.waiting) - Number(was.waiting)
     leased += Number(is.held) - Number(was.held)
-    const wasClaimed = claimed.has(workItem)
+    ready.left(workItem)
+    keys.left(workItem)
     const key = after.task?.key
-    // The claim has become a lease, which counts for its key until it ends.
-    if (wasClaimed && is.held) claimed.delete(workItem)
-    else if (is.held && !was.held && key !== undefined) keysInUse.set(key, (keysInUse.get(key) ?? 0) + 1)
-    if (was.held && !is.held && after.ended?.how === 'released') passOver(workItem, holderKey(after.ended.holder))
-    if (after.status === 'settled' || after.status === 'deadLetter') passedOver.delete(workItem)
-    const task = leasable(after)
-    if (task !== undefined && !wasClaimed) push(candidateOf(workItem, after.revision, task))
-    if (was.held && !is.held) freeKey(key)
-    if (wasClaimed && !is.held) giveBack(workItem)
-    wakeOne()
-  }
-
-  /** The heap to take from, and what else must hold. */
-  const source = (ask: Ask): { readonly heap: TinyQueue<Candidate> | undefined; readonly fits: (candidate: Candidate) => boolean } => {
-    const any = (): boolean => true
-    if (ask.tag !== undefined) return { heap: byTag.get(ask.tag), fits: any }
-    if (ask.sameTag !== true) return { heap: ready, fits: any }
-    for (let first = ready.peek(); first !== undefined && !isCurrent(first); first = ready.peek()) ready.pop()
-    const tag = ready.peek()?.tag
-    return tag === undefined ? { heap: ready, fits: (candidate) => candidate.tag === undefined } : { heap: byTag.get(tag), fits: any }
-  }
-
-  const take: QueueIndex['take'] = (ask) => {
-    if (served() === undefined) return { workItems: [] }
-    ripen()
-    const { heap, fits } = source(ask)
-    if (heap === undefined || heap.length === 0) return { workItems: [] }
-    const granted = tokens(ask.max)
-    const now = world.monotonic()
-    const workItems: WorkItemId[] = []
-    const aside: Candidate[] = []
-    let again: number | undefined
-    while (workItems.length < granted) {
-      const candidate = heap.pop()
-      if (candidate === undefined) break
-      if (!isCurrent(candidate)) continue
-      const until = passedOverUntil(candidate.workItem, ask)
-      if (until > now || !fits(candidate)) {
-        aside.push(candidate)
-        if (until > now) again = Math.min(again ?? until, until)
-      } else if (candidate.key !== undefined && isKeyInUse(candidate.key)) {
-        const line = blocked.get(candidate.key)
-        if (line === undefined) blocked.set(candidate.key, [candidate])
-        else line.push(candidate)
-      } else {
-        claim(candidate)
-        workItems.push(candidate.workItem)
-      }
+    if (is.held && !was.held) {
+      // The claim has become a lease, which counts for its key until it ends.
+      if (claimed.has(workItem)) claimed.delete(workItem)
+      else keys.use(key)
     }
-    for (const candidate of aside) heap.push(candidate)
-    returnTokens(granted - workItems.length)
-    if (granted < ask.max && workItems.length === granted) again = Math.min(again ?? Infinity, now + rateWaitMs())
-    if (ready.length > 0 && workItems.length > 0) wakeOne()
-    return { workItems, again }
+    if (was.held && !is.held && after.ended?.how === 'released' && !pardoned.has(workItem)) passed.add(workItem, holderKey(after.ended.holder))
+    if (!is.held && !is.waiting) passed.forget(workItem)
+    admit(workItem, was.held && !is.held ? keys.free(key) : [])
   }
+
+  /** Brings what time has changed up to now, before anything else is looked at. */
+  const ripen = (): void => offerAll(ready.ripen())
 
   const reserve: QueueIndex['reserve'] = (workItem, task) => {
-    if (waiters.size === 0 || served() === undefined || task.dueAt > world.now()) return undefined
+    if (waiters.size === 0 || served() === undefined || task.dueAt > world.now() || claimed.has(workItem) || live.get(workItem) !== undefined) return undefined
     ripen()
-    for (let first = ready.peek(); first !== undefined && !isCurrent(first); first = ready.peek()) ready.pop()
-    if (ready.length > 0 || (task.key !== undefined && isKeyInUse(task.key))) return undefined
+    if (task.key !== undefined && keys.isInUse(task.key)) return undefined
     for (const waiter of waiters) {
-      if (waiter.ask.tag !== undefined && waiter.ask.tag !== task.tag) continue
-      if (tokens(1) === 0) return undefined
-      waiters.delete(waiter)
-      claim(candidateOf(workItem, -1, task))
+      if (reserved.has(waiter) || (waiter.ask.tag !== undefined && waiter.ask.tag !== task.tag)) continue
+      // A token that has just flowed in belongs to what lies there already.
+      if (pace.isLimited() && (!ready.isEmpty() || pace.take(1) === 0)) return undefined
+      reserved.add(waiter)
+      claim(workItem, task.key)
       return waiter
     }
     return undefined
@@ -316,24 +280,59 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
 
   return {
     changed,
-    take,
+    take: (ask) => {
+      ripen()
+      return takeFor(ask)
+    },
     giveBack,
     wait: (waiter) => {
       waiters.add(waiter)
       ripen()
-      setTimer()
+      if (waiters.has(waiter)) serve(waiter)
+      schedule()
     },
-    leave: (waiter) => void waiters.delete(waiter),
+    leave: (waiter) => {
+      if (reserved.has(waiter) || !waiters.delete(waiter)) return false
+      // Whoever is alone now is passed over no more, if it has no name.
+      if (waiters.size === 1) serveAll()
+      schedule()
+      return true
+    },
     reserve,
-    refresh: () => {
-      for (const waiter of waiters) waiter.wake()
+    handed: (waiter) => {
+      reserved.delete(waiter)
+      waiters.delete(waiter)
+      schedule()
     },
-    figures: () => ({ waiting: waiting - delayed.length, delayed: delayed.length, leased, waiters: waiters.size }),
-    isKeyInUse,
-    rateWaitMs,
+    release: (waiter, workItem) => {
+      reserved.delete(waiter)
+      giveBack(workItem)
+      if (stopped || waiter.isOver()) dismiss(waiter)
+      else if (waiters.has(waiter)) serve(waiter)
+      schedule()
+    },
+    pardon: (workItem) => {
+      pardoned.add(workItem)
+      return () => void pardoned.delete(workItem)
+    },
+    refresh: () => {
+      for (const candidate of keys.release()) ready.push(candidate)
+      ready.ripen()
+      again = Infinity
+      if (served() !== undefined) return serveAll()
+      for (const waiter of waiters) dismiss(waiter)
+      schedule()
+    },
+    figures: () => {
+      ripen()
+      return { waiting: waiting - ready.delayedCount(), delayed: ready.delayedCount(), leased, waiters: waiters.size, claims: claimed.size }
+    },
+    isKeyInUse: keys.isInUse,
+    rateWaitMs: pace.waitMs,
     stop: () => {
-      timer?.cancel()
-      for (const waiter of waiters) waiter.wake()
+      stopped = true
+      for (const waiter of waiters) dismiss(waiter)
+      schedule()
     },
   }
 }

@@ -1,16 +1,15 @@
 // The queues as the api sees them: what they are, how full they are, and what administrators may do to them as a whole.
 import * as E from 'fp-ts/lib/Either.js'
-import { DEFAULT_STINT_SETTINGS, queueKey, type QueueConfig } from '../../domain/queue/config.ts'
+import { queueKey, type QueueConfig } from '../../domain/queue/config.ts'
 import type { BulkFilter, BulkKind } from '../../domain/queue/events.ts'
 import type { Bulk, Queue } from '../../domain/queue/state.ts'
 import type { Position, StoreFault } from '../../store/port.ts'
 import type { Context } from '../engine.ts'
-import { configurationSteps } from '../queue-files.ts'
+import { configurationSteps, queueDigest, type FileError } from '../queue-files.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Bulks } from './bulk.ts'
 import type { QueueBook, QueueName, QueueRefusal } from './queue-book.ts'
-import type { QueueFigures } from './queue-index.ts'
-import type { TaskQueues } from './task-queues.ts'
+import { openConfig, type TaskFigures, type TaskQueues } from './task-queues.ts'
 
 export interface QueueView {
   readonly key: string
@@ -18,7 +17,7 @@ export interface QueueView {
   /** `open` with nobody's file behind it too, on a server without queue files. */
   readonly status: 'open' | 'removed'
   readonly paused?: { readonly by: string; readonly reason?: string | undefined; readonly at: number } | undefined
-  readonly figures: QueueFigures
+  readonly figures: TaskFigures
   readonly bulks: readonly Bulk[]
 }
 
@@ -28,7 +27,20 @@ export interface Applied {
   readonly warnings: readonly string[]
 }
 
+/** What is wrong with the queue files now: what was last good stays in force. */
+export interface FileReport {
+  readonly errors: readonly FileError[]
+  /** Sentences on what was not applied. */
+  readonly warnings: readonly string[]
+}
+
 export interface Queues {
+  /** The config in force, or the last one of a removed queue; undefined: there is no such queue. */
+  readonly configOf: (name: QueueName) => QueueConfig | undefined
+  readonly figuresOf: (name: QueueName) => TaskFigures
+  /** Keeps what whoever reads the files has to say about them, for those who look after the server. */
+  readonly report: (files: FileReport) => void
+  readonly files: () => FileReport
   /** Undefined: there is no such queue. */
   readonly get: (name: QueueName) => QueueView | undefined
   readonly list: () => readonly QueueView[]
@@ -52,7 +64,7 @@ export const createQueues = (options: {
   const view = (name: QueueName, queue: Queue): QueueView | undefined => {
     const key = queueKey(name)
     const figures = tasks.figures(key)
-    if (queue.status === 'absent') return isOpen() ? { key, config: { ...name, mode: 'pull', users: [], writers: [], stint: DEFAULT_STINT_SETTINGS }, status: 'open', figures, bulks: [] } : undefined
+    if (queue.status === 'absent') return isOpen() ? { key, config: openConfig(key), status: 'open', figures, bulks: [] } : undefined
     return { key, config: queue.config, status: queue.status, paused: queue.paused, figures, bulks: [...queue.bulks.values()] }
   }
 
@@ -84,19 +96,45 @@ export const createQueues = (options: {
     return E.right({ changed, warnings })
   }
 
+  /** On an open server a queue that nobody configured gets its defaults written down before anything is done to it as a whole. */
+  const settle = async (name: QueueName, context: Context): Promise<E.Either<QueueRefusal, unknown>> => {
+    const key = queueKey(name)
+    if (!isOpen() || book.get(key).status !== 'absent') return E.right(undefined)
+    const config = openConfig(key)
+    const command = { type: 'ConfigureQueue', by: context.actor, config, digest: queueDigest(config), when: 'change' } as const
+    return book.execute(name, command, { ...context, commandId: uuidV5(context.commandId, 'configure') })
+  }
+
+  const execute = async (name: QueueName, command: Parameters<QueueBook['execute']>[1], context: Context): ReturnType<QueueBook['execute']> => {
+    const settled = await settle(name, context)
+    return E.isLeft(settled) ? settled : book.execute(name, command, context)
+  }
+
+  const list: Queues['list'] = () => {
+    const names = new Set([...[...book.entries()].flatMap(([key, queue]) => (queue.status === 'absent' ? [] : [key])), ...(isOpen() ? tasks.keys() : [])])
+    return [...names].flatMap((key) => {
+      const { app, queue } = openConfig(key)
+      return view({ app, queue }, book.get(key)) ?? []
+    })
+  }
+
+  let files: FileReport = { errors: [], warnings: [] }
+
   return {
+    configOf: (name) => tasks.configOf(queueKey(name)),
+    figuresOf: (name) => tasks.figures(queueKey(name)),
+    report: (report) => {
+      files = report
+    },
+    files: () => files,
     get: (name) => view(name, book.get(queueKey(name))),
-    list: () =>
-      [...book.entries()].flatMap(([, queue]) => {
-        const seen = queue.status === 'absent' ? undefined : view(queue.config, queue)
-        return seen === undefined ? [] : [seen]
-      }),
+    list,
     apply,
-    pause: async (name, reason, context) => viewAfter(name, await book.execute(name, { type: 'PauseQueue', by: context.actor, ...(reason === undefined ? {} : { reason }) }, context)),
-    resume: async (name, context) => viewAfter(name, await book.execute(name, { type: 'ResumeQueue', by: context.actor }, context)),
+    pause: async (name, reason, context) => viewAfter(name, await execute(name, { type: 'PauseQueue', by: context.actor, ...(reason === undefined ? {} : { reason }) }, context)),
+    resume: async (name, context) => viewAfter(name, await execute(name, { type: 'ResumeQueue', by: context.actor }, context)),
     startBulk: async (name, what, filter, context) => {
       const id = context.commandId
-      const started = await book.execute(name, { type: 'StartBulk', id, what, filter, upTo: options.position(), by: context.actor }, context)
+      const started = await execute(name, { type: 'StartBulk', id, what, filter, upTo: options.position(), by: context.actor }, context)
       if (E.isLeft(started)) return started
       const bulk = started.right.queue.status === 'absent' ? undefined : started.right.queue.bulks.get(id)
       if (bulk === undefined) return E.left({ type: 'not-found' })

@@ -7,47 +7,56 @@ import { admits, type QueueRejection } from '../../domain/queue/decide.ts'
 import type { CommandOfType, LeaseGrant, RetryPolicy } from '../../domain/work-item/commands.ts'
 import { isHeld, surfaceState, type Existing, type WorkItem } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
-import type { EventStore } from '../../store/port.ts'
+import { StoreFault, type EventStore } from '../../store/port.ts'
 import type { World } from '../../world.ts'
-import type { Context, Done, LeasedTask, LeaseRequest, Refusal, Timeless } from '../engine.ts'
+import type { Context, Done, LeasedTask, LeaseRequest, QueueGate, Refusal, Timeless } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
+import { createLeaseLine, type LeaseLine } from './lease-line.ts'
 import { servedConfig, type QueueBook } from './queue-book.ts'
-import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Waiter } from './queue-index.ts'
+import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex } from './queue-index.ts'
 import { createRequests } from './requests.ts'
+import { createStorage } from './storage.ts'
 
 const LEASE_TOKEN_LENGTH = 8
 
-/** A lease call that waits, with all that a lease for it needs, so that a birth can carry it. */
-interface LeaseWaiter extends Waiter {
-  readonly grant: LeaseGrant
-  readonly hand: (leased: LeasedTask) => void
+export interface TaskFigures extends QueueFigures {
+  /** Bytes of payload that live tasks of all queues of the app take together. */
+  readonly storedBytes: number
 }
 
 export interface TaskQueues {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
-  readonly insert: (workItem: WorkItemId, command: Timeless<CommandOfType<'InsertTask'>>, context: Context, payload: Uint8Array) => Promise<E.Either<Refusal, Done>>
+  readonly insert: (workItem: WorkItemId, command: Timeless<CommandOfType<'InsertTask'>>, context: Context, payload: Uint8Array | undefined) => Promise<E.Either<Refusal, Done>>
   readonly lease: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
+  /** Gives back, uncounted, a lease of which its holder never heard; nobody is passed over for it (rules 27). */
+  readonly takeBack: (workItem: WorkItemId, lease: string, context: Context) => Promise<E.Either<Refusal, Done>>
   /** When and whether a task is tried again, by its queue's settings. */
   readonly retryFor: (item: Existing) => RetryPolicy
   /** The config under which the queue takes inserts or gives leases, or why it does not. */
   readonly admits: (key: string, what: 'insert' | 'lease') => E.Either<QueueRejection, QueueConfig>
-  readonly figures: (key: string) => QueueFigures
-  /** What holds a waiting task back beside its own state: its key, or the queue's rate. */
-  readonly gateOf: (item: Existing) => 'key' | 'rate' | 'no-worker' | undefined
+  /** The config in force, or the last one of a removed queue; undefined: there is no such queue. */
+  readonly configOf: (key: string) => QueueConfig | undefined
+  readonly figures: (key: string) => TaskFigures
+  /** Queues in which something has happened, whether anybody configured them or not. */
+  readonly keys: () => Iterable<string>
+  /** What holds a waiting task back beside its own state. */
+  readonly gateOf: (item: Existing) => QueueGate | undefined
   /** The queue's config or pause changed. */
   readonly refresh: (key: string) => void
   readonly stop: () => void
 }
 
-const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0 }
+const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0, claims: 0 }
 
 /** What an open server, on which nobody configured queues, takes every queue to be. */
-const openConfig = (key: string): QueueConfig => {
+export const openConfig = (key: string): QueueConfig => {
   const [app = '', queue = ''] = key.split('/')
   return { app, queue, mode: 'pull', users: [], writers: [], stint: DEFAULT_STINT_SETTINGS }
 }
+
+const GATES = { 'queue-paused': 'queue-paused', 'queue-removed': 'queue-removed', 'not-served': 'not-served', 'not-found': 'queue-removed' } as const
 
 export const createTaskQueues = (options: {
   readonly store: EventStore
@@ -62,8 +71,8 @@ export const createTaskQueues = (options: {
   const { store, handler, live, book, world } = options
   const indexes = new Map<string, QueueIndex>()
   const requests = createRequests(live)
-  /** Bytes of payload that live tasks of each app hold. */
-  const stored = new Map<string, number>()
+  const storage = createStorage()
+  const line: LeaseLine = createLeaseLine(world)
 
   const indexOf = (key: string): QueueIndex => {
     let index = indexes.get(key)
@@ -77,6 +86,12 @@ export const createTaskQueues = (options: {
   const mayDo: TaskQueues['admits'] = (key, what) => {
     const queue = book.get(key)
     return queue.status === 'absent' && options.isOpen() ? E.right(openConfig(key)) : admits(queue, what)
+  }
+
+  const configOf: TaskQueues['configOf'] = (key) => {
+    const queue = book.get(key)
+    if (queue.status !== 'absent') return queue.config
+    return options.isOpen() ? openConfig(key) : undefined
   }
 
   const withPayload = async (workItem: WorkItemId, done: Done): Promise<E.Either<Refusal, LeasedTask>> => {
@@ -99,56 +114,41 @@ export const createTaskQueues = (options: {
   })
 
   const leaseOne = async (index: QueueIndex, request: LeaseRequest, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, LeasedTask>> => {
-    const done = await handler.execute(workItem, { type: 'LeaseTask', ...grantOf(request) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
-    if (E.isRight(done)) return withPayload(workItem, done.right)
-    index.giveBack(workItem)
-    return done
+    let done: E.Either<Refusal, Done>
+    try {
+      done = await handler.execute(workItem, { type: 'LeaseTask', ...grantOf(request) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
+    } catch (defect) {
+      index.giveBack(workItem)
+      throw defect
+    }
+    // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
+    const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
+    if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
+    return E.isLeft(done) ? done : withPayload(workItem, done.right)
   }
-
-  const waitForWork = (index: QueueIndex, request: LeaseRequest, ask: Ask, ms: number): Promise<LeasedTask | undefined> =>
-    new Promise((resolve) => {
-      let isOver = false
-      const finish = (leased?: LeasedTask): void => {
-        if (isOver) return
-        isOver = true
-        index.leave(waiter)
-        cancel()
-        request.signal?.removeEventListener('abort', wake)
-        resolve(leased)
-      }
-      const wake = (): void => finish()
-      const waiter: LeaseWaiter = { ask, wake, grant: grantOf(request), hand: finish }
-      const cancel = world.timer(ms, () => {
-        // Reserved for a birth that is on its way: its answer comes in a moment, whatever the clock says.
-        if (!reserved.has(waiter)) finish()
-      })
-      request.signal?.addEventListener('abort', wake, { once: true })
-      index.wait(waiter)
-    })
-
-  const reserved = new Set<LeaseWaiter>()
 
   const leaseFrom = async (request: LeaseRequest, context: Context, signal: AbortSignal): Promise<E.Either<Refusal, readonly LeasedTask[]>> => {
     const key = queueKey(request)
-    const index = indexOf(key)
-    const ask: Ask = { max: request.max, holder: holderKey(request.holder), isNamed: request.holder.name !== '', tag: request.tag, sameTag: request.sameTag }
+    const { max, tag, sameTag, bytesMax } = request
+    const ask: Ask = { max, holder: holderKey(request.holder), isNamed: request.holder.name !== '', tag, sameTag, bytesMax }
     const until = world.monotonic() + request.waitMs
     for (;;) {
       if (options.isStopping() || signal.aborted) return E.right([])
       const admitted = mayDo(key, 'lease')
       // A paused queue has nothing to give, and may have again before the wait is over.
       if (E.isLeft(admitted) && admitted.left.type !== 'queue-paused') return admitted
-      const { workItems, again } = index.take(ask)
-      const tried = await Promise.all(workItems.map((workItem) => leaseOne(index, request, context, workItem)))
+      const index = indexOf(key)
+      const left = until - world.monotonic()
+      const there = index.take(ask)
+      const found = there.length > 0 || left <= 0 ? there : await line.wait(index, { ask, grant: grantOf(request), ms: left, signal })
+      if ('handed' in found) return E.right([found.handed])
+      const tried = await Promise.all(found.map((workItem) => leaseOne(index, request, context, workItem)))
       const leased = tried.flatMap((one) => (E.isRight(one) ? [one.right] : []))
       const failed = tried.find(E.isLeft)
       // A task that slipped away is nobody's failure; a store that does not answer is.
       if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
-      const now = world.monotonic()
-      if (leased.length > 0 || now >= until) return E.right(leased)
-      if (workItems.length > 0) continue
-      const handed = await waitForWork(index, { ...request, signal }, ask, Math.min(until, again ?? until) - now)
-      if (handed !== undefined) return E.right([handed])
+      // What slipped away does not count: there may be more behind it.
+      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return E.right(leased)
     }
   }
 
@@ -164,46 +164,59 @@ export const createTaskQueues = (options: {
     return E.right(tasks)
   }
 
-  const storedBy = (app: string): number => stored.get(app) ?? 0
+  const takeBack: TaskQueues['takeBack'] = async (workItem, lease, context) => {
+    const task = live.get(workItem)?.item.task
+    const punish = task === undefined ? () => undefined : indexOf(queueKey(task)).pardon(workItem)
+    try {
+      return await handler.execute(workItem, { type: 'ReleaseLease', by: context.subject, lease, busy: false, delayMs: 0, reason: 'The answer that gave the lease got lost.' }, context)
+    } finally {
+      punish()
+    }
+  }
 
-  const isOverStorage = (config: QueueConfig, bytes: number): boolean => config.storageLimitBytes !== undefined && storedBy(config.app) + bytes > config.storageLimitBytes
-
-  const countBytes = (before: WorkItem, after: Existing): void => {
-    const bytes = after.task?.bytes ?? 0
-    if (bytes === 0 || after.task === undefined) return
-    const was = before.status !== 'absent' && before.status !== 'settled'
-    const is = after.status !== 'settled'
-    if (was !== is) stored.set(after.task.app, storedBy(after.task.app) + (is ? bytes : -bytes))
+  /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its task. */
+  const insertFor = async (index: QueueIndex, workItem: WorkItemId, command: Timeless<CommandOfType<'InsertTask'>>, context: Context, payload: Uint8Array | undefined) => {
+    const waiter = index.reserve(workItem, command.task)
+    if (waiter === undefined) return handler.execute(workItem, command, context, payload)
+    let isHanded = false
+    try {
+      const done = await handler.execute(workItem, { ...command, leaseTo: line.grantOf(waiter) }, context, payload)
+      if (E.isRight(done) && done.right.before.status === 'absent' && isHeld(done.right.item)) {
+        const [birth] = done.right.events
+        if (birth?.type !== 'TaskInserted') throw new Error(`${workItem} was born without its birth`)
+        isHanded = true
+        index.handed(waiter)
+        line.hand(waiter, { ...done.right, item: done.right.item, workItem, birth, payload })
+      }
+      return done
+    } finally {
+      if (!isHanded) index.release(waiter, workItem)
+    }
   }
 
   const insert: TaskQueues['insert'] = async (workItem, command, context, payload) => {
     const key = queueKey(command.task)
     const admitted = mayDo(key, 'insert')
     if (E.isLeft(admitted)) return admitted
-    if (isOverStorage(admitted.right, payload.byteLength) && live.get(workItem) === undefined) return E.left({ type: 'over-quota', detail: `The waiting tasks of ${command.task.app} take all the bytes that its queue.yaml allows.` })
-    const index = indexOf(key)
-    // Every waiter in these indexes was made here.
-    const waiter = index.reserve(workItem, command.task) as LeaseWaiter | undefined
-    if (waiter === undefined) return handler.execute(workItem, command, context, payload)
-    reserved.add(waiter)
+    const uncount = storage.claim(admitted.right, command.task.bytes ?? payload?.byteLength ?? 0)
+    if (uncount === undefined) {
+      // A repeat takes no room.
+      const known = await handler.load(workItem)
+      if (E.isLeft(known)) return known
+      if (known.right.item.status !== 'absent') return handler.execute(workItem, command, context, payload)
+      return E.left({ type: 'over-quota', detail: `The tasks of ${command.task.app} take all the ${admitted.right.storageLimitBytes} bytes that its queue.yaml allows.` })
+    }
     try {
-      const done = await handler.execute(workItem, { ...command, leaseTo: waiter.grant }, context, payload)
-      if (E.isRight(done) && done.right.before.status === 'absent' && isHeld(done.right.item)) {
-        const [birth] = done.right.events
-        if (birth?.type !== 'TaskInserted') throw new Error(`${workItem} was born without its birth`)
-        waiter.hand({ ...done.right, item: done.right.item, workItem, birth, payload })
-      } else index.giveBack(workItem)
-      return done
+      return await insertFor(indexOf(key), workItem, command, context, payload)
     } finally {
-      reserved.delete(waiter)
-      waiter.wake()
+      uncount()
     }
   }
 
   return {
     changed: (workItem, before, after) => {
       if (after.task === undefined) return
-      countBytes(before, after)
+      storage.changed(before, after)
       requests.changed(workItem, before, after)
       indexOf(queueKey(after.task)).changed(workItem, before, after)
     },
@@ -212,20 +225,30 @@ export const createTaskQueues = (options: {
       if (request.requestId === undefined) return leaseFrom(request, context, request.signal ?? new AbortController().signal)
       return requests.run({ ...request, requestId: request.requestId }, leaseAgain, (signal) => leaseFrom(request, context, signal))
     },
+    takeBack,
     retryFor: (item) => {
       if (item.task === undefined) return { pauseMs: 0 }
-      const queue = book.get(queueKey(item.task))
-      const config = queue.status === 'absent' ? openConfig(queueKey(item.task)) : queue.config
+      const key = queueKey(item.task)
+      const config = configOf(key) ?? openConfig(key)
       return { ...retryPolicy(config, item.attempt, world.random()), deadLetter: config.stint.deadLetter }
     },
     admits: mayDo,
-    figures: (key) => indexes.get(key)?.figures() ?? NOBODY,
+    configOf,
+    figures: (key) => {
+      const [app = ''] = key.split('/')
+      return { ...(indexes.get(key)?.figures() ?? NOBODY), storedBytes: storage.bytesOf(app) }
+    },
+    keys: () => indexes.keys(),
     gateOf: (item) => {
       if (item.task === undefined || item.status !== 'waiting') return undefined
-      const index = indexOf(queueKey(item.task))
-      if (item.task.key !== undefined && index.isKeyInUse(item.task.key)) return 'key'
-      if (index.rateWaitMs() > 0) return 'rate'
-      return index.figures().waiters === 0 ? 'no-worker' : undefined
+      const key = queueKey(item.task)
+      const admitted = mayDo(key, 'lease')
+      if (E.isLeft(admitted)) return admitted.left.type in GATES ? { gate: GATES[admitted.left.type as keyof typeof GATES] } : undefined
+      const index = indexOf(key)
+      if (item.task.key !== undefined && index.isKeyInUse(item.task.key)) return { gate: 'key' }
+      const rateWaitMs = index.rateWaitMs()
+      if (rateWaitMs > 0) return { gate: 'rate', until: world.now() + rateWaitMs }
+      return index.figures().waiters === 0 ? { gate: 'no-worker' } : undefined
     },
     refresh: (key) => indexes.get(key)?.refresh(),
     stop: () => {

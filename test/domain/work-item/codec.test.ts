@@ -3,15 +3,16 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeEvent, encodeEvent, eventDecoder } from '../../../src/domain/work-item/codec.ts'
-import type { WorkItemEventType } from '../../../src/domain/work-item/events.ts'
-import { sampleEvents } from '../../support/samples.ts'
+import type { WorkItemEvent, WorkItemEventType } from '../../../src/domain/work-item/events.ts'
+import { laterSamples, sampleEvents } from '../../support/samples.ts'
 
 const TYPES = Object.keys(sampleEvents) as WorkItemEventType[]
 
 /** Fields that may be missing, for each type that has such. */
 const OPTIONAL: Readonly<Partial<Record<WorkItemEventType, readonly string[]>>> = {
   JobRegistered: ['label', 'attributes', 'expectedMs'],
-  TaskInserted: ['tag', 'priority', 'key'],
+  TaskInserted: ['tag', 'priority', 'key', 'bytes'],
+  Leased: ['requestId'],
   LeaseReleased: ['reason', 'busy'],
   DirectiveGiven: ['reason'],
   DirectiveEnded: ['reason'],
@@ -25,7 +26,9 @@ const OPTIONAL: Readonly<Partial<Record<WorkItemEventType, readonly string[]>>> 
 /** Fields that hold whatever their author put there. */
 const FREE: Readonly<Partial<Record<WorkItemEventType, string>>> = { Completed: 'result', Failed: 'detail', Aborted: 'partial' }
 
-const dataOf = (type: WorkItemEventType): Record<string, unknown> => JSON.parse(encodeEvent(sampleEvents[type]).data) as Record<string, unknown>
+/** With every field that the type may have. */
+const fullest = (type: WorkItemEventType): WorkItemEvent => laterSamples.find(({ event }) => event.type === type)?.event ?? sampleEvents[type]
+const dataOf = (type: WorkItemEventType): Record<string, unknown> => JSON.parse(encodeEvent(fullest(type)).data) as Record<string, unknown>
 
 const without = (data: Record<string, unknown>, key: string): Record<string, unknown> => Object.fromEntries(Object.entries(data).filter(([name]) => name !== key))
 

@@ -1,7 +1,7 @@
 // What each command comes to when there is no such work item: births only.
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
-import { HOLDER, inserted, jobLeased, NEXT_HOLDER, NOW, registered } from '../../support/samples.ts'
-import { NOBODY_HOLDS } from './rows.ts'
+import { HOLDER, inserted, jobLeased, NEXT_HOLDER, NOW, registered, taskLeased, TERM_MS } from '../../support/samples.ts'
+import { DELETED, NO_TIMER_OF_TASKS, NOBODY_HOLDS } from './rows.ts'
 
 const NOT_FOUND = refuses('not-found')
 const birth = (by: string, digest: string) => adds({ ...registered, by, digest } as typeof registered, jobLeased({ until: NOW + 30_000, holder: HOLDER }))
@@ -16,10 +16,12 @@ const ABSENT = {
   'InsertTask, same content': insertion('producer', 'content'),
   'InsertTask, other content': insertion('producer', 'other content'),
   'InsertTask, other principal': insertion('somebody else', 'content'),
-  LeaseTask: NOT_FOUND,
+  'InsertTask, to a waiting worker': adds(inserted, taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + TERM_MS })),
+  'InsertTask, to a waiting worker before its time': adds({ ...inserted, dueAt: NOW + 1 } as typeof inserted),
+  ...all(NOT_FOUND, 'LeaseTask', 'LeaseTask, with a request id', ...(Object.keys(DELETED) as (keyof typeof DELETED)[])),
   ...all(NOT_FOUND, ...(Object.keys(NOBODY_HOLDS) as (keyof typeof NOBODY_HOLDS)[])),
   ...all(NOT_FOUND, 'GiveDirective pause', 'GiveDirective resume', 'GiveDirective abort', 'Redrive'),
-  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
+  ...NO_TIMER_OF_TASKS,
   ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease'),
   ...all(nothing, 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease'),
 } as const

@@ -32,7 +32,7 @@ const LOST_JOB = {
   ...NOT_A_TASK,
   ...STRANGERS,
   ...MOOT_TIMERS,
-  ...all(refuses('not-possible'), 'LeaseTask', 'ReleaseLease, current lease', 'Redrive'),
+  ...all(refuses('not-possible'), 'ReleaseLease, current lease', 'Redrive'),
   ...all(nothing, 'LoseHolder, silent', 'GiveUpLost, too early', 'GiveUpLost, other lease'),
 } as const
 
@@ -45,7 +45,7 @@ const FOUND_AGAIN = {
   'Report progress': adds(...found, progress),
   'Report refusal of directive 1': adds(...found),
   'Report completed, current lease': adds(...found, completed),
-  ...all(adds(...found, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(adds(...found, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   'Report aborted': adds(...found, abortedByHolder),
   'GiveUpLost, at its end': adds(givenUp),
 } as const
@@ -84,7 +84,7 @@ whenState('job lost while paused, told to resume', {
   'Report running': adds(...found, seen(2), resumed, directiveEnded('obeyed', 2)),
   'Report refusal of directive 1': adds(...found, seen(2)),
   'Report completed, current lease': adds(...found, overtaken, completed),
-  ...all(adds(...found, overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(adds(...found, overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   'Report aborted': adds(...found, overtaken, abortedByHolder),
   'GiveDirective pause': adds(overtaken, newDirective('pause', 3), directiveEnded('obeyed', 3)),
   'GiveDirective resume': nothing,
@@ -104,7 +104,13 @@ whenState('job lost, told to abort', {
   'Report running': adds(...found, seen()),
   'Report refusal of directive 1': adds(...found, seen(), refusedDirective),
   'Report completed, current lease': adds(...found, directiveEnded('overtaken'), completed),
-  ...all(adds(...found, directiveEnded('overtaken'), failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(
+    adds(...found, directiveEnded('overtaken'), failed),
+    'Report failed',
+    'Report failed for good',
+    'Report failed, last attempt',
+    'Report failed, last attempt without dead letter',
+  ),
   'Report aborted': adds(...found, directiveEnded('obeyed'), abortedByHolder),
   ...all(refuses('aborting'), 'GiveDirective pause', 'GiveDirective resume'),
   'GiveDirective abort': nothing,

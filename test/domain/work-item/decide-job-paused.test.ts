@@ -29,7 +29,7 @@ const PAUSED_JOB = {
   ...STRANGERS,
   ...NOT_LOST,
   ...MOOT_TIMERS,
-  ...all(refuses('not-possible'), 'LeaseTask', 'ReleaseLease, current lease', 'Redrive'),
+  ...all(refuses('not-possible'), 'ReleaseLease, current lease', 'Redrive'),
   'LoseHolder, silent': adds({ type: 'HolderLost', lease: 1, lastSeenAt: NOW - 5_000 }),
 } as const
 
@@ -44,7 +44,7 @@ const NO_DIRECTIVE_STANDS = {
   'Report running': adds(resumed),
   'Report refusal of directive 1': nothing,
   'Report completed, current lease': adds(completed),
-  ...all(adds(failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(adds(failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   'Report aborted': adds(abortedByHolder),
 } as const
 
@@ -76,7 +76,7 @@ whenState('job paused, told to resume', {
   'Report running': adds(seen(2), resumed, directiveEnded('obeyed', 2)),
   'Report refusal of directive 1': adds(seen(2)),
   'Report completed, current lease': adds(overtaken, completed),
-  ...all(adds(overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(adds(overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   'Report aborted': adds(overtaken, abortedByHolder),
   'GiveDirective pause': adds(overtaken, newDirective('pause', 3), directiveEnded('obeyed', 3)),
   'GiveDirective resume': nothing,
@@ -95,7 +95,7 @@ whenState('job paused, told to abort', {
   'Report running': adds(seen(2), resumed),
   'Report refusal of directive 1': adds(seen(2)),
   'Report completed, current lease': adds(overtaken, completed),
-  ...all(adds(overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  ...all(adds(overtaken, failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   'Report aborted': adds(directiveEnded('obeyed', 2), abortedByHolder),
   ...all(refuses('aborting'), 'GiveDirective pause', 'GiveDirective resume'),
   'GiveDirective abort': nothing,

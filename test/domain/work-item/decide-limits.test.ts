@@ -9,15 +9,20 @@ import { after, givenItem, itemIn } from '../../support/given.ts'
 import {
   askDirective,
   BIRTH,
+  deleteTask,
   directive,
   directiveEnded,
   extended,
   extendLease,
+  GRANT,
+  inserted,
+  insertTask,
   JOB,
   LEASE_UNTIL,
   leaseTask,
   newDirective,
   NEXT_HOLDER,
+  NO_DEAD_LETTER,
   NOW,
   phase,
   registerJob,
@@ -26,6 +31,8 @@ import {
   reportCompleted,
   reportFailed,
   seen,
+  TASK,
+  taskLeased,
   TERM_MS,
   type StateName,
 } from '../../support/samples.ts'
@@ -66,6 +73,32 @@ describe('when a job makes a sign of life', () => {
     givenItem(itemIn('job running'))
       .when(report(LEASE_UNTIL + 60_000, { phase: 'merge' }))
       .thenAdds(extended(LEASE_UNTIL + 60_000 + 2 * JOB.silenceMs), phase)
+  })
+})
+
+describe('when a task is born to a waiting worker', () => {
+  const toWorker = (dueAt: number) => insertTask(NOW, { task: { ...TASK, dueAt }, leaseTo: { ...GRANT, requestId: 'request-1' } })
+
+  it('is leased from its first moment on, under the request that asked for work', () => {
+    const born = givenItem(itemIn('task absent'))
+      .when(toWorker(NOW))
+      .thenAdds({ ...inserted, dueAt: NOW } as WorkItemEvent, taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + TERM_MS, requestId: 'request-1' }))
+    expect(born.item).toMatchObject({ status: 'running', attempt: 1, createdAt: NOW, lease: { number: 1, since: NOW, requestId: 'request-1' } })
+    born.when(leaseTask(NOW)).rejects('not-possible', { state: 'running' })
+    born.when(extendLease(NOW + 1, { lease: '1.next' })).thenAdds(extended(NOW + 1 + TERM_MS))
+  })
+
+  it('waits like any other when it is due a millisecond later, and is leased then', () => {
+    const born = givenItem(itemIn('task absent'))
+      .when(toWorker(NOW + 1))
+      .thenAdds({ ...inserted, dueAt: NOW + 1 } as WorkItemEvent)
+    born.when(leaseTask(NOW)).rejects('not-possible', { state: 'waiting' })
+    born.when(leaseTask(NOW + 1)).thenAdds(taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + 1 + TERM_MS }))
+  })
+
+  it('is given to nobody when it was born before, not even while it still waits', () => {
+    givenItem(itemIn('task waiting')).when(toWorker(NOW)).thenNothing()
+    givenItem(itemIn('task running')).when(toWorker(NOW)).thenNothing()
   })
 })
 
@@ -165,6 +198,33 @@ describe('when the stream is full', () => {
 
   it('still takes a give-back, as the end that it is', () => {
     givenItem(nearlyFull('task running', 0)).when(releaseLease(NOW)).thenAdds({ type: 'LeaseReleased', lease: 1, counted: false, dueAt: NOW, busy: false }, letter)
+  })
+
+  it('fails a task for good where the command says that there are no dead letters', () => {
+    const retry = { ...NO_DEAD_LETTER, attemptsMax: 3 }
+    givenItem(nearlyFull('task running', 0))
+      .when(report(NOW, { phase: 'merge', retry }))
+      .thenAdds(phase, failed)
+    givenItem(nearlyFull('task running, told to pause', 0))
+      .when(report(NOW, { phase: 'merge', retry }))
+      .thenAdds(phase, seen(), directiveEnded('overtaken'), failed)
+    givenItem(nearlyFull('task running', 0)).when({ type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry }).thenAdds({ type: 'LeaseExpired', lease: 1 }, failed)
+    // Its last attempt has its own reason to fail.
+    givenItem(nearlyFull('task running', 0))
+      .when(reportFailed(NOW, { retry: NO_DEAD_LETTER }))
+      .thenAdds({ type: 'Failed', code: 'disk-full', message: 'No space left.', lease: 1, digest: 'failed' })
+  })
+
+  it('lets anybody delete the task, and it ends as it was deleted', () => {
+    const cancelled: WorkItemEvent = { type: 'Cancelled', by: 'somebody else', reason: 'deleted' }
+    givenItem(nearlyFull('task running', 0)).when(deleteTask(NOW)).thenAdds({ type: 'Completed', lease: 1 })
+    for (const state of ['task running', 'task waiting', 'task waiting, paused', 'task dead letter'] as const)
+      givenItem(nearlyFull(state, 0))
+        .when(deleteTask(NOW, { by: 'somebody else' }))
+        .thenAdds(cancelled)
+    givenItem(nearlyFull('task running, told to abort', 0))
+      .when(deleteTask(NOW, { by: 'somebody else' }))
+      .thenAdds(directiveEnded('obeyed'), cancelled)
   })
 
   it('refuses pauses and redrives, which would only make it longer', () => {

@@ -1,6 +1,6 @@
 // What is said again long after, by whom, and what comes too late: the answers that the last ended lease and the last directive remember (rules 5, surface 8).
-import { describe, it } from 'vitest'
-import { given, givenItem, itemIn } from '../../support/given.ts'
+import { describe, expect, it } from 'vitest'
+import { after, given, givenItem, itemIn } from '../../support/given.ts'
 import {
   completed,
   CURRENT,
@@ -8,8 +8,10 @@ import {
   HOLDER,
   jobLeased,
   JOB,
+  LEASE_UNTIL,
   leaseTask,
   NEXT_HOLDER,
+  NO_DEAD_LETTER,
   NOW,
   registered,
   registerJob,
@@ -124,6 +126,32 @@ describe('when a result comes after settlement', () => {
     givenItem(itemIn('job given up'))
       .when(report(NOW, { phase: 'merge' }))
       .rejects('settled')
+  })
+})
+
+describe('when a task is out of attempts, and its queue keeps no dead letters', () => {
+  const failed: WorkItemEvent = { type: 'Failed', code: 'disk-full', message: 'No space left.', lease: 1, digest: 'failed' }
+
+  it('has failed for good: its report again adds nothing, and nobody can redrive it', () => {
+    const done = givenItem(itemIn('task running'))
+      .when(reportFailed(NOW, { retry: NO_DEAD_LETTER }))
+      .thenAdds(failed)
+    done.when(reportFailed(NOW, { retry: NO_DEAD_LETTER })).thenNothing()
+    done.when({ type: 'Redrive', time: NOW, by: 'admin' }).rejects('settled', { state: 'failed' })
+  })
+
+  it('tries again as long as attempts are left', () => {
+    givenItem(itemIn('task running'))
+      .when(reportFailed(NOW, { retry: { attemptsMax: 2, pauseMs: 1_000, deadLetter: false } }))
+      .thenAdds(retried)
+  })
+
+  it('takes the result of a holder whose lease ended as a late one', () => {
+    const expired = after(itemIn('task running'), { type: 'ExpireLease', time: LEASE_UNTIL, lease: 1, retry: NO_DEAD_LETTER })
+    expect(expired).toMatchObject({ status: 'settled', end: 'failed', failure: { code: 'lease-expired' }, ended: { number: 1, how: 'expired' } })
+    givenItem(expired)
+      .when(reportCompleted(LEASE_UNTIL))
+      .thenAdds({ type: 'LateResultRecorded', lease: 1, outcome: { completed: { result: { pages: 3 } } }, digest: 'completed' })
   })
 })
 

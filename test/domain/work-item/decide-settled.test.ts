@@ -1,7 +1,7 @@
 // What each command comes to when a work item has settled, however it did: only the first other outcome under its last lease is still taken (surface 8).
 import { adds, all, nothing, refuses, whenState, type Expectation } from '../../support/given.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { JOB_AGAIN, NOBODY_HOLDS, NOT_A_JOB, NOT_A_TASK, NOT_LOST, TASK_AGAIN } from './rows.ts'
+import { DELETED_AGAIN, JOB_AGAIN, NO_TIMER_OF_TASKS, NOBODY_HOLDS, NOT_A_JOB, NOT_A_TASK, NOT_LOST, TASK_AGAIN } from './rows.ts'
 
 const SETTLED = refuses('settled')
 const late = (digest: string, outcome: Extract<WorkItemEvent, { type: 'LateResultRecorded' }>['outcome']): Expectation =>
@@ -15,6 +15,7 @@ const NOTHING_MORE = {
 const LATE_RESULTS = {
   'Report completed, current lease': late('completed', { completed: { result: { pages: 3 } } }),
   'Report failed': late('failed', { failed: { code: 'disk-full', message: 'No space left.' } }),
+  'Report failed, last attempt without dead letter': late('failed', { failed: { code: 'disk-full', message: 'No space left.' } }),
   'Report failed, last attempt': late('failed', { failed: { code: 'disk-full', message: 'No space left.' } }),
   'Report failed for good': late('failed', { failed: { code: 'disk-full', message: 'No space left.', retry: false } }),
   'Report aborted': late('aborted', { aborted: { reason: 'asked', partial: { pages: 1 } } }),
@@ -27,7 +28,6 @@ const SETTLED_JOB = {
   ...NOT_LOST,
   'RegisterJob, new instance': nothing,
   ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease'),
-  LeaseTask: refuses('not-possible'),
   Redrive: SETTLED,
 } as const
 
@@ -35,14 +35,15 @@ const SETTLED_TASK = {
   ...NOTHING_MORE,
   ...TASK_AGAIN,
   ...NOT_A_JOB,
-  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
-  LeaseTask: refuses('not-possible'),
+  ...NO_TIMER_OF_TASKS,
+  ...DELETED_AGAIN,
+  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
   Redrive: SETTLED,
 } as const
 
 const ITS_OWN_END = {
   completed: all(nothing, 'Report completed, current lease'),
-  failed: all(nothing, 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+  failed: all(nothing, 'Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'),
   aborted: all(nothing, 'Report aborted'),
 } as const
 

@@ -18,20 +18,27 @@ import {
   TERM_MS,
 } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { NOT_A_JOB, STRANGERS, TASK_AGAIN } from './rows.ts'
+import { deletedBy, NOT_A_JOB, STRANGERS, TASK_AGAIN } from './rows.ts'
 
 const longer = extended(NOW + TERM_MS)
 const expired: WorkItemEvent = { type: 'LeaseExpired', lease: 1 }
-const expiredLetter: WorkItemEvent = { type: 'DeadLettered', code: 'lease-expired', message: 'The lease of attempt 1 ended, and no attempt is left.' }
+const expiredLetter = { type: 'DeadLettered', code: 'lease-expired', message: 'The lease of attempt 1 ended, and no attempt is left.' } as const
+const expiredForGood: WorkItemEvent = { ...expiredLetter, type: 'Failed' }
 const retried: WorkItemEvent = { type: 'RetryScheduled', lease: 1, dueAt: NOW + 1_000, code: 'disk-full', message: 'No space left.', digest: 'failed' }
 const letter: WorkItemEvent = { type: 'DeadLettered', lease: 1, code: 'disk-full', message: 'No space left.', digest: 'failed' }
+/** Deleting is completing for the holder, with its lease or without; under another lease, and for anybody else, it is a cancel. */
+const deleted = (byHolder: readonly WorkItemEvent[], byOthers: readonly WorkItemEvent[]) => ({
+  ...all(adds(...byHolder, { type: 'Completed', lease: 1 }), 'DeleteTask, no lease', 'DeleteTask, current lease'),
+  'DeleteTask, other lease': adds(...byOthers, deletedBy('servers')),
+  ...all(adds(...byOthers, deletedBy('somebody else')), 'DeleteTask, other principal', 'DeleteTask, other principal, current lease'),
+})
 const aborted = (reason: string): WorkItemEvent => ({ type: 'Aborted', reason })
 
 const HELD_TASK = {
   ...TASK_AGAIN,
   ...NOT_A_JOB,
   ...STRANGERS,
-  LeaseTask: refuses('not-possible'),
+  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
   Redrive: nothing,
   'ExtendLease, after its end': refuses('stale-lease'),
   ...all(nothing, 'ExpireLease, too early', 'ExpireLease, other lease'),
@@ -51,6 +58,9 @@ const NO_DIRECTIVE_STANDS = {
   'Report aborted': adds(abortedByHolder),
   'ExpireLease, at its end': adds(expired),
   'ExpireLease, last attempt': adds(expired, expiredLetter),
+  'Report failed, last attempt without dead letter': adds(failed),
+  'ExpireLease, last attempt without dead letter': adds(expired, expiredForGood),
+  ...deleted([], []),
 } as const
 
 whenState('task running', {
@@ -88,6 +98,10 @@ const ITS_WISH_COMES_TRUE = (number: number) =>
     'Report aborted': adds(directiveEnded('overtaken', number), abortedByHolder),
     'ExpireLease, at its end': adds(expired, directiveEnded('obeyed', number)),
     'ExpireLease, last attempt': adds(expired, directiveEnded('obeyed', number), expiredLetter),
+    // Failed for good it waits for nobody: what was wished for it comes too late.
+    'Report failed, last attempt without dead letter': adds(directiveEnded('overtaken', number), failed),
+    'ExpireLease, last attempt without dead letter': adds(expired, directiveEnded('overtaken', number), expiredForGood),
+    ...deleted([directiveEnded('overtaken', number)], [directiveEnded('overtaken', number)]),
   }) as const
 
 whenState('task running, told to pause', {
@@ -121,11 +135,24 @@ const IT_SETTLES = (number: number) =>
     'Report phase, current lease': adds(phase, seen(number)),
     'Report progress': adds(progress, seen(number)),
     'Report completed, current lease': adds(directiveEnded('overtaken', number), completed),
-    ...all(adds(directiveEnded('overtaken', number), failed), 'Report failed', 'Report failed for good', 'Report failed, last attempt'),
+    ...all(
+      adds(directiveEnded('overtaken', number), failed),
+      'Report failed',
+      'Report failed for good',
+      'Report failed, last attempt',
+      'Report failed, last attempt without dead letter',
+    ),
     'Report aborted': adds(directiveEnded('obeyed', number), abortedByHolder),
     ...all(refuses('aborting'), 'GiveDirective pause', 'GiveDirective resume'),
     'GiveDirective abort': nothing,
-    ...all(adds(expired, directiveEnded('obeyed', number), aborted('Its lease ended while it was to be aborted.')), 'ExpireLease, at its end', 'ExpireLease, last attempt'),
+    ...all(
+      adds(expired, directiveEnded('obeyed', number), aborted('Its lease ended while it was to be aborted.')),
+      'ExpireLease, at its end',
+      'ExpireLease, last attempt',
+      'ExpireLease, last attempt without dead letter',
+    ),
+    // Done after all if its holder says so; gone as was wished if anybody else does.
+    ...deleted([directiveEnded('overtaken', number)], [directiveEnded('obeyed', number)]),
   }) as const
 
 whenState('task running, told to abort', {

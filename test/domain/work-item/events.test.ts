@@ -6,8 +6,8 @@ import { decodeEvent, encodeEvent, UPCASTS } from '../../../src/domain/work-item
 import { EVENT_VERSION, SETTLING, workItemEvents, type WorkItemEvent, type WorkItemEventType } from '../../../src/domain/work-item/events.ts'
 import { evolve, evolveAll } from '../../../src/domain/work-item/evolve.ts'
 import { absent, type WorkItem } from '../../../src/domain/work-item/state.ts'
-import { itemIn } from '../../support/given.ts'
-import { NOW, sampleEvents, STATES, type StateName } from '../../support/samples.ts'
+import { given, itemIn } from '../../support/given.ts'
+import { completed, extended, laterSamples, NOW, released, sampleEvents, STATES, taskLeased, type StateName } from '../../support/samples.ts'
 
 const TYPES = Object.keys(workItemEvents) as WorkItemEventType[]
 const GOLDEN = `${import.meta.dirname}/../golden`
@@ -39,6 +39,11 @@ const MEETS: Readonly<Record<WorkItemEventType, StateName | 'none'>> = {
   LateResultRecorded: 'job given up',
 }
 
+const meeting = (type: WorkItemEventType): WorkItem => {
+  const state = MEETS[type]
+  return itemIn(state === 'none' ? 'job running' : state)
+}
+
 /** What a state says apart from where in its stream it is. */
 const facts = (item: WorkItem): WorkItem => ({ ...item, revision: 0, updatedAt: 0 }) as WorkItem
 
@@ -59,7 +64,7 @@ describe.each(TYPES)('%s', (type) => {
       expect([golden.type, golden.v]).toEqual([type, version])
       const decoded = decodeEvent(type, version, golden.data)
       expect(decoded).toEqual(E.right(sample))
-      const before = itemIn(MEETS[type] === 'none' ? 'job running' : MEETS[type])
+      const before = meeting(type)
       expect(evolve(before, sample, at(before))).toEqual(evolve(before, E.isRight(decoded) ? decoded.right : sample, at(before)))
     }
   })
@@ -70,10 +75,9 @@ describe.each(TYPES)('%s', (type) => {
   })
 
   it('changes a state', () => {
-    const state = MEETS[type]
-    const before = itemIn(state === 'none' ? 'job running' : state)
+    const before = meeting(type)
     const changed = evolve(before, sample, at(before))
-    if (state === 'none') expect(facts(changed)).toEqual(facts(before))
+    if (MEETS[type] === 'none') expect(facts(changed)).toEqual(facts(before))
     else expect(facts(changed)).not.toEqual(facts(before))
   })
 
@@ -96,7 +100,57 @@ describe.each(TYPES)('%s', (type) => {
 describe('the golden files', () => {
   it('are of known types and versions', () => {
     const known = TYPES.flatMap((type) => Array.from({ length: 1 + (UPCASTS[type]?.length ?? 0) }, (_, index) => `${type}.v${index + 1}.json`))
-    expect(readdirSync(GOLDEN).sort()).toEqual(known.sort())
+    const later = laterSamples.map(({ name, event }) => `${event.type}.v${EVENT_VERSION}.${name}.json`)
+    expect(readdirSync(GOLDEN).sort()).toEqual([...known, ...later].sort())
+  })
+})
+
+describe.each(laterSamples)('$event.type with $name, a field that came later', ({ name, event }) => {
+  const golden = JSON.parse(readFileSync(`${GOLDEN}/${event.type}.v${EVENT_VERSION}.${name}.json`, 'utf8')) as { type: string; v: number; data: Record<string, unknown> }
+
+  it('is read and written as its golden file has it', () => {
+    expect([golden.type, golden.v]).toEqual([event.type, EVENT_VERSION])
+    expect(decodeEvent(golden.type, golden.v, golden.data)).toEqual(E.right(event))
+    expect(JSON.parse(encodeEvent(event).data)).toEqual(golden.data)
+  })
+
+  it('has the field in the state, where an older event leaves it open', () => {
+    const before = meeting(event.type)
+    const { [name]: field, ...older } = golden.data
+    const decoded = decodeEvent(golden.type, golden.v, older)
+    if (E.isLeft(decoded)) throw new Error(decoded.left.detail)
+    const fieldIn = (item: WorkItem): unknown => (item.status === 'absent' ? undefined : { ...item.task, ...('lease' in item ? item.lease : {}) }[name as 'bytes' | 'requestId'])
+    expect(field).toBeDefined()
+    expect(fieldIn(evolve(before, event, at(before)))).toBe(field)
+    expect(fieldIn(evolve(before, decoded.right, at(before)))).toBeUndefined()
+  })
+})
+
+describe('the request id of a lease', () => {
+  const life = [sampleEvents.TaskInserted, taskLeased({ requestId: 'request-1' })]
+
+  it('stays with the lease as long as it is held', () => {
+    for (const event of [extended(NOW + 60_000), sampleEvents.PhaseEntered, sampleEvents.DirectiveGiven, sampleEvents.Paused])
+      expect(given(...life, event).item).toMatchObject({ lease: { number: 1, requestId: 'request-1' } })
+  })
+
+  it('goes with the lease, and the next lease has its own or none', () => {
+    for (const event of [released(), sampleEvents.LeaseExpired, sampleEvents.RetryScheduled, sampleEvents.DeadLettered, completed])
+      expect(JSON.stringify(given(...life, event).item)).not.toContain('request-1')
+    const next = given(...life, released(), taskLeased({ lease: 2, token: '2.next' })).item
+    expect(next).toMatchObject({ lease: { number: 2, requestId: undefined } })
+    expect(JSON.stringify(next)).not.toContain('request-1')
+  })
+})
+
+describe('the bytes of a payload', () => {
+  it('are known through every turn of its life', () => {
+    const turns = [taskLeased(), sampleEvents.RetryScheduled, taskLeased({ lease: 2 }), released({ lease: 2 }), taskLeased({ lease: 3 }), sampleEvents.DeadLettered]
+    const life: WorkItemEvent[] = [{ ...sampleEvents.TaskInserted, bytes: 1_024 }]
+    for (const event of [...turns, sampleEvents.Redriven, taskLeased({ lease: 4 }), sampleEvents.LeaseExpired, sampleEvents.Cancelled]) {
+      life.push(event)
+      expect(given(...life).item).toMatchObject({ task: { bytes: 1_024 } })
+    }
   })
 })
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { STREAM_EVENTS_MAX } from '../../../src/domain/policy/streams.ts'
 import { whyNotRunning } from '../../../src/domain/policy/why.ts'
 import { decodeEvent, encodeEvent } from '../../../src/domain/work-item/codec.ts'
+import type { Command } from '../../../src/domain/work-item/commands.ts'
 import { decide } from '../../../src/domain/work-item/decide.ts'
 import { SETTLING, workItemEvents, type WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
@@ -121,23 +122,72 @@ describe('leases', () => {
         }
     }, lives))
 
+  /** A delete needs no lease; what a lease is to it, the law of deletes says. */
+  const isUnderLease = (command: Command): command is Command & { readonly by: string; readonly lease: string } =>
+    command.type !== 'DeleteTask' && 'lease' in command && typeof command.lease === 'string'
+
   it('that are not the current one decide nothing but a late result', () =>
     atEachStep(({ command, before, events }) => {
-      if (!('lease' in command) || typeof command.lease !== 'string') return
+      if (!isUnderLease(command)) return
       if (isHeld(before) && before.lease.token === command.lease) return
       expect(events.every(({ type }) => type === 'LateResultRecorded')).toBe(true)
     }))
 
   it('obey nobody but the principal they were given to', () =>
     atEachStep(({ command, before, decision }) => {
-      if (!('lease' in command && 'by' in command) || !isHeld(before) || before.lease.holder.subject === command.by) return
+      if (!isUnderLease(command) || !isHeld(before) || before.lease.holder.subject === command.by) return
       expect(E.isLeft(decision) || decision.right.length === 0).toBe(true)
+    }))
+
+  it('carry the request that asked for them, and no other', () =>
+    atEachStep(({ command, before, after, events }) => {
+      if (after.status === 'absent' || !isHeld(after)) return
+      const grant = command.type === 'InsertTask' ? command.leaseTo : command.type === 'LeaseTask' ? command : undefined
+      if (events.some(({ type }) => type === 'Leased')) expect(after.lease.requestId).toBe(grant?.requestId)
+      else expect(after.lease.requestId).toBe(isHeld(before) ? before.lease.requestId : undefined)
+    }))
+
+  it('are given at birth to whoever waits for a task that is due, and to nobody for one that is not', () =>
+    atEachStep(({ command, before, after, events }) => {
+      if (command.type !== 'InsertTask' || before.status !== 'absent') return
+      const isLeased = command.leaseTo !== undefined && command.task.dueAt <= command.time
+      expect(events.map(({ type }) => type)).toEqual(isLeased ? ['TaskInserted', 'Leased'] : ['TaskInserted'])
+      expect(after).toMatchObject({ status: isLeased ? 'running' : 'waiting', attempt: isLeased ? 1 : 0, task: command.task })
     }))
 
   it('are counted as attempts, never below zero, and a held item is in its first at least', () =>
     atEachStep(({ after }) => {
       if (after.status === 'absent') return
       expect(after.attempt).toBeGreaterThanOrEqual(isHeld(after) ? 1 : 0)
+    }))
+})
+
+describe('a delete', () => {
+  it('ends every task that has not ended: completed by its holder, cancelled by anybody else', () =>
+    atEachStep(({ command, before, decision, events, after }) => {
+      if (command.type !== 'DeleteTask') return
+      if (before.status === 'absent' || before.kind === 'job') return expect(E.isLeft(decision)).toBe(true)
+      expect(after.status).toBe('settled')
+      if (before.status === 'settled') return expect(decision).toEqual(E.right([]))
+      const isHolder = isHeld(before) && before.lease.holder.subject === command.by && [undefined, before.lease.token].includes(command.lease)
+      expect(events.at(-1)).toMatchObject(isHolder ? { type: 'Completed', lease: before.lease.number } : { type: 'Cancelled', by: command.by })
+    }))
+})
+
+describe('a policy without dead letters', () => {
+  it('makes none, not even of a stream that is full', () =>
+    atEachStep(({ command, events }) => {
+      if ('retry' in command && command.retry.deadLetter === false) expect(events.map(({ type }) => type)).not.toContain('DeadLettered')
+    }))
+
+  it('fails for good where a dead letter would have been made, and changes nothing else', () =>
+    atEachStep(({ command, before, decision }) => {
+      if (!('retry' in command) || E.isLeft(decision)) return
+      const typesWith = (deadLetter: boolean): readonly string[] => {
+        const decided = decide({ ...command, retry: { ...command.retry, deadLetter } }, before)
+        return E.isLeft(decided) ? [] : decided.right.map(({ type }) => type)
+      }
+      expect(typesWith(false)).toEqual(typesWith(true).map((type) => (type === 'DeadLettered' ? 'Failed' : type)))
     }))
 })
 

@@ -1,7 +1,7 @@
 // Random lives of work items for the laws: commands, valid and not, at times that mostly go on and sometimes go back a little.
 import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
-import type { Command } from '../../../src/domain/work-item/commands.ts'
+import type { Command, LeaseGrant } from '../../../src/domain/work-item/commands.ts'
 import { decide, timeOf, type WorkItemDecision } from '../../../src/domain/work-item/decide.ts'
 import type { Outcome, Progress, WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
@@ -13,7 +13,7 @@ type Intent = (item: WorkItem, time: number) => Command
 
 const who = fc.constantFrom('servers', 'servers', 'servers', 'servers', 'stranger')
 const instances = fc.constantFrom('first', 'first', 'second', 'third', undefined)
-const retries = fc.record({ attemptsMax: fc.constantFrom(undefined, 1, 2, 3), pauseMs: fc.constantFrom(0, 1_000, 60_000) })
+const retries = fc.record({ attemptsMax: fc.constantFrom(undefined, 1, 2, 3), pauseMs: fc.constantFrom(0, 1_000, 60_000), deadLetter: fc.constantFrom(undefined, true, false) })
 
 /** The current lease, the one before it, or one that never was. */
 const leaseOf = (which: 'current' | 'ended' | 'none', item: WorkItem): string => {
@@ -43,6 +43,15 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
 
 const orNot = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 })
 
+const requestIds = orNot(fc.constantFrom('request-1', 'request-2'))
+
+const grantTo = ([subject, instance, requestId]: readonly [string, string | undefined, string | undefined], item: WorkItem): LeaseGrant => ({
+  holder: { subject, name: 'w', ...(instance === undefined ? {} : { instance }) },
+  token: `t${item.revision}`,
+  termMs: TERM_MS,
+  requestId,
+})
+
 const births: readonly fc.Arbitrary<Intent>[] = [
   fc.tuple(who, instances, fc.constantFrom('content', 'content', 'content', 'other')).map(([by, instance, digest]): Intent => (item, time) => ({
     type: 'RegisterJob',
@@ -53,14 +62,17 @@ const births: readonly fc.Arbitrary<Intent>[] = [
     holder: { subject: by, name: 'node-1', ...(instance === undefined ? {} : { instance }) },
     token: `t${item.revision}`,
   })),
-  fc.tuple(who, fc.constantFrom('content', 'content', 'other')).map(([by, digest]): Intent => (_, time) => ({
-    type: 'InsertTask',
-    time,
-    by,
-    task: TASK,
-    mediaType: 'text/plain',
-    digest,
-  })),
+  fc
+    .tuple(who, fc.constantFrom('content', 'content', 'other'), orNot(fc.constantFrom(0, 512)), orNot(fc.tuple(who, instances, requestIds)), fc.constantFrom(0, 0, 5_000))
+    .map(([by, digest, bytes, waiter, delayMs]): Intent => (item, time) => ({
+      type: 'InsertTask',
+      time,
+      by,
+      task: { ...TASK, dueAt: delayMs === 0 ? TASK.dueAt : time + delayMs, ...(bytes === undefined ? {} : { bytes }) },
+      mediaType: 'text/plain',
+      digest,
+      leaseTo: waiter && grantTo(waiter, item),
+    })),
 ]
 
 const reports: fc.Arbitrary<Intent> = fc
@@ -85,13 +97,8 @@ const reports: fc.Arbitrary<Intent> = fc
 
 const commands: readonly fc.Arbitrary<Intent>[] = [
   ...births,
-  fc.tuple(who, instances).map(([subject, instance]): Intent => (item, time) => ({
-    type: 'LeaseTask',
-    time,
-    holder: { subject, name: 'w', ...(instance === undefined ? {} : { instance }) },
-    token: `t${item.revision}`,
-    termMs: TERM_MS,
-  })),
+  fc.tuple(who, instances, requestIds).map((to): Intent => (item, time) => ({ type: 'LeaseTask', time, ...grantTo(to, item) })),
+  fc.tuple(who, orNot(leases)).map(([by, lease]): Intent => (item, time) => ({ type: 'DeleteTask', time, by, lease: lease && leaseOf(lease, item) })),
   fc.tuple(who, leases, fc.constantFrom(TERM_MS, 1_000)).map(([by, lease, termMs]): Intent => (item, time) => ({
     type: 'ExtendLease',
     time,

@@ -1,10 +1,37 @@
 // Parts of rows that several states share: what a command comes to because of the kind of the item, or because nobody or somebody else holds it.
-import { all, nothing, refuses } from '../../support/given.ts'
+import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
+import { adds, all, nothing, refuses } from '../../support/given.ts'
+
+/** Nothing that a task's timer could end. */
+export const NO_TIMER_OF_TASKS = all(
+  nothing,
+  'ExpireLease, at its end',
+  'ExpireLease, too early',
+  'ExpireLease, other lease',
+  'ExpireLease, last attempt',
+  'ExpireLease, last attempt without dead letter',
+)
 
 /** A job meets the commands of tasks. */
 export const NOT_A_TASK = {
-  ...all(refuses('id-in-use'), 'InsertTask, same content', 'InsertTask, other content', 'InsertTask, other principal'),
-  ...all(nothing, 'ExpireLease, at its end', 'ExpireLease, too early', 'ExpireLease, other lease', 'ExpireLease, last attempt'),
+  ...all(
+    refuses('id-in-use'),
+    'InsertTask, same content',
+    'InsertTask, other content',
+    'InsertTask, other principal',
+    'InsertTask, to a waiting worker',
+    'InsertTask, to a waiting worker before its time',
+  ),
+  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
+  ...all(
+    refuses('not-possible'),
+    'DeleteTask, no lease',
+    'DeleteTask, current lease',
+    'DeleteTask, other lease',
+    'DeleteTask, other principal',
+    'DeleteTask, other principal, current lease',
+  ),
+  ...NO_TIMER_OF_TASKS,
 }
 
 /** A task meets the commands of jobs. */
@@ -25,6 +52,9 @@ export const TASK_AGAIN = {
   'InsertTask, same content': nothing,
   'InsertTask, other content': refuses('exists-with-other-content'),
   'InsertTask, other principal': refuses('id-in-use'),
+  // Born already: whoever waits is given nothing.
+  'InsertTask, to a waiting worker': nothing,
+  'InsertTask, to a waiting worker before its time': nothing,
 } as const
 
 /** Somebody holds it, and others speak. */
@@ -73,8 +103,20 @@ export const NOBODY_HOLDS = all(
   'Report failed',
   'Report failed for good',
   'Report failed, last attempt',
+  'Report failed, last attempt without dead letter',
   'Report aborted',
 )
+
+export const deletedBy = (by: string): WorkItemEvent => ({ type: 'Cancelled', by, reason: 'deleted' })
+
+/** What deleting a task comes to, whatever lease is named, while nobody holds it. */
+export const DELETED = {
+  ...all(adds(deletedBy('servers')), 'DeleteTask, no lease', 'DeleteTask, current lease', 'DeleteTask, other lease'),
+  ...all(adds(deletedBy('somebody else')), 'DeleteTask, other principal', 'DeleteTask, other principal, current lease'),
+}
+
+/** Gone is gone: there is nothing left to delete, and nothing wrong with asking for it. */
+export const DELETED_AGAIN = all(nothing, ...(Object.keys(DELETED) as (keyof typeof DELETED)[]))
 
 /** The timers of a job that is not lost. */
 export const NOT_LOST = all(nothing, 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease')

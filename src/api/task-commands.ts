@@ -1,0 +1,21 @@
+// What the handlers of tasks share: the task's global name, and a command on it with what became of the task.
+import * as E from 'fp-ts/lib/Either.js'
+import type { CommandToDo } from '../engine/engine.ts'
+import type { AnswerOf } from '../wire/route.ts'
+import type * as wire from '../wire/tasks.ts'
+import { surfaceState, taskId, type WorkItemId } from '../wire/words.ts'
+import { execute, ok, type Call, type Handled } from './call.ts'
+import { isLate } from './items.ts'
+import { leaseView } from './views.ts'
+
+export const msOf = (seconds: number): number => Math.round(seconds * 1_000)
+
+export const inQueue = (params: { readonly app: string; readonly queue: string }, body: { readonly id: string }): WorkItemId => taskId(params.app, params.queue, body.id)
+
+/** Carries out a command on a task and tells what became of it. */
+export const concerning = async (call: Call, workItem: WorkItemId, id: string, command: CommandToDo, digest?: string): Promise<Handled<AnswerOf<typeof wire.completeTask>>> => {
+  const done = await execute(call, workItem, command)
+  if (E.isLeft(done)) return done
+  const { item, recorded } = done.right
+  return ok({ id, state: surfaceState(item), recorded, late: isLate(item, digest) ? true : undefined, leaseUntil: leaseView(item)?.leaseUntil })
+}
