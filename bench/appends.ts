@@ -103,7 +103,7 @@ const reading = async (file: string): Promise<readonly Row[]> => {
 }
 
 const LIMIT_ALONE = 'The disk: one fdatasync for each append, and two messages between threads.'
-const LIMIT_MANY = 'The writer thread, which inserts and hashes without a pause; the disk waits for it.'
+const LIMIT_MANY = 'The writer thread: half of its time is COMMIT, which waits for the disk, the rest inserting and hashing.'
 
 const appending = async (store: EventStore, floor: number, seconds: number): Promise<readonly Row[]> => {
   const against = (perSecond: number): Readonly<Record<string, number>> => ({ '× fdatasync': rounded(perSecond / floor, 1) })

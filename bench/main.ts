@@ -24,6 +24,8 @@ One part alone: node bench/PART.ts [--quick] [--json FILE]. TMPDIR says which di
 
 /** A machine that others use too may never be quiet, and then its load is told beside the figures. */
 const QUIET_WAIT_MS = 5_000
+/** From which on figures of a small machine are worth little. */
+const DISTURBED_CORES = 0.4
 const DOCS = new URL('../docs/', import.meta.url)
 
 class Usage extends Error {}
@@ -105,6 +107,8 @@ const main = async (): Promise<void> => {
     console.log(`Failed: ${failed.join(', ')}.`)
     process.exitCode = 1
   }
+  const disturbed = results.filter(({ others }) => Math.max(...others) > DISTURBED_CORES)
+  if (disturbed.length > 0) console.log(`Others used more than ${DISTURBED_CORES} cores meanwhile, so measure again: --only ${disturbed.map(({ part }) => part).join(',')}`)
   if (!hasPage || results.length === 0) return
   writePage(DOCS, merged(readResults(new URL('performance/results.json', DOCS)), results, partNames))
   console.log('Written: docs/performance.md')

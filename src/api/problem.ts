@@ -40,9 +40,9 @@ const codeOfType = {
   superseded: 'superseded',
   'over-quota': 'over-quota',
   'queue-removed': 'queue-removed',
-  'queue-paused': 'queue-paused',
+  'queue-paused': 'not-possible',
   'not-served': 'not-served',
-  'outdated-configuration': 'outdated-configuration',
+  'outdated-configuration': 'not-possible',
 } as const satisfies Record<TaggedRefusal['type'], ProblemCode>
 
 const codeOfKind = {

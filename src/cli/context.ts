@@ -144,12 +144,17 @@ export const countFlag =
     return count
   }
 
+/** One word on a flag, one of `choices`. */
+export const wordFlag =
+  <Word extends string>(choices: readonly Word[]) =>
+  (text: string): Word => {
+    const word = choices.find((choice) => choice === text)
+    if (word === undefined) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`)
+    return word
+  }
+
 /** Words on a flag, separated by commas; each one of `choices`. */
 export const wordsFlag =
   <Word extends string>(choices: readonly Word[]) =>
   (text: string): readonly Word[] =>
-    text.split(',').map((part) => {
-      const word = choices.find((choice) => choice === part.trim())
-      if (word === undefined) throw new InvalidArgumentError(`Expected one of ${choices.join(', ')}.`)
-      return word
-    })
+    text.split(',').map((part) => wordFlag(choices)(part.trim()))

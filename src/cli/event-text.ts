@@ -41,6 +41,9 @@ const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   LateResultRecorded: () => 'a late result was kept',
 }
 
+/** The types of events that there are. */
+export const eventTypes: readonly string[] = Object.keys(SENTENCES)
+
 /** What happened, in a few words; of an event that this version has no words for, its data. */
 export const sentenceOf = (type: string, data: unknown): string => {
   if (!isData(data)) return data === null ? 'erased' : textOf(data)

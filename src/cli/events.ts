@@ -1,10 +1,10 @@
 // `stint events`: the log as it is written, and what is in it.
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import { events, type EventFilter } from '../client/events.ts'
 import type { HistoryEvent } from '../wire/items.ts'
 import { health } from '../wire/service.ts'
-import { action, countFlag, wordsFlag, type Context } from './context.ts'
-import { clockOf, colourOf, sentenceOf } from './event-text.ts'
+import { action, countFlag, wordFlag, wordsFlag, type Context } from './context.ts'
+import { clockOf, colourOf, eventTypes, sentenceOf } from './event-text.ts'
 import { examples } from './help.ts'
 import { printList } from './output.ts'
 import type { Column } from './terminal/table.ts'
@@ -13,8 +13,8 @@ import { plain } from './terminal/text.ts'
 const KINDS = ['job', 'task'] as const
 
 interface Options {
-  readonly kind?: readonly (typeof KINDS)[number][]
-  readonly type?: string
+  readonly kind?: (typeof KINDS)[number]
+  readonly type?: readonly string[]
   readonly workItem?: string
   readonly after?: string
 }
@@ -22,9 +22,15 @@ interface Options {
 /** From the first event on, instead of a position. */
 const START = 'start'
 
+/** A position is opaque, but a word that was never one is told from one of another log before anybody is asked. */
+const afterFlag = (text: string): string => {
+  if (text !== START && !/^\w+\.\d+$/.test(text)) throw new InvalidArgumentError(`Expected the position of an event, as \`stint events list\` shows it, or ${START}.`)
+  return text
+}
+
 const filterOf = ({ kind, type, workItem, after }: Options): EventFilter => ({
-  ...(kind?.[0] === undefined ? {} : { kind: kind[0] }),
-  ...(type === undefined ? {} : { types: type.split(',') }),
+  ...(kind === undefined ? {} : { kind }),
+  ...(type === undefined ? {} : { types: type }),
   ...(workItem === undefined ? {} : { workItem }),
   ...(after === undefined ? {} : { after }),
 })
@@ -75,19 +81,19 @@ const list = async (context: Context, options: Options & { readonly limit: numbe
 
 const filters = (command: Command): Command =>
   command
-    .option('--kind <kind>', `events of this kind of work: ${KINDS.join(' or ')}`, wordsFlag(KINDS))
-    .option('--type <types>', 'events of these types, separated by commas')
+    .option('--kind <kind>', `events of this kind of work: ${KINDS.join(' or ')}`, wordFlag(KINDS))
+    .option('--type <types>', 'events of these types, separated by commas', wordsFlag(eventTypes))
     .option('--work-item <id>', 'events of one work item, for instance job/42')
 
 export const addEvents = (program: Command): void => {
   const noun = program.command('events').description('the log: watch, list')
   noun.addHelpText('after', examples('stint events watch', 'stint events list --type Failed'))
   filters(noun.command('watch').description('every event as it happens, until Ctrl-C'))
-    .option('--after <position>', 'begin behind this position; start: with the first event')
+    .option('--after <position>', 'begin behind this position; start: with the first event', afterFlag)
     .action(action(watch))
     .addHelpText('after', examples('stint events watch --kind job', 'stint events watch --type Completed,Failed -o jsonl', 'stint events watch --after start'))
   filters(noun.command('list').description('events of the log, oldest first'))
-    .option('--after <position>', 'begin behind this position')
+    .option('--after <position>', 'begin behind this position', afterFlag)
     .option('--limit <count>', 'at most so many', countFlag(1, 1_000_000), 100)
     .action(action(list))
     .addHelpText('after', examples('stint events list --work-item job/42', 'stint events list --type Failed,DeadLettered --limit 1000 -o jsonl'))

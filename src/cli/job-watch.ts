@@ -8,7 +8,8 @@ import type { Context } from './context.ts'
 import { clockOf, colourOf, sentenceOf } from './event-text.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { boardLines, countsOfStates, type BoardSize } from './job-board.ts'
-import { localId, type JobFilter } from './job-lookup.ts'
+import { localId } from './ids.ts'
+import type { JobFilter } from './job-lookup.ts'
 import { observe, type Pace } from './job-pace.ts'
 import { isSettled, LOOKS, progressText } from './look.ts'
 import { openScreen } from './terminal/screen.ts'
@@ -126,8 +127,9 @@ const QUIET = new Set(['LeaseExtended'])
 
 /** One line for each change, or with JSON the job after it. */
 const watchOffTerminal = async (context: Context, watched: Watched, signal: AbortSignal): Promise<void> => {
-  const { http, out, format, paint } = context
+  const { http, out, say, format, paint } = context
   const first = await look(context, watched)
+  if (first.more) say(`stint: There are more than ${PAGE.toLocaleString('en')} jobs: only the newest ${PAGE.toLocaleString('en')} are shown as they are now. Changes are shown of all.`)
   const seen = jobsSeen(http, watched, first.jobs)
   const printed = new Map<string, string>()
   const printJob = (job: JobProxy): void => {

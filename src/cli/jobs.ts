@@ -1,25 +1,38 @@
 // `stint jobs`: look at jobs over all servers, watch them, and say what should become of them.
 import type { Command } from 'commander'
-import { directJob, jobHistory, jobWhy, listJobs, type JobProxy } from '../wire/jobs.ts'
-import { states, type HistoryEvent, type State } from '../wire/items.ts'
-import { action, countFlag, durationFlag, wordsFlag, type Context } from './context.ts'
+import { directJob, jobHistory, jobWhy, listJobs, showJob, type JobProxy } from '../wire/jobs.ts'
+import type { HistoryEvent, State } from '../wire/items.ts'
+import { action, countFlag, durationFlag, wordFlag, wordsFlag, type Context } from './context.ts'
 import { formatAge } from './duration.ts'
 import { historyColumns } from './event-text.ts'
 import { findJob, jobIdOf, type JobFilter, type Named } from './job-lookup.ts'
+import { ago, askedText, lostText, receiptText, whyLines } from './job-text.ts'
 import { judgeWait, waitForJob } from './job-wait.ts'
-import { LOOKS, outcomeText, progressText } from './look.ts'
+import { isSettled, LOOKS, outcomeText, progressText } from './look.ts'
 import { printList, printOne } from './output.ts'
 import type { Column } from './terminal/table.ts'
+import { plain } from './terminal/text.ts'
 import { examples } from './help.ts'
 
 const PAGE_MAX = 1_000
+
+/** The states that a job can be in: it is held from its registration on, and nobody cancels it or waits for it to begin. */
+const JOB_STATES = ['running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted'] as const satisfies readonly State[]
 
 interface Paging {
   readonly limit: number
   readonly after?: string
 }
 
-const columnsAt = (now: number): readonly Column<JobProxy>[] => [
+const lastSeenAt = (now: number): Column<JobProxy> => ({
+  title: 'LAST SEEN',
+  value: (job) => (job.holder?.lastSeenAt === undefined || isSettled(job.state) ? undefined : ago(job.holder.lastSeenAt, now)),
+  colour: (job) => (job.state === 'lost' ? LOOKS.lost.colour : undefined),
+  align: 'right',
+  whole: true,
+})
+
+const columnsAt = (now: number, jobs: readonly JobProxy[]): readonly Column<JobProxy>[] => [
   { title: 'ID', value: (job) => job.id, whole: true },
   { title: 'STATE', value: (job) => `${LOOKS[job.state].symbol} ${job.state}`, colour: (job) => LOOKS[job.state].colour, whole: true },
   { title: 'SERVICE', value: (job) => job.service },
@@ -27,6 +40,8 @@ const columnsAt = (now: number): readonly Column<JobProxy>[] => [
   { title: 'LABEL', value: (job) => job.label },
   { title: 'PROGRESS', value: (job) => progressText(job.progress) },
   { title: 'PHASE', value: (job) => job.phase },
+  // Where all is well it tells nothing.
+  ...(jobs.some((job) => job.state === 'lost') ? [lastSeenAt(now)] : []),
   { title: 'AGE', value: (job) => formatAge(job.createdAt, now), align: 'right', whole: true },
 ]
 
@@ -42,19 +57,12 @@ const list = async (context: Context, { service, server, label, state, limit, af
   const empty = isFiltered
     ? 'No job matches. `stint jobs list` without filters shows all; `stint jobs watch` waits for new ones.'
     : 'There are no jobs yet. A job server registers them: see `stint demo`, or README.md for the five lines it takes.'
-  printList(context, { items, next }, columnsAt(context.world.now()), empty)
+  printList(context, { items, next }, columnsAt(context.world.now(), items), empty)
 }
 
 const seen = (job: JobProxy, now: number): string | undefined => {
   if (job.holder === undefined) return undefined
-  return `${job.holder.name}${job.holder.lastSeenAt === undefined ? '' : `, last seen ${formatAge(job.holder.lastSeenAt, now)} ago`}`
-}
-
-const receiptText = ({ receipt }: JobProxy): string | undefined => {
-  if (receipt === undefined) return undefined
-  const reason = receipt.reason === undefined ? '' : `, "${receipt.reason}"`
-  const far = receipt.resolution === undefined ? (receipt.seenAt === undefined ? 'not seen yet' : 'seen') : receipt.resolution
-  return `${receipt.directive} by ${receipt.by}${reason}: ${far}`
+  return `${job.holder.name}${job.holder.lastSeenAt === undefined ? '' : `, last seen ${ago(job.holder.lastSeenAt, now)}`}`
 }
 
 const show = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
@@ -81,7 +89,7 @@ const show = async (context: Context, named: Named, id: string | undefined): Pro
 }
 
 const history = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
-  const job = await jobIdOf(context, id, named)
+  const job = await jobIdOf(context, id, named, 'newest')
   const items: HistoryEvent[] = []
   let after: string | undefined
   do {
@@ -93,37 +101,47 @@ const history = async (context: Context, named: Named, id: string | undefined): 
 }
 
 const why = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
-  const answer = await context.http.call(jobWhy, { params: { id: await jobIdOf(context, id, named) } })
-  if (context.format === 'table') return context.out(answer.detail)
-  printOne(context, answer, [])
+  const { http, world, out, format } = context
+  const params = { id: await jobIdOf(context, id, named, 'newest') }
+  const answer = await http.call(jobWhy, { params })
+  if (format !== 'table') return printOne(context, answer, [])
+  for (const line of whyLines(await http.call(showJob, { params }), answer, world.now())) out(plain(line))
+}
+
+/** When it has an effect that is not seen yet, and on what that depends. */
+const sayWhatFollows = async (context: Context, id: string): Promise<void> => {
+  const { http, world, say } = context
+  const params = { id }
+  const job = await http.call(showJob, { params })
+  if (job.state === 'lost') return say(lostText(job, (await http.call(jobWhy, { params })).until, world.now()))
+  if (job.receipt !== undefined && job.receipt.resolution === undefined) say(`Its server is told with its next report or poll. \`stint jobs wait ${id}\` waits for the end.`)
 }
 
 const direct = (directive: 'abort' | 'pause' | 'resume') => async (context: Context, options: Named & { readonly reason?: string }, id: string | undefined) => {
-  const job = await jobIdOf(context, id, options)
+  const job = await jobIdOf(context, id, options, 'refuse')
   if (directive === 'abort') await context.confirm(`Abort job ${job}? This is final.`)
   const answer = await context.http.call(directJob, { params: { id: job }, body: { directive, ...(options.reason === undefined ? {} : { reason: options.reason }) } })
   if (context.format !== 'table') return printOne(context, { id: job, ...answer }, [])
-  context.out(`${job}  ${answer.state}`)
-  if (answer.receipt !== undefined && answer.receipt.resolution === undefined)
-    context.say(`Its server is told with its next report or poll. \`stint jobs wait ${job}\` waits for the end.`)
+  context.out(`${job}  ${askedText(directive, answer.state)}`)
+  await sayWhatFollows(context, job)
 }
 
 const wait = async (context: Context, options: Named & { readonly for?: readonly State[]; readonly timeout?: number }, id: string | undefined): Promise<void> => {
-  const wanted = { id: await jobIdOf(context, id, options), states: options.for ?? [], timeoutMs: options.timeout }
+  const wanted = { id: await jobIdOf(context, id, options, 'refuse'), states: options.for ?? [], timeoutMs: options.timeout }
   const job = await waitForJob(context, wanted)
   if (context.format === 'table') context.out(`${job.id}  ${job.state}`)
   else printOne(context, job, [])
   judgeWait(wanted, job)
 }
 
-const stateFlag = (text: string): State => wordsFlag(states)(text)[0] ?? 'running'
+const stateFlag = wordFlag(JOB_STATES)
 
 const filters = (command: Command): Command =>
   command
     .option('--service <name>', 'jobs of this service')
     .option('--server <name>', 'jobs on this server')
     .option('--label <text>', 'jobs with this label')
-    .option('--state <state>', `jobs in this state: ${states.join(', ')}`, stateFlag)
+    .option('--state <state>', `jobs in this state: ${JOB_STATES.join(', ')}`, stateFlag)
 
 const named = (command: Command): Command => command.argument('[id]', 'id of the job').option('--label <text>', 'the job with this label, in place of its id')
 
@@ -153,7 +171,7 @@ const follow = (jobs: Command): void => {
     })
     .addHelpText('after', WATCH + examples('stint jobs watch', 'stint jobs watch --service index', 'stint jobs watch 0197a4d2-… -o jsonl'))
   named(jobs.command('wait').description('wait until a job is in a state'))
-    .option('--for <states>', 'any of these, separated by commas (default: settled in any way)', wordsFlag(states))
+    .option('--for <states>', 'any of these, separated by commas (default: settled in any way)', wordsFlag(JOB_STATES))
     .option('--timeout <duration>', 'give up after 30s, 5m, 2h … with exit code 124', durationFlag)
     .action(action(wait))
     .addHelpText('after', examples('stint jobs wait 0197a4d2-… --timeout 5m', 'stint jobs wait --label nightly --for running,completed'))

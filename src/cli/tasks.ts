@@ -7,6 +7,7 @@ import { action, countFlag, durationFlag, wordsFlag, type Context } from './cont
 import { formatAge } from './duration.ts'
 import { CliFailure, EXIT, usage } from './failure.ts'
 import { examples } from './help.ts'
+import { taskIdOf } from './ids.ts'
 import { LOOKS, outcomeText } from './look.ts'
 import { printList, printOne } from './output.ts'
 import type { Column } from './terminal/table.ts'
@@ -134,13 +135,13 @@ const release = async (context: Context, { lease: token, reason }: Held & { read
 const stateFlag = (text: string): State => wordsFlag(states)(text)[0] ?? 'waiting'
 
 const inQueue = (command: Command): Command => command.argument('<app/queue>', 'the queue', queueArgument)
-const oneTask = (command: Command): Command => inQueue(command).argument('<id>', 'id of the task')
+const oneTask = (command: Command): Command => inQueue(command).argument('<id>', 'id of the task', taskIdOf)
 const onLease = (command: Command): Command => oneTask(command).requiredOption('--lease <lease>', 'the lease, as it was given')
 
 const addPut = (tasks: Command): void => {
   inQueue(tasks.command('put').description('put a task into a queue'))
     .argument('[payload]', 'JSON or any text; - reads standard input, @FILE a file')
-    .option('--id <id>', 'your name for it; the same again is answered as the first')
+    .option('--id <id>', 'your name for it; the same again is answered as the first', taskIdOf)
     .option('--tag <tag>', 'to be leased by')
     .option('--priority <number>', 'higher goes first', countFlag(-1_000, 1_000))
     .option('--key <key>', 'tasks of one key run one after another')

@@ -7,6 +7,7 @@
 //
 // Each of them repeats by itself while Stint is away; a job that could not be registered runs all the same and is registered when Stint is back.
 import { LOST_AFTER_SECONDS, REPORT_EVERY_SECONDS, registerBody, type JobProxy } from '../wire/jobs.ts'
+import { createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
 import { AbortRequested, AlreadyRunning, Closed, LeaseLost } from './errors.ts'
 import type { Http } from './http.ts'
@@ -45,8 +46,11 @@ export interface JobServerOptions {
   readonly closeMode?: CloseMode
   /** Seconds for which `close` tries to get the last reports through (10). */
   readonly flushSeconds?: number
-  /** Hears of what went wrong without being thrown anywhere: reports that were refused, jobs that could not be registered later, Stint out of reach. */
-  readonly onProblem?: (problem: Error, job?: string) => void
+  /**
+   * Hears of what went wrong without being thrown anywhere: Stint out of reach (once an outage), reports that were refused or had to be cut, jobs that could not be registered later.
+   * Unless given, it is written by `console.warn`: once an outage, and once for each kind of mistake. What it throws is dropped.
+   */
+  readonly onProblem?: OnProblem
 }
 
 export type CloseMode = 'finish' | 'fail'
@@ -90,7 +94,13 @@ const wholeMs = <Seconds extends number | undefined>(seconds: Seconds): Seconds 
 
 export const createJobServer = (http: Http, options: JobServerOptions): JobServer => {
   const { world } = http
-  const { service, server, closeMode = 'finish', onProblem = () => undefined, resume } = options
+  const { service, server, closeMode = 'finish', resume } = options
+  const stopsWithoutStint = options.whenUnreachable === 'stop'
+  const onProblem = createTeller({
+    who: `job server ${service}/${server}`,
+    meanwhile: stopsWithoutStint ? 'No job begins meanwhile.' : 'Jobs run on; what they report is told when Stint is back.',
+    onProblem: options.onProblem,
+  })
   const instance = options.instance ?? world.uuid()
   const reportEverySeconds = wholeMs(options.reportEverySeconds ?? REPORT_EVERY_SECONDS)
   // Said in full, as the proxy will show it: a takeover sends the same content again.
@@ -104,7 +114,7 @@ export const createJobServer = (http: Http, options: JobServerOptions): JobServe
     onProblem,
     reportEverySeconds,
     waitSeconds: options.waitSeconds ?? WAIT_SECONDS,
-    stopsWithoutStint: options.whenUnreachable === 'stop',
+    stopsWithoutStint,
   })
   const running = new Set<Promise<unknown>>()
   /** Jobs that this instance has begun itself, and those that it is about to take over, for as long as it looks for what was left behind. */
@@ -195,6 +205,7 @@ export const createJobServer = (http: Http, options: JobServerOptions): JobServe
       resumeOrFail(held, proxy)
     },
     onProblem,
+    outage: roster.outage(),
   }).finally(() => {
     isTakingOver = false
     begunHere.clear()

@@ -1,12 +1,11 @@
 // One job, or one task, in the hands of this process: what its author sees of it, what the administrator wants of it, and what it still has to report.
-import { reason as reasonCodec, type Outcome, type Progress } from '../wire/items.ts'
+import type { Outcome, Progress } from '../wire/items.ts'
 import type { RegisterBody } from '../wire/jobs.ts'
 import { pause as wait, type World } from '../world.ts'
 import { deferred } from './deferred.ts'
 import { LeaseLost } from './errors.ts'
 import { createOutbox, type Outbox } from './outbox.ts'
 import { createSayings } from './sayings.ts'
-import { valid } from './validity.ts'
 import { abortOf, createWish, type Directive, type DirectiveAnswer } from './wish.ts'
 
 /** A job that computes without a break gives the event loop a turn at a checkpoint each so many milliseconds: an abort could never arrive otherwise. */
@@ -21,15 +20,15 @@ export interface Job {
   readonly signal: AbortSignal
   /** What the administrator wants now. */
   readonly directive: Directive
-  /** Says how far it is: a fraction from 0 to 1, or counts. Cheap: call it as often as you like, the latest is reported. Throws `StintError` (`invalid`) on a fraction outside 0 to 1. */
+  /** Says how far it is: a fraction from 0 to 1, or counts. Cheap: call it as often as you like, the latest is reported. Never throws: a value out of its range is reported as the nearest in it, what cannot be said (`NaN`, say) is left out, and `onProblem` hears of either once. */
   readonly progress: (progress: number | Progress) => void
-  /** Enters a named phase, 1 to 200 characters; every phase is reported, in order. */
+  /** Enters a named phase, 1 to 200 characters; every phase is reported, in order. Never throws: a longer name is cut, an empty one left out, and `onProblem` hears of it once. */
   readonly phase: (name: string) => void
   /** A place where it can stop: throws `AbortRequested` or `LeaseLost` when it is to stop, and waits here while it is to pause. */
   readonly checkpoint: () => Promise<void>
   /** What there is of a result so far; reported if the job is aborted. JSON. */
   readonly partial: (value: unknown) => void
-  /** Refuses the standing directive, which is then withdrawn. A `signal` that has aborted stays so. Without a standing directive it does nothing. */
+  /** Refuses the standing directive, which is then withdrawn. A `signal` that has aborted stays so. Without a standing directive it does nothing. A reason beyond 1,000 characters is cut. */
   readonly refuse: (reason: string) => void
 }
 
@@ -69,6 +68,8 @@ export interface JobSetting<Taken> {
   readonly registration: Taken
   /** There is something to report. */
   readonly onChange: () => void
+  /** Hears of what was said and could not be reported as it was. */
+  readonly onProblem: (problem: Error) => void
   /** There will never be anything to report again. */
   readonly onSettled: () => void
 }
@@ -93,10 +94,10 @@ const lazySignal = () => {
   }
 }
 
-export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onSettled }: JobSetting<Taken>): HeldJob<Taken> => {
+export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onProblem, onSettled }: JobSetting<Taken>): HeldJob<Taken> => {
   const outbox = createOutbox()
   const wish = createWish()
-  const sayings = createSayings(outbox, onChange)
+  const sayings = createSayings(outbox, onChange, onProblem)
   const stopping = lazySignal()
   const over = lazySignal()
   const { promise: settled, resolve: resolveSettled } = deferred()
@@ -168,10 +169,9 @@ export const createJob = <Taken extends { readonly id: string }>({ world, regist
     partial: (value) => {
       partial = value
     },
-    refuse: (given) => {
-      const reason = valid(reasonCodec, given)
+    refuse: (reason) => {
       const directive = isOpen() ? wish.refuse() : undefined
-      if (directive !== undefined) sayings.say({ refuse: { directive, reason } })
+      if (directive !== undefined) sayings.refuse(directive, reason)
     },
   }
 

@@ -66,7 +66,8 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   let asked = 0
   /** Requests whose answers were lost. */
   const lost: LeaseRequest[] = []
-  let poll: Promise<void> | undefined
+  const polls = new Set<Promise<void>>()
+  let isPolling = false
   let isResting = false
   let misses = 0
   let complained: string | undefined
@@ -117,6 +118,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     flush()
   }
 
+  /** One long poll. Before its answer is heard it counts as over: what is begun because of it may ask on. */
   const ask = async (request: LeaseRequest): Promise<void> => {
     try {
       const { headers, body: answer } = await http.exchange(leaseTasks, {
@@ -128,31 +130,36 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
         attemptsMax: 1,
       })
       reachability.reached()
-      answered(request, answer)
+      isPolling = false
       const askedMs = Number(headers.get('retry-after') ?? 0) * 1_000
       if (isEmpty(answer) && (askedMs > 0 || !headers.has('preference-applied'))) void rest(pause(world, askedMs || NOT_HELD_BACK_MS, stopping.signal))
+      answered(request, answer)
     } catch (failure) {
+      isPolling = false
       missed(request, failure as Error)
     }
   }
 
   const askForWork = async (): Promise<void> => {
     const request = await next()
-    if (request !== undefined) await ask(request)
-    poll = undefined
+    if (request !== undefined) return ask(request)
+    isPolling = false
     flush()
   }
 
   /** A place that was freed while a request is out waits for its answer, which tells whether there is anything to ask for. */
   const flush = (): void => {
-    if (stopping.signal.aborted || isResting || poll !== undefined) return
+    if (stopping.signal.aborted || isResting || isPolling) return
     if (lost.length === 0 && (asked > 0 || room() <= 0)) return
-    poll = askForWork()
+    isPolling = true
+    const poll = askForWork()
+    polls.add(poll)
+    void poll.finally(() => polls.delete(poll))
   }
 
   return {
     flush,
-    take: async () => (stopping.signal.aborted || isResting || poll !== undefined ? undefined : next()),
+    take: async () => (stopping.signal.aborted || isResting || isPolling ? undefined : next()),
     answered,
     missed,
     stop: () => {
@@ -160,7 +167,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
       unlink()
     },
     ended: async () => {
-      await poll
+      await Promise.all(polls)
     },
   }
 }

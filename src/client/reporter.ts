@@ -5,6 +5,7 @@ import type { ReportAnswer } from '../wire/items.ts'
 import { reportJobs } from '../wire/jobs.ts'
 import type { BodyOf } from '../wire/route.ts'
 import { pause, type World } from '../world.ts'
+import type { Outage } from './complaints.ts'
 import { LeaseLost, StintError, UnexpectedAnswer } from './errors.ts'
 import type { Http } from './http.ts'
 import type { HeldJob } from './job.ts'
@@ -35,6 +36,7 @@ export interface ReporterSetting {
   /** An exchange is over; with the failure if anything has to be sent again. */
   readonly onExchange: (missed: Error | undefined) => void
   readonly onProblem: (problem: Error, job?: string) => void
+  readonly outage: Outage
 }
 
 export interface Reporter {
@@ -57,10 +59,9 @@ const reportEveryMs = (held: HeldJob, otherwise: number): number => (held.regist
 /** Stint hears of it: it is registered, and neither fenced off nor at its end without an outcome to tell. */
 const isHeard = (held: HeldJob): boolean => held.lease() !== undefined && (held.stopReason() === undefined || held.outbox.hasOutcome())
 
-export const createReporter = ({ http, world, reachability, jobs, over, onForgotten, onExchange, onProblem, ...setting }: ReporterSetting): Reporter => {
+export const createReporter = ({ http, world, reachability, jobs, over, onForgotten, onExchange, onProblem, outage, ...setting }: ReporterSetting): Reporter => {
   let together = TOGETHER_MAX
   let wake = new AbortController()
-  let complained: string | undefined
 
   /** Milliseconds until there is something to say; undefined while nobody is registered. */
   const dueInMs = (): number | undefined => {
@@ -85,12 +86,6 @@ export const createReporter = ({ http, world, reachability, jobs, over, onForgot
       if (report !== undefined || isDueSoon) said.push({ held, report, item: { id: held.job.id, lease, ...report } })
     }
     return said
-  }
-
-  const complain = (failure: Error): void => {
-    const what = failure instanceof StintError ? failure.code : failure.name
-    if (complained !== what) onProblem(failure)
-    complained = what
   }
 
   const refused = ({ held, report }: Said, failure: Error): void => {
@@ -165,8 +160,8 @@ export const createReporter = ({ http, world, reachability, jobs, over, onForgot
       if (over.aborted) return undefined
       missed = refusedAll(said, thrown as Error)
     }
-    if (missed === undefined) complained = undefined
-    else complain(missed)
+    if (missed === undefined) outage.over()
+    else outage.met(missed)
     return missed
   }
 

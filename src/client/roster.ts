@@ -2,6 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { askJobDirective, type JobProxy, type RegisterBody, type RegisteredJob } from '../wire/jobs.ts'
 import { pause } from '../world.ts'
+import { createOutages, type OnProblem, type Outage } from './complaints.ts'
 import { deferred } from './deferred.ts'
 import { pollDirective, type PollSetting } from './directive-poll.ts'
 import { AlreadySettled, Closed, LeaseLost, Unreachable } from './errors.ts'
@@ -29,7 +30,7 @@ export interface RosterSetting {
   readonly waitSeconds: number
   /** Jobs do not run without Stint. */
   readonly stopsWithoutStint: boolean
-  readonly onProblem: (problem: Error, job?: string) => void
+  readonly onProblem: OnProblem
 }
 
 export interface Roster {
@@ -50,6 +51,8 @@ export interface Roster {
   readonly end: () => Promise<void>
   readonly over: AbortSignal
   readonly reachability: Reachability
+  /** For one more that calls again until it works. */
+  readonly outage: () => Outage
 }
 
 const settledOf = (proxy: JobProxy): AlreadySettled => new AlreadySettled(proxy.id, proxy.state, proxy.outcome)
@@ -67,6 +70,8 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
 
   const reachability = createReachability(world, { firstMs: RETRY_FIRST_MS, mostMs: Math.max(RETRY_FIRST_MS, Math.min(RETRY_MOST_MS, reportEveryMs)) })
   const registrar = createRegistrar({ http, reachability, over })
+  const outage = createOutages(onProblem)
+  const registering = outage()
 
   const silenceMs = ({ registration }: HeldJob): number => (registration.silenceSeconds ?? (registration.reportEverySeconds ?? reportEverySeconds) * REPORTS_A_SILENCE) * 1_000
 
@@ -93,6 +98,7 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
       ),
     onExchange: exchanged,
     onProblem,
+    outage: outage(),
   })
 
   const boundUnreported = (): void => {
@@ -110,7 +116,13 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
   }
 
   const hold = (registration: Registration): HeldJob => {
-    const held: HeldJob = createJob({ world, registration, onChange: () => reporter.changed(), onSettled: () => release(held) })
+    const held: HeldJob = createJob({
+      world,
+      registration,
+      onChange: () => reporter.changed(),
+      onProblem: (problem) => onProblem(problem, registration.id),
+      onSettled: () => release(held),
+    })
     jobs.set(registration.id, held)
     boundUnreported()
     return held
@@ -138,8 +150,12 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
     registrar.register({
       body: held.registration,
       isWanted: () => jobs.get(held.job.id) === held,
-      onMiss,
+      onMiss: (failure) => {
+        registering.met(failure)
+        onMiss(failure)
+      },
       onAnswer: (answer) => {
+        registering.over()
         const refusal = E.isLeft(answer) ? answer.left : answer.right.lease === undefined ? settledOf(answer.right) : undefined
         if (E.isRight(answer) && refusal === undefined) adopt(held, answer.right)
         if (refusal !== undefined) refused(held, refusal)
@@ -171,7 +187,9 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
     cancel()
     if (refusal !== undefined) throw refusal
     hasBegun = true
-    if (hasAnswered || !stopsWithoutStint) return
+    if (hasAnswered) return
+    registering.met(missed)
+    if (!stopsWithoutStint) return
     // It may have arrived all the same: then its end must be told too.
     held.end(failed('unreachable', 'Its job server could not reach Stint to register it.'))
     throw missed
@@ -211,5 +229,6 @@ export const createRoster = ({ http, reportEverySeconds, waitSeconds, stopsWitho
     },
     over,
     reachability,
+    outage,
   }
 }

@@ -1,6 +1,7 @@
 // What an earlier instance of this job server left behind when it was killed: taken over and run again, or reported as failed (rules 20).
 import * as E from 'fp-ts/lib/Either.js'
 import { listJobs, type JobProxy, type RegisterBody, type RegisteredJob } from '../wire/jobs.ts'
+import type { Outage } from './complaints.ts'
 import { Closed } from './errors.ts'
 import type { Http } from './http.ts'
 import { mayPass, type Reachability } from './reachability.ts'
@@ -20,6 +21,7 @@ export interface TakeoverSetting {
   /** A job is now this instance's. */
   readonly onTaken: (registration: RegisterBody & { readonly id: string }, proxy: RegisteredJob) => void
   readonly onProblem: (problem: Error, job?: string) => void
+  readonly outage: Outage
 }
 
 /** The content with which a job was registered, as its proxy shows it: the same content again makes it this instance's. */
@@ -55,13 +57,16 @@ const leftBehind = async ({ http, service, server, over, claim }: TakeoverSettin
 const untilListed = async (setting: TakeoverSetting): Promise<readonly JobProxy[]> => {
   for (let repeat = 0; ; repeat += 1) {
     try {
-      return await leftBehind(setting)
+      const proxies = await leftBehind(setting)
+      setting.outage.over()
+      return proxies
     } catch (failure) {
       if (setting.over.aborted || failure instanceof Closed) return []
       if (!mayPass(failure)) {
         setting.onProblem(failure as Error)
         return []
       }
+      setting.outage.met(failure as Error)
       await setting.reachability.pause(failure, repeat, setting.over)
     }
   }

@@ -44,12 +44,13 @@ export interface HeldTaskSetting {
   /** Its answer came later than it was given: the lease runs since nobody knows when. */
   readonly isLate: boolean
   readonly onChange: (task: HeldTask) => void
+  readonly onProblem: (problem: Error, task: string) => void
 }
 
-export const holdTask = (leased: LeasedTask, { world, isLate, onChange }: HeldTaskSetting): HeldTask => {
+export const holdTask = (leased: LeasedTask, { world, isLate, onChange, onProblem }: HeldTaskSetting): HeldTask => {
   const { id, lease, receipt, directive, attempt } = leased
   const ms = termMs(leased)
-  const held = createJob({ world, registration: leased, onChange: () => onChange(task), onSettled: () => undefined })
+  const held = createJob({ world, registration: leased, onChange: () => onChange(task), onProblem: (problem) => onProblem(problem, id), onSettled: () => undefined })
   const task: HeldTask = { id, lease, leased, held, term: { from: world.monotonic() - (isLate ? ms : 0), ms }, isAskedFor: false, isGivenBack: false }
   held.registered(lease, attempt)
   if (receipt !== undefined) held.told({ directive, receipt })

@@ -224,7 +224,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
 
   const takeUp = (tasks: readonly LeasedTask[], isLate: boolean): void => {
     counts.leased += tasks.length
-    const taken = tasks.map((leased) => holdTask(leased, { world, isLate, onChange: reports.changed }))
+    const taken = tasks.map((leased) => holdTask(leased, { world, isLate, onChange: reports.changed, onProblem }))
     for (const task of taken) held.add(task)
     keeper.added()
     void begin(taken)

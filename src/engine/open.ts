@@ -1,13 +1,11 @@
 // Puts the engine together over a store and its tables, recovers, and starts the clocks.
 import * as E from 'fp-ts/lib/Either.js'
-import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import { deadlineOf } from '../domain/policy/deadline.ts'
+import { streamOf } from '../domain/ids.ts'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
-import { createDeadlines } from './deadlines.ts'
-import type { Busy, CommandToDo, Context, Engine, Status } from './engine.ts'
+import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
@@ -18,6 +16,8 @@ import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
 import { createTaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
+import { statusOf } from './status.ts'
+import { createTimers } from './timers.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
 
@@ -48,14 +48,6 @@ export interface OpenedEngine extends Engine {
   /** The store failed for good: commands are refused until a restart (rules 9). */
   readonly failed: (cause: unknown) => void
 }
-
-/** After a start or a standstill each lease gets at least this, or its term if that is shorter (rules 17). */
-const GRACE_MS = 30_000
-
-/** A timer's command that met a store fault is tried again after this. */
-const FIRE_AGAIN_MS = 1_000
-
-const TIMER_SUBJECT = 'stint'
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
@@ -95,49 +87,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
   const bulks = createBulks({ book, live, tables, handler, isStopping: () => stopping, onTrouble: trouble })
 
-  /** Monotonic time of the item's deadline. After a start or a standstill nobody is judged before its grace is over. */
-  const dueAt = (workItem: WorkItemId): number | undefined => {
-    const deadline = deadlineOf(live.get(workItem)?.item ?? { status: 'absent', revision: -1 })
-    if (deadline === undefined) return undefined
-    if (deadline.what === 'silence') return presence.silentSince(workItem) + deadline.silenceMs
-    const at = world.monotonic() + deadline.at - world.now()
-    return deadline.what === 'lease-ends' ? Math.max(at, presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS)) : at
-  }
-
-  const timerCommand = (workItem: WorkItemId): CommandToDo | undefined => {
-    const item = live.get(workItem)?.item
-    const deadline = item === undefined ? undefined : deadlineOf(item)
-    if (item === undefined || deadline === undefined) return undefined
-    switch (deadline.what) {
-      case 'lease-ends':
-        return { type: 'ExpireLease', lease: deadline.lease, retry: tasks.retryFor(item) }
-      case 'given-up':
-        return { type: 'GiveUpLost', lease: deadline.lease }
-      case 'silence':
-        return { type: 'LoseHolder', lease: deadline.lease, lastSeenAt: presence.get(workItem)?.lastSeenAt ?? item.updatedAt }
-    }
-  }
-
-  const fire = async (workItem: WorkItemId): Promise<void> => {
-    const command = timerCommand(workItem)
-    if (command === undefined || stopping || failure !== undefined) return
-    const context: Context = { subject: TIMER_SUBJECT, actor: TIMER_SUBJECT, commandId: world.uuid() }
-    const done = await handler.executeUnless(() => (dueAt(workItem) ?? Infinity) > world.monotonic(), workItem, command, context)
-    if (E.isRight(done) || !(done.left instanceof Error)) return deadlines.touch(workItem)
-    trouble(`${command.type} on ${workItem} will be tried again`, done.left)
-    deadlines.again(workItem, FIRE_AGAIN_MS)
-  }
-
-  const deadlines = createDeadlines({
-    world,
-    dueAt,
-    fire: (workItem) => void fire(workItem).catch((cause) => trouble(`A timer of ${workItem} failed`, cause)),
-    stoodStill: () => presence.woke(),
-  })
+  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
   live.onChange((workItem, before, after) => {
     presence.changed(workItem, before, after)
-    if (hasRecovered) deadlines.touch(workItem)
+    if (hasRecovered) timers.touch(workItem)
     tasks.changed(workItem, before, after)
     watch.wake(workItem)
   })
@@ -154,30 +108,12 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const status = (): Status => {
-    const { stopped } = tables.status()
-    const failedTables = Object.entries(stopped).map(([name, detail]) => `${name}: ${detail}`)
-    const checks = [
-      { name: 'store', ok: failure === undefined, ...(failure === undefined ? {} : { detail: failure instanceof Error ? failure.message : String(failure) }) },
-      { name: 'running', ok: !stopping },
-      { name: 'tables', ok: failedTables.length === 0, ...(failedTables.length === 0 ? {} : { detail: failedTables.join('; ') }) },
-      { name: 'tables keep up', ok: !lag.isTooFar() },
-    ]
-    const notReady = failure !== undefined || stopping
-    return {
-      status: notReady ? 'not-ready' : checks.every((check) => check.ok) ? 'ready' : 'degraded',
-      checks,
-      position,
-      liveItems: live.size(),
-      heldItems: live.heldCount(),
-      waitingPolls: watch.size(),
-    }
-  }
+  const status = (): Status => statusOf({ failure, isStopping: stopping, isLagging: lag.isTooFar(), stoppedTables: tables.status().stopped, position, live, watch })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
-  for (const [workItem] of live.entries()) deadlines.touch(workItem)
+  for (const [workItem] of live.entries()) timers.touch(workItem)
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -185,7 +121,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stopping = true
     watch.stop()
     tasks.stop()
-    deadlines.close()
+    timers.close()
     stopped.abort()
   }
 

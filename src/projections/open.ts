@@ -167,7 +167,7 @@ export const tablesInProcess = async ({ file, reader, projections = allProjectio
     follow: core.follow,
     liveItems: async () => core.liveItems(),
     list: core.list,
-    statistics: async (kind) => core.statistics(kind),
+    statistics: async (filter) => core.statistics(filter),
     close: core.close,
   }
   const face = tablesFace(link, world, core.status())

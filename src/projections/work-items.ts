@@ -24,7 +24,7 @@ const schema = `
 export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? '') : `${item.task.app}/${item.task.queue}`)
 
 /** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
-const livenessOf = (item: WorkItem): 0 | 1 | 2 => (isLive(item) ? 1 : item.status === 'deadLetter' ? 2 : 0)
+const livenessOf = (item: WorkItem): 0 | 1 | 2 => (item.status === 'deadLetter' ? 2 : isLive(item) ? 1 : 0)
 
 interface Facts {
   readonly birth: string | null

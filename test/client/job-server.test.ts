@@ -1,6 +1,6 @@
 // The job server of the SDK against a whole Stint: what a service author writes, and what an administrator sees of it. Directives have a file of their own.
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AlreadyRunning, AlreadySettled, Closed, connect, LeaseLost, StintError, type JobServer, type JobServerOptions, type Stint } from '../../src/client/index.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { AlreadyRunning, AlreadySettled, Closed, connect, LeaseLost, type Job, type JobServer, type JobServerOptions, type Stint } from '../../src/client/index.ts'
 import { startGateway, type Gateway } from '../support/gateway.ts'
 import { steered } from '../support/job-functions.ts'
 import { startRealStint, type RealStint } from '../support/real-stint.ts'
@@ -101,14 +101,73 @@ describe('when a function runs as a job', () => {
     expect(items.filter(({ type }) => type === 'PhaseEntered').map(({ data }) => (data as { phase: string }).phase)).toEqual(['read', 'sort', 'merge'])
   })
 
-  it('refuses what Stint would refuse, at the line that says it', async () => {
-    await jobs.run('books', (job) => {
-      expect(() => job.progress(1.5)).toThrow(StintError)
-      expect(() => job.progress({ fraction: Number.NaN })).toThrow(StintError)
-      expect(() => job.phase('x'.repeat(201))).toThrow(expect.objectContaining({ code: 'invalid', status: 400 }))
-    })
+  it('refuses a registration that Stint would refuse, at the line that says it', async () => {
     await expect(jobs.run('x'.repeat(201), () => 1)).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/label' }] } })
     await expect(jobs.run('big', () => 1, { attributes: { text: 'x'.repeat(17_000) } })).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/attributes' }] } })
+  })
+})
+
+describe('when a job says what cannot be reported', () => {
+  const problems: [string, string | undefined][] = []
+  let careful: JobServer
+
+  beforeEach(() => {
+    problems.length = 0
+    careful = client.jobServer({ service: 'indexer', server: 'careful', onProblem: (problem, job) => problems.push([problem.message, job]) })
+  })
+
+  it('goes on, reports the nearest that can be, and hears of each kind of mistake once', async () => {
+    const done = await careful.run(
+      'books',
+      (job) => {
+        job.phase(`${'x'.repeat(199)}\u{1F4DA} and more`)
+        for (let round = 0; round < 3; round += 1) job.progress(1.5 + round)
+        job.progress({ fraction: -0.25, done: -1, unit: 'y'.repeat(41) })
+        return 'done'
+      },
+      { id: 'near' },
+    )
+    expect(done).toBe('done')
+    expect(await proxyWhen('near', ({ state }) => state === 'completed')).toMatchObject({
+      phase: 'x'.repeat(199),
+      progress: { fraction: 0, done: 0, unit: 'y'.repeat(40) },
+      outcome: { completed: { result: 'done' } },
+    })
+    expect(problems).toEqual([
+      [expect.stringContaining('a phase of at most 200 characters'), 'near'],
+      [expect.stringContaining('fraction from 0 to 1, but got 1.5: 1 is reported'), 'near'],
+      [expect.stringContaining('done from 0 to'), 'near'],
+      [expect.stringContaining('unit of at most 40 characters'), 'near'],
+    ])
+  })
+
+  it.for([
+    ['a fraction that is no number', (job) => job.progress(Number.NaN)],
+    ['an endless fraction', (job) => job.progress(1 / 0)],
+    ['counts that are no numbers', (job) => job.progress({ done: 'four' as unknown as number, total: Number.NaN })],
+    ['no progress at all', (job) => job.progress(undefined as unknown as number)],
+    ['an empty phase', (job) => job.phase('')],
+    ['a phase that is no text', (job) => job.phase(7 as unknown as string)],
+  ] as const satisfies readonly (readonly [string, (job: Job) => void])[])('leaves %s out', async ([, say], { expect }) => {
+    await careful.run('books', say, { id: 'without' })
+    const proxy = await proxyWhen('without', ({ state }) => state === 'completed')
+    expect([proxy.phase, proxy.progress]).toEqual([undefined, undefined])
+    expect(problems.length).toBeGreaterThan(0)
+    for (const [message, job] of problems) expect([message, job]).toEqual([expect.stringContaining('left out'), 'without'])
+  })
+
+  it('goes on although whoever is told of it throws', async () => {
+    const warned = vi.spyOn(console, 'warn').mockReturnValue()
+    const onProblem = (): never => {
+      throw new Error('no')
+    }
+    const done = await client.jobServer({ service: 'indexer', server: 'throwing', onProblem }).run('books', (job) => {
+      job.progress(Number.NaN)
+      return 'done'
+    })
+    expect(done).toBe('done')
+    expect(warned.mock.calls).toEqual([[expect.stringMatching(/job server indexer\/throwing.*onProblem threw: Error: no/)]])
+    warned.mockRestore()
   })
 })
 

@@ -1,5 +1,5 @@
 // What becomes of jobs while Stint is away, restarts, refuses or loses answers: they go on, and everything is told later, once.
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { connect, LeaseLost, Unreachable, type Job, type JobServerOptions, type Stint } from '../../src/client/index.ts'
 import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
 import { aborted, closeAll, steered } from '../support/job-functions.ts'
@@ -134,6 +134,32 @@ describe('when Stint cannot be reached', () => {
     await jobs.run('books', () => 1, { id: 'untold' })
     await jobs.close()
     expect(problems).toContainEqual(['Expected its outcome to reach Stint, but the job server was closed before.', 'untold'])
+  })
+})
+
+describe('when nobody is named to hear of an outage', () => {
+  it('warns on the console once for each, whatever fails in it, and says what it means', async () => {
+    const warned = vi.spyOn(console, 'warn').mockReturnValue()
+    const { onProblem: _nobody, ...quiet } = names()
+    await gateway.down()
+    const jobs = client.jobServer(quiet)
+    await Promise.all([jobs.run('books', threePhases, { id: 'first' }), jobs.run('maps', threePhases, { id: 'second' })])
+    await gateway.up()
+    await Promise.all([lifeOf('first'), lifeOf('second'), jobs.takenOver])
+    expect(warned.mock.calls).toEqual([[expect.stringMatching(/^Stint, job server indexer\/indexer-1: Expected an answer from .*Jobs run on/)]])
+    const books = steered()
+    const { job, result } = await jobs.start('books', books.run, { id: 'third' })
+    job.phase('read')
+    await gateway.until((request) => isReport(request) && itemOf(request)['phase'] === 'read' && itemOf(request)['id'] === 'third')
+    await gateway.down()
+    job.phase('sort')
+    await vi.waitUntil(() => warned.mock.calls.length > 1)
+    await gateway.up()
+    books.finish()
+    await result
+    await lifeOf('third')
+    expect(warned).toHaveBeenCalledTimes(2)
+    warned.mockRestore()
   })
 })
 

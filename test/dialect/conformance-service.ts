@@ -51,7 +51,7 @@ export const service = (scene: Scene): void => {
       scene.stage.world.advance(5 * 60_000)
       await lease()
       expect((await queue('mail', { getStats: true })).data.stats).toMatchObject({ leasedLastMinute: '1', leasedLastHour: '2' })
-      scene.stage.world.advance(3_600_000)
+      scene.stage.world.advance(2 * 3_600_000)
       expect((await queue('mail', { getStats: true })).data.stats).toMatchObject({ leasedLastMinute: '0', leasedLastHour: '0' })
     })
 

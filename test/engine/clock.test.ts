@@ -1,6 +1,6 @@
 // What a wall clock that jumps does to jobs: nothing that is judged by silence, because silence is counted on a clock that cannot be set.
 import { describe, expect, it } from 'vitest'
-import { ask, register, report, right, settle, SILENCE_MS, startEngine } from '../support/engine.ts'
+import { ask, direct, insert, lease, register, report, right, settle, SILENCE_MS, startEngine } from '../support/engine.ts'
 import { virtualWorld, type VirtualWorld } from '../support/virtual-world.ts'
 
 const HOUR_MS = 3_600_000
@@ -35,6 +35,35 @@ describe('when the wall clock jumps', () => {
     world.advance(1)
     await settle()
     expect(test.engine.live(workItem)?.status).toBe('lost')
+    await test.engine.close()
+  })
+
+  it.each([
+    ['a day ahead', 24 * HOUR_MS],
+    ['an hour back', -HOUR_MS],
+  ])('%s, a task is free when its lease has run, and a lost job settles when its day is over, by the clock that cannot be set', async (_jump, aheadMs) => {
+    const world = settable()
+    const test = await startEngine({ world })
+    await insert(test, 'mail-1')
+    const [held] = await lease(test, { termMs: 60_000 })
+    const { workItem } = await register(test)
+    world.advance(SILENCE_MS)
+    await settle()
+    world.set(aheadMs)
+    // Something happens to both, so that their deadlines are looked at anew.
+    right(await direct(test, workItem, 'pause'))
+    world.advance(60_000 - SILENCE_MS - 1)
+    await settle()
+    expect(test.engine.live(held?.workItem ?? '')?.status).toBe('running')
+    world.advance(1)
+    await settle()
+    expect(test.engine.live(held?.workItem ?? '')?.status).toBe('waiting')
+    world.advance(86_400_000 - 60_000 + SILENCE_MS - 1)
+    await settle()
+    expect(test.engine.live(workItem)?.status).toBe('lost')
+    world.advance(1)
+    await settle()
+    expect(test.engine.live(workItem)?.status).toBe('settled')
     await test.engine.close()
   })
 

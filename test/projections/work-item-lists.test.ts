@@ -177,7 +177,7 @@ describe('a cursor', () => {
 describe('the live items', () => {
   it('are all that can still change, with the position they are as of', async () => {
     const { store, tables } = await opened()
-    expect(await tables.liveItems()).toEqual({ position: undefined, items: [] })
+    expect(await tables.liveItems()).toEqual({ position: undefined, items: [], queueStreams: [] })
     await append(store, ...job('waiting'))
     await append(store, ...job('running'))
     await append(store, 'job/running', jobLeased())

@@ -1,5 +1,6 @@
 // For every route a request that succeeds, and from it every request that is malformed in one way, with the refusal that it must meet.
 import { definitionOf, schemaOf } from '../../src/api/json-schema.ts'
+import { configure, queueConfig } from './queues.ts'
 import type { RouteName } from '../../src/wire/routes.ts'
 import type { AnyRoute, TestApi } from './api.ts'
 
@@ -18,6 +19,8 @@ export interface Made {
   readonly task: string
   readonly taskLease: string
   readonly tokenId: string
+  /** Of a purge that is over. */
+  readonly bulk: string
 }
 
 export interface Makers {
@@ -25,15 +28,20 @@ export interface Makers {
   readonly producer?: string | undefined
   readonly worker?: string | undefined
   readonly admin?: string | undefined
+  /** Who is on the lists of the queue; nobody needs to be where no auth is configured. */
+  readonly writers?: readonly string[]
+  readonly users?: readonly string[]
 }
 
 /** Makes a job and a leased task of this name, by these tokens. */
 export const make = async (api: TestApi, name: string, tokens: Makers = {}): Promise<Made> => {
+  if (tokens.writers !== undefined || tokens.users !== undefined) await configure(api, queueConfig('shop', name, { writers: [...(tokens.writers ?? [])], users: [...(tokens.users ?? [])] }))
   const job = await api.post('/v1/jobs', { id: name, service: 'index', server: 's1' }, { token: tokens.jobServer })
   await api.post(`/v1/queues/shop/${name}/tasks`, { id: name, payload: { n: 1 } }, { token: tokens.producer })
   const leased = await api.post(`/v1/queues/shop/${name}/tasks/lease`, {}, { token: tokens.worker })
   const token = await api.post('/v1/tokens', { name: 'ci', email: 'ci@example.com', roles: ['viewer'] }, { token: tokens.admin })
-  return { job: name, jobLease: job.body.lease, task: name, taskLease: leased.body.items[0].lease, tokenId: token.body.id }
+  const purge = await api.post(`/v1/queues/shop/${name}/purge`, { tag: 'none' }, { token: tokens.admin })
+  return { job: name, jobLease: job.body.lease, task: name, taskLease: leased.body.items[0].lease, tokenId: token.body.id, bulk: purge.body.id }
 }
 
 const queue = (made: Made) => ({ app: 'shop', queue: made.task })
@@ -49,7 +57,7 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
     params: { id: made.job },
     body: { lease: made.jobLease, phase: 'merge', progress: { fraction: 0.5, done: 1, total: 2, unit: 'files', message: 'half' }, state: 'running' },
   }),
-  leaseTasks: (made) => ({ params: queue(made), body: { max: 1, leaseSeconds: 30, worker: 'w1' } }),
+  leaseTasks: (made) => ({ params: queue(made), body: { max: 1, leaseSeconds: 30, worker: 'w1', tag: 'a', sameTag: false, requestId: 'r1' } }),
   completeTask: (made) => ({ params: queue(made), body: { ...held(made), result: { ok: true } } }),
   insertTask: (made) => ({ params: queue(made), body: { payload: [1, 2], mediaType: 'application/json', tag: 'a', priority: 1, key: 'k', delaySeconds: 1 } }),
   registerJob: () => ({
@@ -74,13 +82,21 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   releaseTask: (made) => ({ params: queue(made), body: { ...held(made), reason: 'busy', busy: true, delaySeconds: 1 } }),
   extendTask: (made) => ({ params: queue(made), body: { ...held(made), leaseSeconds: 60 } }),
   reportTask: (made) => ({ params: oneTask(made), body: { lease: made.taskLease, phase: 'half' } }),
-  listTasks: (made) => ({ params: queue(made), query: { state: 'waiting', limit: '10' } }),
-  showTask: (made) => ({ params: oneTask(made) }),
+  listTasks: (made) => ({ params: queue(made), query: { state: 'waiting', deadLetter: 'false', limit: '10' } }),
+  showTask: (made) => ({ params: oneTask(made), query: { payload: 'false' } }),
+  deleteTask: (made) => ({ params: oneTask(made) }),
   askTaskDirective: (made) => ({ params: oneTask(made) }),
   directTask: (made) => ({ params: oneTask(made), body: { directive: 'pause' } }),
   taskHistory: (made) => ({ params: oneTask(made), query: { limit: '1' } }),
   taskWhy: (made) => ({ params: oneTask(made) }),
   redriveTask: (made) => ({ params: queue(made), body: { id: made.task } }),
+  listQueues: () => ({ query: { app: 'shop', limit: '10' } }),
+  showQueue: (made) => ({ params: queue(made) }),
+  pauseQueue: (made) => ({ params: queue(made), body: { reason: 'lunch' } }),
+  resumeQueue: (made) => ({ params: queue(made), body: {} }),
+  purgeQueue: (made) => ({ params: queue(made), body: { tag: 'a', key: 'k', insertedBefore: '2026-01-01T00:00:00.000Z' } }),
+  redriveQueue: (made) => ({ params: queue(made), body: { tag: 'a', key: 'k', insertedBefore: '2026-01-01T00:00:00.000Z', code: 'broken' } }),
+  showBulk: (made) => ({ params: { ...queue(made), id: made.bulk } }),
   showWorkItem: (made) => ({ params: oneItem(made) }),
   workItemHistory: (made) => ({ params: oneItem(made), query: { limit: '10' } }),
   workItemWhy: (made) => ({ params: oneItem(made) }),

@@ -13,21 +13,24 @@ const JSON_TYPE = ['Content-Type', 'application/json; charset=UTF-8']
 
 const zip = promisify(gzip)
 
+const CODING = /^\s*(?:gzip|\*)\s*(?:;\s*q=([\d.]{1,5}))?\s*$/i
+
 const takesGzip = (accepted: string | string[] | undefined): boolean =>
   String(accepted ?? '')
     .split(',')
-    .some((coding) => /^\s*(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*$))?/i.test(coding) && !/;\s*q=0(?:\.0*)?\s*$/i.test(coding))
+    .some((coding) => {
+      const [found, weight = '1'] = CODING.exec(coding) ?? []
+      return found !== undefined && Number(weight) > 0
+    })
 
-/** @param accepted the Accept-Encoding of the request */
-export const jsonAnswer = async (
-  status: number,
-  value: unknown,
-  {
-    isPretty = false,
-    accepted,
-    headers = {},
-  }: { readonly isPretty?: boolean; readonly accepted?: string | string[] | undefined; readonly headers?: Readonly<Record<string, string>> | undefined },
-): Promise<Reply> => {
+interface Manner {
+  readonly isPretty?: boolean
+  /** The Accept-Encoding of the request. */
+  readonly accepted?: string | string[] | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+export const jsonAnswer = async (status: number, value: unknown, { isPretty = false, accepted, headers = {} }: Manner = {}): Promise<Reply> => {
   const text = JSON.stringify(value, undefined, isPretty ? 1 : undefined)
   const all = [...JSON_TYPE, ...Object.entries(headers).flat()]
   if (text.length < ZIPPED_FROM || !takesGzip(accepted)) return { status, headers: all, body: text }

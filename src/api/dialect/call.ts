@@ -30,7 +30,10 @@ export interface DialectCall {
 export type Handled = E.Either<DialectError, object | undefined>
 export type Handle = (call: DialectCall) => Promise<Handled>
 
-export const NAME = /^[A-Za-z0-9_-]{1,500}$/
+const NAME = /^[A-Za-z0-9_-]{1,500}$/
+
+/** Whether a task can have this name; no task has another. */
+export const isName = (task: string): boolean => NAME.test(task)
 
 export const workItemOf = ({ queue: { config } }: DialectCall, task: string): WorkItemId => taskId(config.app, config.queue, task)
 

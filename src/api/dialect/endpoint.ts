@@ -52,7 +52,7 @@ const HOST = /^[\w.:[\]-]{1,300}$/
 /** Where the server was asked; a proxy in front of it says when that was by https. */
 const rootOf = ({ headers }: Request): string | undefined => {
   const { host = '', 'x-forwarded-proto': scheme } = headers
-  return HOST.test(host) ? `${scheme === 'https' ? 'https' : 'http'}://${host}/` : undefined
+  return HOST.test(host) ? `${/^https\b/i.test(String(scheme)) ? 'https' : 'http'}://${host}/` : undefined
 }
 
 interface Decoded {

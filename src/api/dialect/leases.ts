@@ -4,10 +4,10 @@ import type { CommandToDo, LeasedTask } from '../../engine/engine.ts'
 import { isHeld, type Existing, type Held } from '../../wire/words.ts'
 import { nameOf } from '../views.ts'
 import type { TaskBody } from './body.ts'
-import { isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle, type Handled } from './call.ts'
+import { isName, isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle, type Handled } from './call.ts'
 import { shows } from './fields.ts'
 import { TAG_CHARACTERS_MAX } from './methods.ts'
-import { badParameter, badRequest, fromEngine, leaseExpired, tombstoned, type DialectError } from './refusal.ts'
+import { badParameter, badRequest, fromEngine, leaseExpired, tombstoned, unknownTask, type DialectError } from './refusal.ts'
 import { isInQueue, leaseTimestampOf, taskResource } from './task-resource.ts'
 
 /** Payload bytes of one answer, at most, so that in base64 they stay within 32 MiB; the first task always fits. */
@@ -42,10 +42,11 @@ export const lease: Handle = async (call) => {
 }
 
 /** The task as it stands. Left: there is none, or it has left the queue. */
-const find = async ({ engine, ...call }: DialectCall, task: string): Promise<E.Either<DialectError, Existing>> => {
-  const workItem = workItemOf({ engine, ...call }, task)
-  const known = engine.live(workItem)
-  const row = known === undefined ? await engine.read(workItem) : E.right({ item: known })
+const find = async (call: DialectCall, task: string): Promise<E.Either<DialectError, Existing>> => {
+  if (!isName(task)) return E.left(unknownTask(task))
+  const workItem = workItemOf(call, task)
+  const known = call.engine.live(workItem)
+  const row = known === undefined ? await call.engine.read(workItem) : E.right({ item: known })
   if (E.isLeft(row)) return E.left(fromEngine(row.left, task))
   return isInQueue(row.right.item) ? E.right(row.right.item) : E.left(tombstoned(task))
 }

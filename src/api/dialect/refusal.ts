@@ -1,6 +1,6 @@
 // Refusals in the shape of the v1beta2 Task Queue API: every problem of the native surface and every refusal of the engine in the words that its clients know.
 import type { Refusal } from '../../engine/engine.ts'
-import { fromRefusal, retryAfterSeconds, statusOf, type Problem } from '../problem.ts'
+import { fromRefusal, problemDocument, retryAfterSeconds, statusOf, type Problem } from '../problem.ts'
 
 /** `taskqueue`: what the service refuses · `usageLimits`: too much · `global`: what any service would say. */
 type Domain = 'global' | 'taskqueue' | 'usageLimits'
@@ -33,7 +33,12 @@ export const badRequest = (reason: Reason, message: string): DialectError => ({ 
 
 export const badParameter = (name: string, message: string): DialectError => ({ ...badRequest('INVALID_REQUEST', message), location: { type: 'parameter', name } })
 
-export const unknownTask = (task: string): DialectError => ({ status: 404, domain: 'taskqueue', reason: 'UNKNOWN_TASK', message: `There is no task ${task} in this queue.` })
+export const unknownTask = (task: string): DialectError => ({
+  status: 404,
+  domain: 'taskqueue',
+  reason: 'UNKNOWN_TASK',
+  message: `There is no task ${task.slice(0, 500)} in this queue.`,
+})
 
 export const unknownQueue = (message: string): DialectError => ({ status: 404, domain: 'taskqueue', reason: 'UNKNOWN_QUEUE', message })
 
@@ -73,7 +78,7 @@ const byStatus = (status: number): Pick<DialectError, 'domain' | 'reason'> => {
 export const fromProblem = (problem: Problem): DialectError => {
   const status = statusOf(problem)
   const retryAfter = retryAfterSeconds(problem.code)
-  const message = status === 401 ? 'Invalid Credentials' : (problem.detail ?? problem.errors?.[0]?.detail ?? problem.code)
+  const message = status === 401 ? 'Invalid Credentials' : (problem.detail ?? problem.errors?.[0]?.detail ?? problemDocument(problem).title)
   return {
     status: status === 409 || status === 413 || status === 415 || status === 422 ? 400 : status,
     ...byStatus(status),
@@ -99,6 +104,8 @@ export const fromEngine = (refusal: Refusal, task = ''): DialectError => {
       return leaseExpired()
     case 'settled':
       return tombstoned(task)
+    case 'over-quota':
+      return { ...fromProblem(fromRefusal(refusal)), reason: 'quotaExceeded' }
     case 'queue-removed':
       return unknownQueue('The queue is no longer in the queue.yaml of its application.')
     case 'queue-paused':

@@ -6,7 +6,7 @@ import { PAYLOAD_BYTES_MAX } from '../../wire/tasks.ts'
 import { newId } from '../call.ts'
 import { nameOf } from '../views.ts'
 import type { TaskBody } from './body.ts'
-import { isQueueOf, NAME, payloadOf, workItemOf, type DialectCall, type Handle } from './call.ts'
+import { isName, isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle } from './call.ts'
 import { shows } from './fields.ts'
 import { ETA_AHEAD_MS_MAX, LISTED_TASKS_MAX, TAG_CHARACTERS_MAX } from './methods.ts'
 import { decodePayload } from './payload.ts'
@@ -34,7 +34,7 @@ const dueAtOf = (call: DialectCall, leaseTimestamp = 0): E.Either<DialectError, 
 const newTask = (call: DialectCall, body: TaskBody): E.Either<DialectError, NewTask> => {
   const { id, queueName, payloadBase64, tag = '' } = body
   if (queueName !== undefined && !isQueueOf(call, queueName)) return E.left(badRequest('INVALID_REQUEST', 'queueName must be the queue of the path.'))
-  if (id !== undefined && !NAME.test(id)) return E.left(badRequest('INVALID_TASK_NAME', 'id must have 1 to 500 of the characters a-z, A-Z, 0-9, "_" and "-".'))
+  if (id !== undefined && !isName(id)) return E.left(badRequest('INVALID_TASK_NAME', 'id must have 1 to 500 of the characters a-z, A-Z, 0-9, "_" and "-".'))
   if (tag.length > TAG_CHARACTERS_MAX) return E.left(badRequest('INVALID_TAG', `tag must have at most ${TAG_CHARACTERS_MAX} characters, but has ${tag.length}.`))
   if (payloadBase64 === undefined) return E.left(badRequest('INVALID_REQUEST', 'payloadBase64 must be given.'))
   const payload = decodePayload(payloadBase64)
@@ -73,6 +73,7 @@ export const insert: Handle = async (call) => {
 }
 
 export const get: Handle = async (call) => {
+  if (!isName(call.task)) return E.left(unknownTask(call.task))
   const workItem = workItemOf(call, call.task)
   const row = await call.engine.read(workItem)
   if (E.isLeft(row)) return E.left(fromEngine(row.left, call.task))
@@ -103,6 +104,7 @@ export const list: Handle = async (call) => {
 
 /** No lease is named, so whoever may work the queue ends the task: as done if it is theirs, else as cancelled. One that is not there is gone already. */
 export const remove: Handle = async (call) => {
+  if (!isName(call.task)) return E.right(undefined)
   const done = await call.engine.execute(workItemOf(call, call.task), { type: 'DeleteTask', by: call.principal.subject }, call.context)
   if (E.isLeft(done) && !('type' in done.left && done.left.type === 'not-found')) return E.left(fromEngine(done.left, call.task))
   return E.right(undefined)

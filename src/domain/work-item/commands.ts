@@ -80,10 +80,13 @@ export type Command =
       readonly reason?: string | undefined
     }
   | { readonly type: 'Redrive'; readonly time: number; readonly by: string }
-  /** Time has passed: what the timers say, each for the lease they were set for. */
-  | { readonly type: 'ExpireLease'; readonly time: number; readonly lease: number; readonly retry: RetryPolicy }
+  /**
+   * Time has passed: what the timers say, each for the lease they were set for. `reached` is the time in the log that has come on the clock that counts,
+   * which is monotonic; the wall may say otherwise (rules 17).
+   */
+  | { readonly type: 'ExpireLease'; readonly time: number; readonly lease: number; readonly reached?: number | undefined; readonly retry: RetryPolicy }
   | { readonly type: 'LoseHolder'; readonly time: number; readonly lease: number; readonly lastSeenAt: number }
-  | { readonly type: 'GiveUpLost'; readonly time: number; readonly lease: number }
+  | { readonly type: 'GiveUpLost'; readonly time: number; readonly lease: number; readonly reached?: number | undefined }
 
 export type CommandOfType<Type extends Command['type']> = Extract<Command, { type: Type }>
 

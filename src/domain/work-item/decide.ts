@@ -83,9 +83,12 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
   return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
 }
 
+/** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it. */
+const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
+
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
-  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || c.time < item.lease.until) return accept()
+  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || !hasCome(c, item.lease.until)) return accept()
   const expired: WorkItemEvent = { type: 'LeaseExpired', lease: c.lease }
   const freed = letGo(item, expired, 'Its lease ended while it was to be aborted.')
   if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
@@ -103,7 +106,7 @@ const loseHolder = (c: CommandOfType<'LoseHolder'>, item: WorkItem): WorkItemDec
 /** A lost job settles at last: as aborted if that was asked for, else as failed (rules 20). */
 const giveUpLost = (c: CommandOfType<'GiveUpLost'>, item: WorkItem): WorkItemDecision => {
   if (item.status !== 'lost' || item.lease.number !== c.lease || item.lostAt === undefined) return accept()
-  if (c.time < item.lostAt + (item.job?.lostAfterMs ?? 0)) return accept()
+  if (!hasCome(c, item.lostAt + (item.job?.lostAfterMs ?? 0))) return accept()
   if (item.will === 'abort') return accept<WorkItemEvent>(...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: 'Its holder was lost and did not come back.' })
   return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', code: 'lost', message: 'Its holder was lost and did not come back.' })
 }

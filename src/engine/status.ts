@@ -1,0 +1,29 @@
+// Whether the engine takes commands, and what stands in the way if it does not.
+import type { Position } from '../store/port.ts'
+import type { Check, Status } from './engine.ts'
+import type { Live } from './live.ts'
+import type { Watch } from './watch.ts'
+
+const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/** @param failure why the store takes no more, if so · @param stoppedTables projections that stopped on a defect, by name */
+export const statusOf = (now: {
+  readonly failure: unknown
+  readonly isStopping: boolean
+  readonly isLagging: boolean
+  readonly stoppedTables: Readonly<Record<string, string>>
+  readonly position: Position
+  readonly live: Live
+  readonly watch: Watch
+}): Status => {
+  const stopped = Object.entries(now.stoppedTables).map(([name, detail]) => `${name}: ${detail}`)
+  const checks: readonly Check[] = [
+    { name: 'store', ok: now.failure === undefined, ...(now.failure === undefined ? {} : { detail: textOf(now.failure) }) },
+    { name: 'running', ok: !now.isStopping },
+    { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
+    { name: 'tables keep up', ok: !now.isLagging },
+  ]
+  const isReady = now.failure === undefined && !now.isStopping
+  const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'
+  return { status, checks, position: now.position, liveItems: now.live.size(), heldItems: now.live.heldCount(), waitingPolls: now.watch.size() }
+}

@@ -1,0 +1,106 @@
+// Turns time into commands: what a deadline of the domain means on this server's clocks, and what is said when it has come.
+//
+// Deadlines that stand in the log are wall time, but they are waited for on the monotonic clock: how far off one is, is read from the wall once, when it is first
+// seen, so that a clock that is set back or forward neither lengthens nor ends a lease (rules 17).
+import * as E from 'fp-ts/lib/Either.js'
+import type { WorkItemId } from '../domain/ids.ts'
+import { deadlineOf, type Deadline } from '../domain/policy/deadline.ts'
+import type { World } from '../world.ts'
+import { createDeadlines } from './deadlines.ts'
+import type { CommandToDo, Context } from './engine.ts'
+import type { Handler } from './handle.ts'
+import type { Live } from './live.ts'
+import type { PresenceTable } from './presence.ts'
+import type { TaskQueues } from './queues/task-queues.ts'
+
+export interface Timers {
+  /** The item has changed: its deadline may be another. */
+  readonly touch: (workItem: WorkItemId) => void
+  readonly close: () => void
+}
+
+/** After a start or a standstill each lease gets at least this, or its term if that is shorter (rules 17). */
+const GRACE_MS = 30_000
+
+/** A timer's command that met a store fault is tried again after this. */
+const FIRE_AGAIN_MS = 1_000
+
+const SUBJECT = 'stint'
+
+interface Anchor {
+  /** The wall time for which it was made. */
+  readonly at: number
+  readonly mono: number
+}
+
+export const createTimers = (options: {
+  readonly world: World
+  readonly live: Live
+  readonly presence: PresenceTable
+  readonly handler: Handler
+  readonly retryFor: TaskQueues['retryFor']
+  /** Nothing may be said any more. */
+  readonly isOff: () => boolean
+  readonly onTrouble: (what: string, cause: unknown) => void
+}): Timers => {
+  const { world, live, presence, handler, onTrouble } = options
+  const anchors = new Map<WorkItemId, Anchor>()
+
+  const onMonotonicClock = (workItem: WorkItemId, at: number): number => {
+    const known = anchors.get(workItem)
+    if (known?.at === at) return known.mono
+    const mono = world.monotonic() + at - world.now()
+    anchors.set(workItem, { at, mono })
+    return mono
+  }
+
+  const deadlineNow = (workItem: WorkItemId): Deadline | undefined => {
+    const item = live.get(workItem)?.item
+    const deadline = item === undefined ? undefined : deadlineOf(item)
+    if (deadline === undefined || deadline.what === 'silence') anchors.delete(workItem)
+    return deadline
+  }
+
+  /** Monotonic time of the item's deadline. After a start or a standstill nobody is judged before its grace is over. */
+  const dueAt = (workItem: WorkItemId): number | undefined => {
+    const deadline = deadlineNow(workItem)
+    if (deadline === undefined) return undefined
+    if (deadline.what === 'silence') return presence.silentSince(workItem) + deadline.silenceMs
+    const at = onMonotonicClock(workItem, deadline.at)
+    return deadline.what === 'lease-ends' ? Math.max(at, presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS)) : at
+  }
+
+  const commandOf = (workItem: WorkItemId, deadline: Deadline): CommandToDo | undefined => {
+    const item = live.get(workItem)?.item
+    if (item === undefined) return undefined
+    switch (deadline.what) {
+      case 'lease-ends':
+        return { type: 'ExpireLease', lease: deadline.lease, reached: deadline.at, retry: options.retryFor(item) }
+      case 'given-up':
+        return { type: 'GiveUpLost', lease: deadline.lease, reached: deadline.at }
+      case 'silence':
+        return { type: 'LoseHolder', lease: deadline.lease, lastSeenAt: presence.get(workItem)?.lastSeenAt ?? item.updatedAt }
+    }
+  }
+
+  const fire = async (workItem: WorkItemId): Promise<void> => {
+    const deadline = deadlineNow(workItem)
+    const command = deadline === undefined ? undefined : commandOf(workItem, deadline)
+    if (deadline === undefined || command === undefined || options.isOff()) return
+    const context: Context = { subject: SUBJECT, actor: SUBJECT, commandId: world.uuid() }
+    const isMoot = (): boolean => (dueAt(workItem) ?? Infinity) > world.monotonic()
+    const done = await handler.executeUnless(isMoot, workItem, command, context)
+    if (E.isRight(done) || !(done.left instanceof Error)) return deadlines.touch(workItem)
+    onTrouble(`${command.type} on ${workItem} will be tried again`, done.left)
+    deadlines.again(workItem, FIRE_AGAIN_MS)
+  }
+
+  const deadlines = createDeadlines({
+    world,
+    dueAt,
+    fire: (workItem) => void fire(workItem).catch((cause) => onTrouble(`A timer of ${workItem} failed`, cause)),
+    stoodStill: () => presence.woke(),
+  })
+
+  return deadlines
+}
