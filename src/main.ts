@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
 import { openEngine, type OpenedEngine } from './engine/open.ts'
+import { checkQueueFiles, followQueueFiles, type FollowedFiles } from './engine/queues/follow-files.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
@@ -21,6 +22,8 @@ export const version = (JSON.parse(readFileSync(new URL('../package.json', impor
 export interface ServerOptions {
   readonly world: World
   readonly log: Logger
+  /** Where the directory of apps with their queue files is looked for; none: no files, and every queue exists where no auth is configured. */
+  readonly configDirectory?: string | undefined
   /** Told once when the log failed for good: reads go on, commands are refused until a restart (rules 9). */
   readonly onFatal?: (cause: Error) => void
 }
@@ -103,13 +106,14 @@ const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, 
   return added.right.token
 }
 
-const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions): Promise<OpenedEngine> => {
+const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
   const { world, log } = options
   const opened = await openEngine({
     store,
     tables,
     world,
-    settings: { server: config.server, maxLiveItems: config.maxLiveItems },
+    // Without auth and without files somebody is trying it out: every queue exists.
+    settings: { server: config.server, maxLiveItems: config.maxLiveItems, openQueues: config.auth === 'none' && !hasApps },
     onTrouble: (what, cause) => log.error({ err: cause }, what),
     onRecovering: await recoveryReport(store, options),
   })
@@ -129,15 +133,21 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
 
 const urlOf = (address: string, port: number): string => `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 
-/** Starts a server and resolves when it takes requests. Rejects with StoreOpenError, StoreFault or an error of the port; nothing is left open then. */
+const NO_FILES: FollowedFiles = { close: async () => undefined }
+
+/** Starts a server and resolves when it takes requests. Rejects with QueueFilesError, StoreOpenError, StoreFault or an error of the port; nothing is left open then. */
 export const startServer = async (config: ServerConfig, options: ServerOptions): Promise<RunningServer> => {
-  const { world, log } = options
+  const { world, log, configDirectory } = options
   const startedAt = world.monotonic()
   const onLog = (text: string): void => log.info({ part: 'tables' }, text)
+  const { hasApps } = configDirectory === undefined ? { hasApps: false } : await checkQueueFiles(configDirectory)
   const storage = config.data === IN_MEMORY ? await openInMemory(world, onLog) : await openInFiles(config, world, onLog)
-  const engine = await openEngineOver(storage, config, options)
+  const engine = await openEngineOver(storage, config, options, hasApps)
+  let files = NO_FILES
   const server = createServer({ engine, world, log, settings: apiSettings(config) })
   try {
+    if (configDirectory !== undefined)
+      files = await followQueueFiles({ directory: configDirectory, hasApps, queues: engine.queues, world, onNews: (level, text) => log[level]({ part: 'queue files' }, text) })
     const firstToken = await makeFirstToken(engine, config, world)
     const { address, port } = await server.listen(config.port, config.host)
     const url = urlOf(address, port)
@@ -147,11 +157,13 @@ export const startServer = async (config: ServerConfig, options: ServerOptions):
     const close = async (): Promise<void> => {
       log.info('stopping: what was taken is answered, nothing new is taken')
       await server.close({ graceMs: config.shutdownSeconds * 1_000 })
+      await files.close()
       await engine.close()
       log.info('stopped')
     }
     return { url, engine, firstToken, close: () => (closed ??= close()) }
   } catch (cause) {
+    await files.close()
     await engine.close()
     throw cause
   }

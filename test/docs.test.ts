@@ -76,8 +76,8 @@ describe('the commands in the documents', () => {
   /** Command lines of `stint` in blocks and in running text, as words. */
   const commandLines = (): ReadonlyMap<string, readonly string[]> => {
     const inBlocks = blocksIn('sh').flatMap((block) => commandsOf(block).map(({ command }) => command))
-    const inText = all.flatMap(({ text }) => [...text.matchAll(/`((?:stint|npm run stint --) [^`\n]+)`/g)].map((match) => match[1] ?? ''))
-    const lines = [...inBlocks, ...inText].map((line) => /^(?:stint|npm run stint --) (.*)$/.exec(line)?.[1]).filter((line) => line !== undefined)
+    const inText = all.flatMap(({ text }) => [...text.matchAll(/`((?:stint|npx stint|npm run stint --) [^`\n]+)`/g)].map((match) => match[1] ?? ''))
+    const lines = [...inBlocks, ...inText].map((line) => /^(?:stint|npx stint|npm run stint --) (.*)$/.exec(line)?.[1]).filter((line) => line !== undefined)
     return new Map(lines.map((line) => [line, line.match(/'[^']*'|"[^"]*"|\S+/g) ?? []]))
   }
 

@@ -1,9 +1,9 @@
 // The README's worked example, run as it is written: the server, the service and every command line, one after the other, each held to its comment.
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connect, type JobProxy, type Stint } from '../src/client/index.ts'
 import { blocksUnder, commandsOf, document, root } from './support/documents.ts'
@@ -12,7 +12,7 @@ import { userProject } from './support/user-project.ts'
 
 const SLOW_MS = 60_000
 const readme = document('README.md')
-const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
+const { scripts, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string>; version: string }
 const example = blocksUnder(readme, 'A worked example')
 const [serveLines, , startLines, useLines] = example.map((block) => commandsOf(block).map(({ command }) => command))
 const program = example[1]?.text ?? ''
@@ -156,6 +156,19 @@ describe('the worked example of the README', () => {
     expect(useLines).toEqual(DEEDS.map(([line]) => line))
   })
 
+  it('passes the linter of this project, from a folder that neither git nor the linter reads', async () => {
+    const [, file = ''] = /^\/\/ (\S+)$/m.exec(program) ?? []
+    expect(readFileSync(join(root, '.gitignore'), 'utf8').split('\n')).toContain(`${dirname(file)}/`)
+    expect(readFileSync(join(root, '.oxlintrc.json'), 'utf8')).toContain(`"${dirname(file)}/"`)
+    const lint = mkdtempSync(join(folder, 'lint-'))
+    writeFileSync(join(lint, 'server.ts'), program)
+    const rules = join(root, '.oxlintrc.json')
+    expect(await shell.run(`${join(root, 'node_modules', '.bin', 'oxlint')} --config ${rules} server.ts`, { cwd: lint, env: {} })).toMatchObject({
+      code: 0,
+      written: expect.stringContaining('on 1 file') as unknown,
+    })
+  })
+
   it('starts Stint', { timeout: SLOW_MS }, async () => {
     expect(serveLines).toHaveLength(1)
     await shell.start(onThisMachine(serveLines?.[0] ?? ''), atHome).line(new RegExp(`^listening ${stint.url}$`))
@@ -167,6 +180,7 @@ describe('the worked example of the README', () => {
     expect(build).toBe('npm run build')
     const [, file = ''] = /^npx node (\S+)$/.exec(start) ?? []
     expect(program).toContain(`// ${file}\n`)
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
     writeFileSync(join(folder, file), onThisMachine(program))
     const service = shell.start(start, atTheUsers)
     let hasEnded = false
@@ -190,6 +204,12 @@ describe('the worked example of the README', () => {
     for (const pattern of [/wants it to pause/, /paused/, /resumed/, /aborted: wrong album/]) await watching.line(pattern)
     watching.kill('SIGINT')
     await watching.ended()
+  })
+
+  it('is as short as it says, and names the file that is packed', async () => {
+    expect(readme.text).toContain('`npx stint` is short for `npm run stint --`')
+    expect((await run('npx stint jobs list')).split('\n').some((line) => line.includes('album norway'))).toBe(hasCurl)
+    expect(readme.text).toContain(`stint-${version}.tgz`)
   })
 
   it('can be done by plain HTTP', async (context) => {

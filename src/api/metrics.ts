@@ -16,9 +16,12 @@ export interface Metrics {
 /** Seconds: from a poll that is answered at once to one that waits a minute. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 61]
 
+/** What the event loop's histogram shows for a time in which it measured nothing: a minimum at the end of its range, a mean of nothing. */
+const UNMEASURED = /^stint_nodejs_eventloop_lag_\w+ (?:Nan|NaN|9223372036\S*)\n/gm
+
 let ofProcess: Registry | undefined
 
-/** Memory, CPU, garbage collection and event loop lag: of the process, so made once however many servers it has. */
+/** Memory, CPU, garbage collection and event loop lag: of the process, so made once however many servers it has. CPU time counts from when it is made. */
 const processRegistry = (): Registry => {
   if (ofProcess === undefined) {
     ofProcess = new Registry()
@@ -28,6 +31,7 @@ const processRegistry = (): Registry => {
 }
 
 export const createMetrics = (engine: Engine): Metrics => {
+  const process = processRegistry()
   const registry = new Registry()
   const registers = [registry]
   const requests = new Histogram({
@@ -76,6 +80,6 @@ export const createMetrics = (engine: Engine): Metrics => {
         return leased
       },
     }),
-    text: () => Registry.merge([processRegistry(), registry]).metrics(),
+    text: async () => (await Registry.merge([process, registry]).metrics()).replaceAll(UNMEASURED, ''),
   }
 }

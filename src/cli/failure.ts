@@ -49,7 +49,31 @@ const exitCodeOf = (status: number): ExitCode => {
 
 const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(problems, code)
 
+/** What a path of the surface names, as people call it, and where those that exist are shown. */
+const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string[]) => string, advice: (...parts: readonly string[]) => string])[] = [
+  [/^\/v1\/jobs\/([^/?]+)/, (id) => `job ${id}`, () => '`stint jobs list` shows those there are; --label finds one by its label.'],
+  [
+    /^\/v1\/queues\/([^/?]+)\/([^/?]+)\/tasks\/([^/?]+)/,
+    (app, queue, id) => `task ${id} in ${app}/${queue}`,
+    (app, queue) => `\`stint tasks list ${app}/${queue}\` shows those there are.`,
+  ],
+  [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => 'The queues there are stand in the queue files of the server.'],
+  [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],
+]
+
+const describeAbsence = (path: string): readonly string[] | undefined => {
+  for (const [pattern, what, advice] of ABSENT) {
+    const parts = pattern.exec(path)?.slice(1).map(decodeURIComponent)
+    if (parts !== undefined) return [`There is no ${what(...parts)}.`, advice(...parts)]
+  }
+  return undefined
+}
+
 const describeRefusal = ({ problem, status, code }: StintError): Described => {
+  const absence = code === 'not-found' && problem.detail === undefined ? describeAbsence(problem.instance ?? '') : undefined
+  if (absence !== undefined) return { exitCode: EXIT.notFound, lines: absence }
+  if (code === 'settled' && problem.state !== undefined) return { exitCode: EXIT.conflict, lines: [`It is settled already: ${problem.state}.`, 'Nothing more can be done to it.'] }
+
   const fields = (problem.errors ?? []).map(({ path, detail }) => `  ${path || '/'}: ${detail}`)
   const known = isProblemCode(code) ? problems[code] : undefined
   const which = problem.detail === undefined && status === 404 ? problem.instance : problem.detail
@@ -76,6 +100,14 @@ const originOf = (url: string): string => {
 export const describeFailure = (cause: unknown): Described => {
   if (cause instanceof CliFailure) return { exitCode: cause.exitCode, lines: [cause.message, ...(cause.advice === undefined ? [] : [cause.advice])] }
   if (cause instanceof StintError) return describeRefusal(cause)
+  if (cause instanceof Unreachable && innermost(cause.cause) === 'bad port')
+    return {
+      exitCode: EXIT.usage,
+      lines: [
+        `Port ${new URL(cause.url).port} cannot be called: HTTP clients and browsers refuse it, because another protocol has it.`,
+        'Start the server on another one (`stint serve --port 7070`), and name that with --url or STINT_URL.',
+      ],
+    }
   if (cause instanceof Unreachable)
     return {
       exitCode: EXIT.unreachable,

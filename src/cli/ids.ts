@@ -17,7 +17,10 @@ const decoded = (text: string): string => {
 export const localId = (given: string): string => {
   const id = given.startsWith(PREFIX) ? decoded(given.slice(PREFIX.length)) : given
   if (E.isRight(itemId.decode(id))) return id
-  throw usage(`"${given}" cannot be the id of a job.`, 'An id is 1 to 200 letters, digits, dots, hyphens, underscores and tildes, and not . or .. alone. By its label a job is named with --label.')
+  throw usage(
+    `"${given}" cannot be the id of a job.`,
+    'An id is 1 to 200 letters, digits, dots, hyphens, underscores and tildes, and not . or .. alone. By its label a job is named with --label.',
+  )
 }
 
 /** An id of a task. */

@@ -5,7 +5,7 @@ import { formatDuration } from './duration.ts'
 import { rateOf, remainingMs, type Pace } from './job-pace.ts'
 import { countsText, fractionOf, isSettled, LOOKS } from './look.ts'
 import { bar } from './terminal/bar.ts'
-import { cut, pad, plain, widthOf, type Colour, type Paint } from './terminal/text.ts'
+import { cut, cutName, pad, plain, widthOf, type Colour, type Paint } from './terminal/text.ts'
 
 export interface BoardSize {
   readonly columns: number
@@ -127,7 +127,11 @@ const lineOf = (row: Row, widths: ReadonlyMap<ColumnName, number>, paint: Paint)
     if (width === undefined) return []
     const { text, colour } = row[column.name]
     const fitted =
-      column.name === 'bar' ? (row.fraction === undefined ? ' '.repeat(width) : bar(row.fraction, width)) : pad(cut(text, width), width, 'align' in column ? column.align : 'left')
+      column.name === 'bar'
+        ? row.fraction === undefined
+          ? ' '.repeat(width)
+          : bar(row.fraction, width)
+        : pad((column.name === 'name' ? cutName : cut)(text, width), width, 'align' in column ? column.align : 'left')
     return [colour === undefined ? fitted : paint(colour, fitted)]
   })
   return cells.join(' '.repeat(GAP))

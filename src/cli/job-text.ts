@@ -7,10 +7,10 @@ import { pad, plain, widthOf } from './terminal/text.ts'
 /** Ids of candidates that are listed, at most. */
 const CANDIDATES_MAX = 5
 
-/** How long ago, as it reads behind a fact: `now`, `3m ago`. */
+/** How long ago, as it reads behind a fact: `just now`, `3m ago`. */
 export const ago = (time: string, now: number): string => {
   const age = formatAge(time, now)
-  return age === 'now' ? age : `${age} ago`
+  return age === 'now' ? 'just now' : `${age} ago`
 }
 
 /** Jobs to choose from, a line each with state, server and age, the first ones only. */
@@ -68,6 +68,7 @@ export const whyLines = (job: JobProxy, { gate, detail, until }: Reason, now: nu
   const stands = receipt !== undefined && !isSettled(job.state) && (job.directive !== 'normal' || receipt.resolution === undefined)
   if (!stands) return [first]
   const reason = receipt.reason === undefined ? '' : `: "${receipt.reason}"`
-  const far = receipt.resolution === undefined ? (receipt.seenAt === undefined ? 'has not seen it yet' : 'has seen it') : `has ${receipt.resolution} it`
-  return [first, `Directive: ${receipt.by} asked for ${receipt.directive} ${ago(receipt.givenAt, now)}${reason}; its holder ${far}.`]
+  // Of a holder that is there the first sentence tells whether it has seen it.
+  const unseen = gate === 'lost' && receipt.seenAt === undefined ? ' Its holder has not seen it.' : ''
+  return [first, `Directive: ${receipt.by} asked for ${receipt.directive} ${ago(receipt.givenAt, now)}${reason}.${unseen}`]
 }

@@ -129,7 +129,8 @@ const QUIET = new Set(['LeaseExtended'])
 const watchOffTerminal = async (context: Context, watched: Watched, signal: AbortSignal): Promise<void> => {
   const { http, out, say, format, paint } = context
   const first = await look(context, watched)
-  if (first.more) say(`stint: There are more than ${PAGE.toLocaleString('en')} jobs: only the newest ${PAGE.toLocaleString('en')} are shown as they are now. Changes are shown of all.`)
+  if (first.more)
+    say(`stint: There are more than ${PAGE.toLocaleString('en')} jobs: only the newest ${PAGE.toLocaleString('en')} are shown as they are now. Changes are shown of all.`)
   const seen = jobsSeen(http, watched, first.jobs)
   const printed = new Map<string, string>()
   const printJob = (job: JobProxy): void => {

@@ -37,7 +37,7 @@ const columnsAt = (now: number, jobs: readonly JobProxy[]): readonly Column<JobP
   { title: 'STATE', value: (job) => `${LOOKS[job.state].symbol} ${job.state}`, colour: (job) => LOOKS[job.state].colour, whole: true },
   { title: 'SERVICE', value: (job) => job.service },
   { title: 'SERVER', value: (job) => job.server },
-  { title: 'LABEL', value: (job) => job.label },
+  { title: 'LABEL', value: (job) => job.label, cut: 'name' },
   { title: 'PROGRESS', value: (job) => progressText(job.progress) },
   { title: 'PHASE', value: (job) => job.phase },
   // Where all is well it tells nothing.

@@ -1,5 +1,6 @@
 // The commands that read a data directory without a server: replay, verify, backup, restore, doctor.
 import * as E from 'fp-ts/lib/Either.js'
+import { resolve } from 'node:path'
 import { backupData, restoreData } from '../offline/backup.ts'
 import { examine, type Finding } from '../offline/doctor.ts'
 import { NoLog, withLog } from '../offline/log.ts'
@@ -13,8 +14,21 @@ import { localId } from './ids.ts'
 import { LOOKS } from './look.ts'
 import { printList } from './output.ts'
 import { configOf, type ServerFlags } from './server-options.ts'
-import type { Colour } from './terminal/text.ts'
+import { shellWord, type Colour } from './terminal/text.ts'
 import { jobId } from '../wire/words.ts'
+
+const isNoStore = (cause: unknown): boolean => cause instanceof Error && cause.name === 'StoreOpenError' && 'problem' in cause && cause.problem === 'not-a-store'
+
+/** Runs on a file that is said to be a backup: what is no log is told as that, because advice for a lost log would not help. */
+const onBackup = async <A>(file: string, run: () => Promise<A>): Promise<A> => {
+  try {
+    return await run()
+  } catch (cause) {
+    if (cause instanceof NoLog) throw new CliFailure(EXIT.notFound, `No such backup: ${resolve(file)}.`, 'Name the file that `stint backup` made.')
+    if (isNoStore(cause)) throw new CliFailure(EXIT.failed, `${resolve(file)} is no backup: it is not a log that Stint wrote.`, 'Name the file that `stint backup` made.')
+    throw cause
+  }
+}
 
 /** Runs on a data directory; what is wrong with the directory is the caller's to correct, not a defect. */
 const onData = async <A>(run: () => Promise<A>): Promise<A> => {
@@ -139,13 +153,16 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
 export const verify = async (context: Context, flags: ServerFlags, file: string | undefined): Promise<void> => {
   const data = file ?? configOf(flags).data
   const progress = progressLine(context)
-  const verified = await onData(() =>
-    verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) }),
-  )
+  const run = () => verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) })
+  const verified = await onData(() => (file === undefined ? run() : onBackup(file, run)))
   if (context.format === 'table') printVerified(context, verified)
   else context.out(JSON.stringify(verifiedJson(verified), null, context.format === 'json' ? 2 : undefined))
   if (E.isLeft(verified.chain))
-    throw new CliFailure(EXIT.failed, 'The log is damaged.', `Everything before ${verified.chain.left.position} is as it was written. \`stint restore\` brings back a backup.`)
+    throw new CliFailure(
+      EXIT.failed,
+      file === undefined ? 'The log is damaged.' : `${resolve(file)} is damaged.`,
+      `Everything before ${verified.chain.left.position} is as it was written. ${file === undefined ? '`stint restore` brings back a backup.' : 'Make another backup while the log it came from is sound.'}`,
+    )
   if (!isSound(verified))
     throw new CliFailure(
       EXIT.failed,
@@ -166,12 +183,12 @@ export const backup = async (context: Context, flags: ServerFlags, target: strin
   const { file, head, bytes } = copied.right
   if (context.format === 'table') context.out(`${file}  ${size(bytes)}  up to ${head.position}`)
   else context.out(JSON.stringify({ file, bytes, position: head.position, digest: head.digest }))
-  context.say(`\`stint verify ${target}\` proves the copy; \`stint restore\` puts it into a data directory.`)
+  context.say(`\`stint verify ${shellWord(file)}\` proves the copy; \`stint restore ${shellWord(file)} --data DIRECTORY\` puts it into a data directory.`)
 }
 
 export const restore = async (context: Context, flags: ServerFlags, source: string): Promise<void> => {
   const { data } = configOf(flags)
-  const restored = await onData(() => restoreData(source, data, context.world))
+  const restored = await onData(() => onBackup(source, () => restoreData(source, data, context.world)))
   if (E.isLeft(restored)) throw new CliFailure(restored.left.kind === 'damaged' ? EXIT.failed : EXIT.conflict, restored.left.message)
   const { file, head, bytes, chain } = restored.right
   if (context.format === 'table') context.out(`${file}  ${size(bytes)}  ${count(chain.events)} events, chain unbroken`)

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { action, globalOptions } from './context.ts'
 import { addDemo } from './demo/command.ts'
 import { addEvents } from './events.ts'
-import { describeFailure, EXIT, type ExitCode } from './failure.ts'
+import { describeFailure, EXIT, usage, type ExitCode } from './failure.ts'
 import { examples } from './help.ts'
 import { addJobs } from './jobs.ts'
 import { settingsTable, withSettings } from './server-options.ts'
@@ -87,10 +87,24 @@ const build = (): Command => {
 /** Help and version end commander too; they are no mistakes, but for a noun without its verb. */
 const exitCodeOf = (error: CommanderError): ExitCode => (error.exitCode === 0 ? EXIT.ok : EXIT.usage)
 
+/** `stint help jobs abort` as `stint jobs abort --help`: commander would look at the first word only. */
+const asHelp = (program: Command, args: readonly string[]): readonly string[] => {
+  const [first, ...words] = args
+  if (first !== 'help' || words.some((word) => word.startsWith('-'))) return args
+  let at = program
+  for (const word of words) {
+    const found = at.commands.find((command) => command.name() === word)
+    if (found === undefined) throw usage(`There is no command \`${['stint', ...words].join(' ')}\`.`, '`stint help` shows all.')
+    at = found
+  }
+  return [...words, '--help']
+}
+
 /** Runs one command line (without the program's name) and answers its exit code. Never throws. */
 export const run = async (args: readonly string[]): Promise<ExitCode> => {
   try {
-    await build().parseAsync(args, { from: 'user' })
+    const program = build()
+    await program.parseAsync(asHelp(program, args), { from: 'user' })
     return EXIT.ok
   } catch (cause) {
     if (cause instanceof CommanderError) return exitCodeOf(cause)

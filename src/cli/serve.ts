@@ -4,7 +4,7 @@ import { startServer, type RunningServer } from '../main.ts'
 import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { CliFailure, EXIT } from './failure.ts'
-import { configOf, type ServerFlags } from './server-options.ts'
+import { configDirectoryOf, configOf, type ServerFlags } from './server-options.ts'
 
 const STOPS = ['SIGTERM', 'SIGINT'] as const
 
@@ -36,6 +36,8 @@ const startFailure = (cause: unknown, host: string, port: number): unknown => {
     return new CliFailure(EXIT.conflict, `${host}:${port} is taken.`, 'Is a server running already? Choose another with --port; `stint doctor` tells who answers there.')
   if (isCode(cause, 'EACCES') || isCode(cause, 'EADDRNOTAVAIL'))
     return new CliFailure(EXIT.usage, `Cannot listen on ${host}:${port}: ${(cause as Error).message}.`, 'Choose others with --host and --port.')
+  if (cause instanceof Error && cause.name === 'QueueFilesError')
+    return new CliFailure(EXIT.usage, cause.message, '`stint queues check FILE` checks a file without starting a server.')
   if (cause instanceof Error && cause.name === 'StoreOpenError')
     return new CliFailure('problem' in cause && cause.problem === 'in-use' ? EXIT.conflict : EXIT.failed, cause.message)
   if (cause instanceof Error && cause.name === 'StoreFault') return new CliFailure(EXIT.failed, cause.message, '`stint verify` tells what is wrong with the log.')
@@ -68,7 +70,7 @@ export const serve = async (context: Context, flags: ServerFlags): Promise<void>
   }
   let server: RunningServer
   try {
-    server = await startServer(config, { world, log, onFatal })
+    server = await startServer(config, { world, log, onFatal, configDirectory: configDirectoryOf(flags) })
   } catch (cause) {
     throw startFailure(cause, config.host, config.port)
   }

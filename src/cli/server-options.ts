@@ -16,14 +16,16 @@ const optionOf = (name: SettingName): Option => {
 /** Adds the flags of these settings, and the directory of the settings file. */
 export const withSettings = (command: Command, names: readonly SettingName[] = settingNames): Command => {
   for (const name of names) command.addOption(optionOf(name))
-  return command.option('--config <directory>', `where ${CONFIG_FILE} is (STINT_CONFIG, the working directory)`)
+  return command.option('--config <directory>', `where ${CONFIG_FILE} and apps/ with the queue files are (STINT_CONFIG, the working directory)`)
 }
+
+/** Where `stint.yaml` and the directory of apps are looked for. */
+export const configDirectoryOf = (flags: ServerFlags): string => flags.config ?? process.env['STINT_CONFIG'] ?? '.'
 
 /** The settings that flags, environment and file come to. Throws a usage failure that names every mistake and its place. */
 export const configOf = (flags: ServerFlags): ServerConfig => {
   const texts = Object.fromEntries(settingNames.flatMap((name) => (flags[name] === undefined ? [] : [[name, String(flags[name])]])))
-  const directory = flags.config ?? process.env['STINT_CONFIG'] ?? '.'
-  const config = loadConfig({ flags: texts, env: process.env, directory })
+  const config = loadConfig({ flags: texts, env: process.env, directory: configDirectoryOf(flags) })
   if (E.isLeft(config)) throw usage(`The settings cannot be used.\n${describeProblems(config.left)}`, '`stint serve --help` lists them all.')
   return config.right
 }

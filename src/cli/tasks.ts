@@ -1,6 +1,8 @@
 // `stint tasks`: put tasks into a queue, look at them, and work on them by hand or from a shell script.
 import { InvalidArgumentError, type Command } from 'commander'
+import * as E from 'fp-ts/lib/Either.js'
 import { readFileSync } from 'node:fs'
+import { appName, queueName } from '../wire/queues.ts'
 import { completeTask, failTask, insertTask, leaseTasks, listTasks, releaseTask, showTask, type LeasedTask, type Task } from '../wire/tasks.ts'
 import { states, type State } from '../wire/items.ts'
 import { action, countFlag, durationFlag, wordsFlag, type Context } from './context.ts'
@@ -21,8 +23,11 @@ const WORKER = 'stint-cli'
 
 const queueArgument = (text: string): Queue => {
   const [app, queue, ...more] = text.split('/')
-  if (app === undefined || app === '' || queue === undefined || queue === '' || more.length > 0) throw new InvalidArgumentError('Expected APP/QUEUE, for instance shop/mails.')
-  return { app, queue }
+  if (E.isLeft(appName.decode(app)) || E.isLeft(queueName.decode(queue)) || more.length > 0)
+    throw new InvalidArgumentError(
+      'Expected APP/QUEUE, for instance shop/mails. APP has small letters, digits, dots, colons and hyphens; QUEUE has letters, digits and hyphens; 100 of them at most.',
+    )
+  return { app: app ?? '', queue: queue ?? '' }
 }
 
 /** A text argument as JSON; what is no JSON is taken as a string. `-` reads standard input, `@FILE` a file. */

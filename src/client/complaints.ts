@@ -1,43 +1,49 @@
-// Whom a job server tells what went wrong without being thrown anywhere: `onProblem`, or the console where the author gave none, so that nobody runs for a day without Stint unaware of it.
+// Whom a job server or worker tells what went wrong without being thrown anywhere: `onProblem`, or the console where the author gave none, so that nobody runs for a day without Stint unaware of it.
 import { StintError, Unreachable } from './errors.ts'
 
-export type OnProblem = (problem: Error, job?: string) => void
+/** Hears of a problem; with the id of the job or task if it is that one's alone. */
+export type OnProblem = (problem: Error, id?: string) => void
 
-/** Different sentences about single jobs that one job server writes, at most: a console is no log. */
+interface Voice {
+  /** Who has the problem, as the console shows it. */
+  readonly who: string
+  readonly kind: 'job' | 'task'
+}
+
+/** Different sentences about single jobs or tasks that one of them writes, at most: a console is no log. */
 const SENTENCES_MAX = 20
 
 const write = (line: string): void => globalThis.console.warn(line)
 
-const sentence = (who: string, { message }: Error, job: string | undefined): string => `Stint, ${who}${job === undefined ? '' : `, job ${job}`}: ${message}`
+const sentence = ({ who, kind }: Voice, { message }: Error, id: string | undefined): string => `Stint, ${who}${id === undefined ? '' : `, ${kind} ${id}`}: ${message}`
 
-/** The default `onProblem`: one `console.warn` for each outage, and one for each kind of mistake in the jobs, whichever job made it first. `meanwhile` says what an outage means. */
-const warnOnConsole = (who: string, meanwhile: string): OnProblem => {
+/** The default `onProblem`: one `console.warn` for each outage, and one for each kind of mistake in the jobs or tasks, whichever made it first. `meanwhile` says what an outage means. */
+const warnOnConsole = (voice: Voice, meanwhile: string): OnProblem => {
   const written = new Set<string>()
-  return (problem, job) => {
-    if (job !== undefined) {
+  return (problem, id) => {
+    if (id !== undefined) {
       if (written.has(problem.message) || written.size >= SENTENCES_MAX) return
       written.add(problem.message)
     }
-    write(problem instanceof Unreachable ? `${sentence(who, problem, job)} ${meanwhile}` : sentence(who, problem, job))
+    write(problem instanceof Unreachable ? `${sentence(voice, problem, id)}. ${meanwhile}` : sentence(voice, problem, id))
   }
 }
 
-export interface TellerSetting {
-  /** Who has the problem, as the console shows it. */
-  readonly who: string
+export interface TellerSetting extends Voice {
   /** What becomes of the work while Stint is away, as the console shows it. */
   readonly meanwhile: string
   readonly onProblem?: OnProblem | undefined
 }
 
 /** Tells `onProblem`, or warns on the console. A teller that throws does not throw into a job or a report: that is written on the console once. */
-export const createTeller = ({ who, meanwhile, onProblem = warnOnConsole(who, meanwhile) }: TellerSetting): OnProblem => {
+export const createTeller = ({ meanwhile, onProblem, ...voice }: TellerSetting): OnProblem => {
+  const tell = onProblem ?? warnOnConsole(voice, meanwhile)
   let hasThrown = false
-  return (problem, job) => {
+  return (problem, id) => {
     try {
-      onProblem(problem, job)
+      tell(problem, id)
     } catch (thrown) {
-      if (!hasThrown) write(`${sentence(who, problem, job)} (onProblem threw: ${String(thrown)})`)
+      if (!hasThrown) write(`${sentence(voice, problem, id)} (onProblem threw: ${String(thrown)})`)
       hasThrown = true
     }
   }

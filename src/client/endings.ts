@@ -4,6 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { AnswerOf, Route } from '../wire/route.ts'
 import { completeTask, failTask, releaseTask, type CompletedBeside } from '../wire/tasks.ts'
 import type { ManyAnswer } from './answer.ts'
+import type { OnProblem, Outage } from './complaints.ts'
 import { StintError, UnexpectedAnswer } from './errors.ts'
 import type { Http } from './http.ts'
 import type { LeaseRequest } from './lease-requests.ts'
@@ -44,7 +45,8 @@ export interface EndingsSetting {
   readonly onTold: (ending: Ending) => void
   /** Stint took the task for somebody else's, or for settled: what was done is not counted. */
   readonly onRefused: (ending: Ending, refusal: StintError) => void
-  readonly onProblem: (problem: Error, task?: string) => void
+  readonly onProblem: OnProblem
+  readonly outage: () => Outage
 }
 
 export interface Endings {
@@ -68,7 +70,7 @@ const isTooMuch = (failure: Error): boolean => (failure instanceof StintError ||
 /** All endings of one verb. */
 const createLane = <Body>(
   route: Route<InQueue, {}, Body, EndingAnswer>,
-  { http, queue, reachability, over, companion, onTold, onRefused, onProblem }: Omit<EndingsSetting, 'companion'> & { readonly companion?: Companion },
+  { http, queue, reachability, over, companion, onTold, onRefused, onProblem, ...setting }: Omit<EndingsSetting, 'companion'> & { readonly companion?: Companion },
 ): Lane => {
   const requestsMax = companion === undefined ? 1 : COMPLETING_MAX
   const requests = new Set<Promise<void>>()
@@ -77,7 +79,7 @@ const createLane = <Body>(
   let together = TOGETHER_MAX
   let misses = 0
   let isPausing = false
-  let complained: string | undefined
+  const outage = setting.outage()
 
   /** Without what was refused, if something can be left out. */
   const refused = (ending: Ending, failure: Error): readonly Ending[] => {
@@ -131,12 +133,6 @@ const createLane = <Body>(
     }
   }
 
-  const complain = (failure: Error): void => {
-    const what = failure instanceof StintError ? failure.code : failure.name
-    if (complained !== what) onProblem(failure)
-    complained = what
-  }
-
   const send = async (): Promise<void> => {
     const request = await companion?.take()
     const batch = waiting.splice(0, together)
@@ -146,9 +142,9 @@ const createLane = <Body>(
     sent -= batch.length
     if (failure === undefined) {
       misses = 0
-      complained = undefined
+      outage.over()
     } else if (!over.aborted) {
-      complain(failure)
+      outage.met(failure)
       if (!isPausing) {
         isPausing = true
         await reachability.pause(failure, misses, over)

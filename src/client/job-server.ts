@@ -98,6 +98,7 @@ export const createJobServer = (http: Http, options: JobServerOptions): JobServe
   const stopsWithoutStint = options.whenUnreachable === 'stop'
   const onProblem = createTeller({
     who: `job server ${service}/${server}`,
+    kind: 'job',
     meanwhile: stopsWithoutStint ? 'No job begins meanwhile.' : 'Jobs run on; what they report is told when Stint is back.',
     onProblem: options.onProblem,
   })

@@ -3,8 +3,9 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { askTaskDirective, extendTask } from '../wire/tasks.ts'
 import type { Cancel } from '../world.ts'
+import type { Outage } from './complaints.ts'
 import { pollDirective } from './directive-poll.ts'
-import { StintError } from './errors.ts'
+import type { StintError } from './errors.ts'
 import type { Http } from './http.ts'
 import type { Reachability } from './reachability.ts'
 import type { HeldTask } from './worker-task.ts'
@@ -31,7 +32,7 @@ export interface KeeperSetting {
   readonly over: AbortSignal
   /** Stint says that this lease is not the current one. */
   readonly onLost: (task: HeldTask, refusal: StintError) => void
-  readonly onProblem: (problem: Error, task?: string) => void
+  readonly outage: () => Outage
 }
 
 export interface LeaseKeeper {
@@ -43,9 +44,10 @@ export interface LeaseKeeper {
   readonly ended: () => Promise<void>
 }
 
-export const createLeaseKeeper = ({ http, queue, reachability, tasks, over, onLost, onProblem }: KeeperSetting): LeaseKeeper => {
+export const createLeaseKeeper = ({ http, queue, reachability, tasks, over, onLost, ...setting }: KeeperSetting): LeaseKeeper => {
   const { world } = http
   const polls = new Set<Promise<void>>()
+  const outage = setting.outage()
   let extending: Promise<void> | undefined
   let cancel: Cancel | undefined
   over.addEventListener('abort', () => cancel?.(), { once: true })
@@ -69,8 +71,9 @@ export const createLeaseKeeper = ({ http, queue, reachability, tasks, over, onLo
     const timeoutMs = Math.min(TIMEOUT_MOST_MS, Math.max(TIMEOUT_LEAST_MS, shortest / 4))
     try {
       await extended(due.slice(0, TOGETHER_MAX), ({ term }) => term.ms / 1_000, { timeoutMs, attemptsMax: 1 })
+      outage.over()
     } catch (failure) {
-      if (!over.aborted) onProblem(failure as Error)
+      if (!over.aborted) outage.met(failure as Error)
     }
     extending = undefined
   }

@@ -7,6 +7,7 @@
 import type { CompletedBeside, LeaseBody, LeasedTask } from '../wire/tasks.ts'
 import { leaseTasks } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
+import type { Outage } from './complaints.ts'
 import { StintError } from './errors.ts'
 import type { Http } from './http.ts'
 import { mayPass, type Reachability } from './reachability.ts'
@@ -18,6 +19,8 @@ const TASKS_MAX = 1_000
 const TIMEOUT_BEYOND_MS = 10_000
 /** A busy worker looks again after so long. */
 const BUSY_MS = 250
+/** For the last look at what was leased to a request that nobody heard. */
+const COLLECT_MS = 2_000
 /** After an empty answer that was not held back. */
 const NOT_HELD_BACK_MS = 1_000
 
@@ -38,7 +41,7 @@ export interface LeaseRequestsSetting {
   readonly places: () => number
   readonly isBusy: () => boolean | Promise<boolean>
   readonly onLeased: (tasks: readonly LeasedTask[], isLate: boolean) => void
-  readonly onProblem: (problem: Error) => void
+  readonly outage: () => Outage
   readonly over: AbortSignal
 }
 
@@ -49,16 +52,14 @@ export interface LeaseRequests {
   readonly take: () => Promise<LeaseRequest | undefined>
   readonly answered: (request: LeaseRequest, answer: CompletedBeside['leased']) => void
   readonly missed: (request: LeaseRequest, failure: Error) => void
-  /** Asks no more; a poll that is out ends at once. */
-  readonly stop: () => void
-  /** Resolves when the last poll has ended, after `stop`. */
-  readonly ended: () => Promise<void>
+  /** Asks for no more work; a poll that is out ends at once. Resolves when nothing can come any more: what was leased to a request that nobody heard is there too. */
+  readonly stop: () => Promise<void>
 }
 
 const isEmpty = (answer: CompletedBeside['leased']): boolean => answer === undefined || answer.items.length === 0
 
 export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequests => {
-  const { http, queue, reachability, body, waitSeconds, places, isBusy, onLeased, onProblem, over } = setting
+  const { http, queue, reachability, body, waitSeconds, places, isBusy, onLeased, over } = setting
   const { world } = http
   const stopping = new AbortController()
   const unlink = follow(stopping, over)
@@ -70,7 +71,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   let isPolling = false
   let isResting = false
   let misses = 0
-  let complained: string | undefined
+  const outage = setting.outage()
 
   const room = (): number => Math.min(TASKS_MAX, places() - asked)
 
@@ -97,13 +98,11 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   }
 
   const missed: LeaseRequests['missed'] = (request, failure) => {
-    const isUnknown = mayPass(failure) || (failure instanceof StintError && failure.code === 'superseded')
+    const isUnknown = mayPass(failure) || stopping.signal.aborted || (failure instanceof StintError && failure.code === 'superseded')
     if (isUnknown) lost.push({ ...request, isRepeat: true })
     else asked -= request.body.max
     if (stopping.signal.aborted) return
-    const what = failure instanceof StintError ? failure.code : failure.name
-    if (complained !== what) onProblem(failure)
-    complained = what
+    outage.met(failure)
     if (!isResting) void rest(reachability.pause(failure, misses, stopping.signal))
     misses += 1
   }
@@ -113,7 +112,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     if (problem !== undefined) return missed(request, new StintError(problem))
     asked -= request.body.max
     misses = 0
-    complained = undefined
+    outage.over()
     if (answer !== undefined && answer.items.length > 0) onLeased(answer.items, request.isRepeat)
     flush()
   }
@@ -140,6 +139,16 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     }
   }
 
+  /** Takes the place of a request whose answer nobody heard, so that what was leased to it can be given back. */
+  const collect = async ({ body: unheard }: LeaseRequest): Promise<void> => {
+    try {
+      const { items } = await http.call(leaseTasks, { params: queue, body: { ...unheard, max: 1 }, signal: over, timeoutMs: COLLECT_MS, attemptsMax: 1 })
+      onLeased(items, true)
+    } catch {
+      // Stint is away: what it leased goes back to the queue when its lease ends.
+    }
+  }
+
   const askForWork = async (): Promise<void> => {
     const request = await next()
     if (request !== undefined) return ask(request)
@@ -162,12 +171,11 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     take: async () => (stopping.signal.aborted || isResting || isPolling ? undefined : next()),
     answered,
     missed,
-    stop: () => {
+    stop: async () => {
       stopping.abort()
       unlink()
-    },
-    ended: async () => {
       await Promise.all(polls)
+      await Promise.all(lost.splice(0).map(collect))
     },
   }
 }

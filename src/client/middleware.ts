@@ -11,6 +11,18 @@ export interface ResponseLike {
   readonly end: (body?: string) => unknown
 }
 
+/** What a handler knows of a request whose type nobody names; annotate the parameter (`(request: Request) => …`) with that of your web framework for all of it. */
+export interface RequestLike {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly params: Readonly<Record<string, unknown>>
+  readonly query: Readonly<Record<string, unknown>>
+  /** Whatever a body parser left there. */
+  readonly body: unknown
+  readonly get: (header: string) => string | undefined
+}
+
 export interface MiddlewareOptions<Request> {
   /** `accepted` (the default): answer 202 with the job's address at once and let it run. `result`: answer when it has ended. */
   readonly respond?: 'accepted' | 'result'
@@ -40,7 +52,7 @@ const resultOf = (outcome: unknown): unknown => (outcome as { readonly completed
 
 export const createMiddleware =
   ({ start, addressOf }: MiddlewareSetting) =>
-  <Request, Response extends ResponseLike>(
+  <Request = RequestLike, Response extends ResponseLike = ResponseLike>(
     label: string | ((request: Request) => string),
     handler: Handler<Request, Response>,
     { respond = 'accepted', id, attributes, expectedSeconds }: MiddlewareOptions<Request> = {},

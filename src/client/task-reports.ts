@@ -3,6 +3,7 @@
 import type { Outcome } from '../wire/items.ts'
 import { reportTask } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
+import type { OnProblem } from './complaints.ts'
 import { StintError } from './errors.ts'
 import type { Http } from './http.ts'
 import type { Report } from './outbox.ts'
@@ -34,7 +35,7 @@ export interface TaskReportsSetting {
   /** How it ended has been told along with what it said. */
   readonly onTold: (task: HeldTask, outcome: Outcome) => void
   readonly onLost: (task: HeldTask, refusal: StintError) => void
-  readonly onProblem: (problem: Error, task?: string) => void
+  readonly onProblem: OnProblem
 }
 
 export interface TaskReports {
@@ -80,8 +81,10 @@ export const createTaskReports = ({ http, queue, reachability, over, onEnding, o
     }
   }
 
+  /** Begins when the turn is over: what is said in one turn is told in one report. */
   const tell = async (task: HeldTask): Promise<void> => {
     const { held } = task
+    await Promise.resolve()
     for (let repeat = 0; !over.aborted && !task.isGivenBack;) {
       const report = held.outbox.head()
       if (report === undefined) return
@@ -95,7 +98,10 @@ export const createTaskReports = ({ http, queue, reachability, over, onEnding, o
 
   return {
     changed: (task) => {
-      if (telling.has(task) || task.held.outbox.isEmpty()) return
+      const { outbox } = task.held
+      if (telling.has(task) || outbox.isEmpty()) return
+      const outcome = outbox.hasOutcome() ? plainOutcome(outbox.head() ?? {}) : undefined
+      if (outcome !== undefined) return onEnding(task, outcome)
       const told = tell(task)
       telling.set(task, told)
       void told.finally(() => telling.delete(task))

@@ -9,6 +9,7 @@
 // Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
 import { leaseBody, type LeasedTask } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
+import { createOutages, createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
 import { createEndings, type Ending, type Verb } from './endings.ts'
 import { Closed, GiveBack, LeaseLost, type StintError } from './errors.ts'
@@ -53,8 +54,8 @@ export interface WorkerOptions {
   readonly flushSeconds?: number
   /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, once nothing else keeps it. */
   readonly closeOn?: readonly string[]
-  /** Hears of what went wrong without being thrown anywhere: leases that were lost, endings that were refused, Stint out of reach. */
-  readonly onProblem?: (problem: Error, task?: string) => void
+  /** Hears of what went wrong without being thrown anywhere, with the task's id if it is that one's alone: leases that were lost, endings that were refused, Stint out of reach (once for each outage). A warning on the console unless given. */
+  readonly onProblem?: OnProblem
 }
 
 export type TaskHandler<Payload, Result> = (task: WorkerTask<Payload>) => Result | Promise<Result>
@@ -91,8 +92,14 @@ const COUNTED_AS = { complete: 'completed', fail: 'failed', release: 'givenBack'
 
 export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>): Worker => {
   const { world } = http
-  const { app, queue, concurrency = 1, isBusy = isOverloaded, leaseSeconds, tag, sameTag, closeOn = [], onProblem = () => undefined } = options
+  const { app, queue, concurrency = 1, isBusy = isOverloaded, leaseSeconds, tag, sameTag, closeOn = [] } = options
   const worker = options.worker ?? world.uuid()
+  const onProblem = createTeller({
+    who: `worker ${worker} of ${app}/${queue}`,
+    kind: 'task',
+    meanwhile: 'Handlers run on; how they end is told when Stint is back.',
+    onProblem: options.onProblem,
+  })
   const asked = Object.entries({ leaseSeconds, worker, tag, sameTag }).filter(([, value]) => value !== undefined)
   const body = valid(leaseBody, Object.fromEntries(asked))
   if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`Expected concurrency to be a whole number from 1 on, but it is ${concurrency}.`)
@@ -131,7 +138,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     onProblem(refusal, task.id)
   }
 
-  const shared = { http, queue: { app, queue }, reachability, over, onProblem }
+  const shared = { http, queue: { app, queue }, reachability, over, onProblem, outage: createOutages(onProblem) }
   const requests = createLeaseRequests({
     ...shared,
     body,
@@ -248,8 +255,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
   }
 
   const shut = async (graceSeconds: number): Promise<void> => {
-    requests.stop()
-    await untilIdle(graceSeconds * 1_000)
+    await Promise.all([requests.stop(), untilIdle(graceSeconds * 1_000)])
     for (const task of held) {
       task.held.stop(new Closed('worker'))
       giveBack(task, { reason: 'The worker was closed.' })
@@ -258,7 +264,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     ending.abort(new Closed('worker'))
     meter.close()
     for (const signal of closeOn) globalThis.process?.off(signal, closeNow)
-    await Promise.all([requests.ended(), endings.ended(), reports.ended(), keeper.ended()])
+    await Promise.all([endings.ended(), reports.ended(), keeper.ended()])
     closed.resolve()
   }
 

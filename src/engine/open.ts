@@ -85,7 +85,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
   const isOpen = (): boolean => settings.openQueues
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
-  const bulks = createBulks({ book, live, tables, handler, isStopping: () => stopping, onTrouble: trouble })
+  const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
   const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
@@ -100,15 +100,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(recovered)) return recovered
   position = recovered.right.position > position ? recovered.right.position : position
   tables.follow(position)
-  for (const name of recovered.right.queues) {
-    const loaded = await book.load(name)
-    if (E.isLeft(loaded)) return loaded
-  }
+  const loaded = await book.loadAll(recovered.right.queues)
+  if (E.isLeft(loaded)) return loaded
   for (const name of recovered.right.queues) void bulks.carryOn(name)
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const status = (): Status => statusOf({ failure, isStopping: stopping, isLagging: lag.isTooFar(), stoppedTables: tables.status().stopped, position, live, watch })
+  const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
+  const status = (): Status => statusOf({ failure, queueFileErrors: queues.files().errors.length, isStopping: stopping, isLagging: lag.isTooFar(), stoppedTables: tables.status().stopped, position, live, watch })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
@@ -133,7 +132,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     retryFor: tasks.retryFor,
     gateOf: tasks.gateOf,
     admits: tasks.admits,
-    queues: createQueues({ book, tasks, bulks, position: () => position, isOpen }),
+    queues,
     read: createRead(store, handler),
     live: (workItem) => live.get(workItem)?.item,
     presence: presence.get,
@@ -157,7 +156,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
-      await bulks.idle()
+      await bulks.close()
       closing = true
       await handler.idle()
       await tables.close()

@@ -12,6 +12,8 @@ export const statusOf = (now: {
   readonly isStopping: boolean
   readonly isLagging: boolean
   readonly stoppedTables: Readonly<Record<string, string>>
+  /** Mistakes in queue files; what was last good is in force. */
+  readonly queueFileErrors: number
   readonly position: Position
   readonly live: Live
   readonly watch: Watch
@@ -22,6 +24,11 @@ export const statusOf = (now: {
     { name: 'running', ok: !now.isStopping },
     { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
     { name: 'tables keep up', ok: !now.isLagging },
+    {
+      name: 'queue files',
+      ok: now.queueFileErrors === 0,
+      ...(now.queueFileErrors === 0 ? {} : { detail: `${now.queueFileErrors} mistakes; what was last good is in force. GET /v1/queues names them to administrators.` }),
+    },
   ]
   const isReady = now.failure === undefined && !now.isStopping
   const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'

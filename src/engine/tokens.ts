@@ -2,7 +2,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import type * as t from 'io-ts'
-import { evolveTokens, isValid, TOKENS_STREAM, tokenEvents, type Token, type TokenBook, type TokenEvent } from '../domain/tokens.ts'
+import { decideRevoke, evolveTokens, isValid, TOKENS_STREAM, tokenEvents, type Token, type TokenBook, type TokenEvent } from '../domain/tokens.ts'
 import { StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { Context, TokenEntry, Tokens } from './engine.ts'
@@ -47,6 +47,14 @@ export const openTokens = async (options: { readonly store: EventStore; readonly
     return E.right(undefined)
   }
 
+  /** One after the other, because each is decided on what the one before it left: two administrators who revoke each other at once shall not both succeed. */
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <Done>(run: () => Promise<Done>): Promise<Done> => {
+    const done = turn.then(run)
+    turn = done.catch(() => undefined)
+    return done
+  }
+
   return E.right({
     size: () => book.size,
     list: () => [...book.values()].map(entryOf),
@@ -59,13 +67,17 @@ export const openTokens = async (options: { readonly store: EventStore; readonly
       const token = book.get(id)
       return token === undefined ? E.left({ type: 'not-found' }) : E.right({ ...entryOf(token), token: `stint_${id}_${secret}` })
     },
-    revoke: async (id, context) => {
-      const token = book.get(id)
-      if (token === undefined) return E.left({ type: 'not-found' })
-      if (token.revokedAt !== undefined) return E.right(entryOf(token))
-      const recorded = await record({ type: 'TokenRevoked', id }, context)
-      return E.isLeft(recorded) ? recorded : E.right(entryOf(book.get(id) ?? token))
-    },
+    revoke: (id, context, { keepsAdministrator }) =>
+      inTurn(async () => {
+        const decided = decideRevoke(book, { id, now: world.now(), keepsAdministrator })
+        if (E.isLeft(decided)) return decided
+        for (const event of decided.right) {
+          const recorded = await record(event, context)
+          if (E.isLeft(recorded)) return recorded
+        }
+        const token = book.get(id)
+        return token === undefined ? E.left({ type: 'not-found' }) : E.right(entryOf(token))
+      }),
     authenticate: (text) => {
       const [, id, secret] = TOKEN.exec(text) ?? []
       const token = id === undefined ? undefined : book.get(id)

@@ -34,13 +34,14 @@ export interface Restored extends Copied {
   readonly chain: VerifiedChain
 }
 
-/** Puts a backup into a data directory that has no log, once its chain has been checked. */
+/** Puts a backup into a data directory that has no log, once its chain has been checked. Throws NoLog or StoreOpenError of the backup. */
 export const restoreData = async (backup: string, data: string, world: World): Promise<E.Either<StoreFault, Restored>> => {
+  const source = logFileOf(backup)
   const target = resolve(join(data, LOG_FILE))
   if (existsSync(target)) return E.left(new StoreFault('unavailable', `${target} exists and is not overwritten. Move it away, or choose another --data.`))
-  const chain = await withLog(backup, (reader) => verifyChain(reader)())
-  if (E.isLeft(chain)) return E.left(new StoreFault('damaged', `${resolve(backup)} is damaged at ${chain.left.position}: ${chain.left.problem}`))
+  const chain = await withLog(source, (reader) => verifyChain(reader)())
+  if (E.isLeft(chain)) return E.left(new StoreFault('damaged', `${source} is damaged at ${chain.left.position}: ${chain.left.problem}`))
   mkdirSync(data, { recursive: true })
-  const copied = await backupLog(logFileOf(backup), target, world)()
+  const copied = await backupLog(source, target, world)()
   return E.isLeft(copied) ? copied : E.right({ file: target, head: copied.right, bytes: statSync(target).size, chain: chain.right })
 }

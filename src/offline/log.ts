@@ -1,5 +1,5 @@
 // The log of a data directory, opened for reading by whoever has no server at hand. It takes no lock, so it works beside a running server too.
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { LOG_FILE } from '../settings.ts'
 import { openSqliteReader, type SqliteReader } from '../store/sqlite/log-reader.ts'
@@ -9,9 +9,12 @@ export class NoLog extends Error {
   override readonly name = 'NoLog'
 }
 
+/** A file is meant and not a directory: there is one, or it is named as one. */
+export const isLogFile = (data: string): boolean => (existsSync(data) ? statSync(data).isFile() : data.endsWith('.db'))
+
 /** The log file of a data directory, or the file itself if that is what was given. */
 export const logFileOf = (data: string): string => {
-  const file = data.endsWith('.db') ? resolve(data) : resolve(join(data, LOG_FILE))
+  const file = isLogFile(data) ? resolve(data) : resolve(join(data, LOG_FILE))
   if (!existsSync(file)) throw new NoLog(`There is no log at ${file}.`)
   return file
 }

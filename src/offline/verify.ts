@@ -7,7 +7,7 @@ import { TABLES_FILE } from '../settings.ts'
 import type { Position } from '../store/port.ts'
 import { verifyChain, type ChainBreak, type VerifiedChain } from '../store/verify.ts'
 import type { World } from '../world.ts'
-import { withLog } from './log.ts'
+import { isLogFile, withLog } from './log.ts'
 
 export interface Verified {
   readonly file: string
@@ -29,7 +29,7 @@ export const verifyData = (data: string, { world, onProgress }: VerifyOptions): 
     const chain = await verifyChain(reader, { onProgress: (progress) => onProgress?.({ part: 'chain', ...progress }) })()
     const keptFile = join(dirname(file), TABLES_FILE)
     let tables: Verified['tables']
-    if (existsSync(keptFile) && !data.endsWith('.db')) {
+    if (existsSync(keptFile) && !isLogFile(data)) {
       try {
         tables = E.right(await compareWithRebuilt({ reader, keptFile, world, onProgress: (progress) => onProgress?.({ part: 'tables', ...progress }) }))
       } catch (cause) {

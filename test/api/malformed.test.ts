@@ -131,7 +131,7 @@ describe('keys of commands', () => {
 
 describe('paths', () => {
   it('that nothing is at are not found', async () => {
-    for (const path of ['/', '/v1', '/v1/', '/v1/nothing', '/v1/jobs/', '/V1/jobs', '/v1/jobs/a/b', '/v1/jobs/a/reports/b', '//v1/jobs', '/v1/queues/a/tasks']) {
+    for (const path of ['/', '/v1', '/v1/', '/v1/nothing', '/v1/jobs/', '/V1/jobs', '/v1/jobs/a/b', '/v1/jobs/a/reports/b', '//v1/jobs', '/v1/queues/a', '/v1/queues/a/b/c']) {
       const answer = await api.get(path)
       expect([path, answer.status, answer.body.code]).toEqual([path, 404, 'not-found'])
     }

@@ -1,6 +1,8 @@
 // What the server says about itself: health, readiness, figures, statistics and the meaning of its refusals.
+import { execFile } from 'node:child_process'
 import { afterEach, describe, expect, it } from 'vitest'
 import { problems } from '../../src/wire/problems.ts'
+import { root } from '../support/documents.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { closeAll, startApi } from '../support/api.ts'
 
@@ -38,6 +40,25 @@ describe('figures', () => {
     expect(text).toMatch(/^stint_waiting_polls 0$/m)
     expect(text).toMatch(/^stint_nodejs_eventloop_lag_seconds /m)
     expect(text).toMatch(/^stint_process_resident_memory_bytes /m)
+  })
+
+  it('are right from the first scrape on: CPU time from the start, and no delay that was not measured', async () => {
+    const program = `
+      import { createMetrics } from './src/api/metrics.ts'
+      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, waitingPolls: 0 }) })
+      const begun = process.cpuUsage()
+      while (process.cpuUsage(begun).user < 100_000);
+      console.log(await metrics.text())
+    `
+    const text = await new Promise<string>((resolve, reject) =>
+      execFile(process.execPath, ['--input-type=module-typescript', '--eval', program], { cwd: root }, (error, out) => (error === null ? resolve(out) : reject(error))),
+    )
+    expect(Number(/^stint_process_cpu_seconds_total (\S+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(0.1)
+    const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+    expect(samples.length).toBeGreaterThan(20)
+    const lags = samples.filter((line) => line.startsWith('stint_nodejs_eventloop_lag'))
+    expect(lags.filter((line) => !(Number(line.split(' ')[1]) < 60))).toEqual([])
+    expect(samples.filter((line) => /nan$/i.test(line))).toEqual([])
   })
 })
 

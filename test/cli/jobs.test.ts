@@ -77,21 +77,25 @@ describe('jobs show, history and why', () => {
     const { out } = await jobs('show', 'shown')
     expect(out).toMatch(/^id +shown$/m)
     expect(out).toMatch(/^progress +50%$/m)
-    expect(out).toMatch(/^holder +one, last seen (?:now|\d+s) ago$/m)
+    expect(out).toMatch(/^holder +one, last seen (?:just now|\d+s ago)$/m)
   })
 
   it('end with 3 for a job that does not exist', async () => {
-    expect(await jobs('show', 'nix')).toMatchObject({ code: 3, out: '', err: expect.stringContaining('/v1/jobs/nix') })
+    expect(await jobs('show', 'nix')).toMatchObject({ code: 3, out: '', err: expect.stringMatching(/^stint: There is no job nix\.\n`stint jobs list` /) })
     expect(await jobs('history', 'nix')).toMatchObject({ code: 3 })
     expect(await jobs('why', '--label', 'nix')).toMatchObject({ code: 3, err: expect.stringContaining('No job has the label "nix"') })
   })
 
-  it('end with 2 when a label names several jobs, with their ids', async () => {
+  it('take the newest of several jobs with a label, and say so on stderr', async () => {
     await register('twin-1', 'twins')
     await register('twin-2', 'twins')
-    const { code, err } = await jobs('show', '--label', 'twins')
-    expect(code).toBe(2)
-    expect(err).toContain('twin-2, twin-1')
+    for (const verb of ['show', 'history', 'why']) {
+      const { code, out, err } = await jobs(verb, '--label', 'twins', '-o', 'json')
+      expect({ verb, code, err }).toEqual({ verb, code: 0, err: 'stint: 2 jobs have the label "twins"; this is the newest, twin-2.\n' })
+      expect(JSON.parse(out)).toBeTypeOf('object')
+    }
+    await complete(await register('twin-3', 'twins'))
+    expect(JSON.parse((await jobs('show', '--label', 'twins', '-o', 'json')).out)).toMatchObject({ id: 'twin-2' })
   })
 
   it('prefer the one of a label that still runs', async () => {
@@ -110,6 +114,11 @@ describe('jobs show, history and why', () => {
     expect((await jobs('history', 'told')).out).toMatch(/PhaseEntered +phase merge/)
   })
 
+  it('tell an id that cannot be one in words', async () => {
+    for (const id of ['a b', '..', 'job/%zz'])
+      expect(await jobs('show', id)).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/cannot be the id of a job\.\nAn id is 1 to 200 letters/) })
+  })
+
   it('say why it is in its state', async () => {
     await register('asked')
     expect(await jobs('why', 'asked')).toMatchObject({ code: 0, out: 'one is running it.\n' })
@@ -117,7 +126,50 @@ describe('jobs show, history and why', () => {
   })
 })
 
+/** A job whose holder is silent; resolves once that is seen. */
+const registerLost = async (id: string): Promise<void> => {
+  await http.call(registerJob, { body: { id, service: 'index', server: 'one', label: 'to be lost', reportEverySeconds: 0.1, silenceSeconds: 0.3, lostAfterSeconds: 5_000 } })
+  await jobs('wait', id, '--for', 'lost', '--timeout', '15s')
+}
+
+describe('a lost job', () => {
+  it('is told of when it is aborted, listed and asked about', async () => {
+    await registerLost('gone')
+    expect((await jobs('list', '--label', 'to be lost')).out).toMatch(/^ID .* LAST SEEN +AGE\n.* (?:just now|\d+s ago) +\S+\n$/)
+    expect((await jobs('why', 'gone')).out).toMatch(/^Its holder one has been silent for [\d.]+m?s\. If nobody returns, it settles as failed at \S+Z \(in 1h 23m\)\.\n$/)
+    const aborted = await jobs('abort', 'gone', '--reason', 'enough of it')
+    expect(aborted).toMatchObject({ code: 0, out: 'gone  lost, abort asked for\n' })
+    expect(aborted.err).toMatch(/^It is lost; if nobody returns, it settles as aborted at \S+Z \(in 1h 23m\)\.\n$/)
+    expect((await jobs('why', 'gone')).out).toMatch(
+      /it settles as aborted at .*\nDirective: local asked for abort (?:just now|\d+s ago): "enough of it"\. Its holder has not seen it\.\n$/,
+    )
+  })
+
+  it('gives the list no column where there is none', async () => {
+    await register('well', 'all is well')
+    expect((await jobs('list', '--label', 'all is well')).out).not.toContain('LAST SEEN')
+  })
+})
+
 describe('jobs abort, pause and resume', () => {
+  it('refuse a label of several jobs that have not settled, and list them', async () => {
+    await register('both-1', 'both')
+    await register('both-22', 'both')
+    for (const verb of ['abort', 'pause', 'resume', 'wait']) {
+      const { code, out, err } = await jobs(verb, '--label', 'both')
+      expect({ verb, code, out }).toEqual({ verb, code: 2, out: '' })
+      expect(err).toMatch(/2 jobs with the label "both" have not settled\.\n.*\n {2}both-22 {2}running {2}on one {2}registered .*\n {2}both-1 {3}running {2}on one/)
+    }
+  })
+
+  it('say what was asked for where it is not so yet', async () => {
+    const job = await register('asked-to-pause')
+    expect(await jobs('pause', 'asked-to-pause')).toMatchObject({ code: 0, out: 'asked-to-pause  running, pause asked for\n' })
+    expect((await jobs('why', 'asked-to-pause')).out).toMatch(/\nDirective: local asked for pause (?:just now|\d+s ago)\.\n$/)
+    await report(job, { state: 'paused' })
+    expect(await jobs('resume', 'asked-to-pause')).toMatchObject({ code: 0, out: 'asked-to-pause  paused, resume asked for\n' })
+  })
+
   it('give the directive with its reason and show the receipt', async () => {
     await register('steered', 'to be steered')
     const paused = await jobs('pause', 'steered', '--reason', 'backup', '-o', 'json')
@@ -131,7 +183,7 @@ describe('jobs abort, pause and resume', () => {
     await jobs('abort', 'final')
     expect(await jobs('pause', 'final')).toMatchObject({ code: 4, err: expect.stringContaining('is being aborted') })
     await complete(await register('done'))
-    expect(await jobs('abort', 'done')).toMatchObject({ code: 4, err: expect.stringContaining('settled') })
+    expect(await jobs('abort', 'done')).toMatchObject({ code: 4, err: expect.stringContaining('It is settled already: completed.') })
   })
 
   it('act as the principal that --as names', async () => {
@@ -170,7 +222,7 @@ describe('jobs wait', () => {
   })
 
   it('refuses states and durations that do not exist', async () => {
-    expect(await jobs('wait', 'waited', '--for', 'finished')).toMatchObject({ code: 2, err: expect.stringContaining('Expected one of waiting') })
+    expect(await jobs('wait', 'waited', '--for', 'finished')).toMatchObject({ code: 2, err: expect.stringContaining('Expected one of running') })
     expect(await jobs('wait', 'waited', '--timeout', '5')).toMatchObject({ code: 2, err: expect.stringContaining('Expected a duration') })
   })
 })
@@ -205,6 +257,16 @@ describe('jobs watch off a terminal', () => {
     watch.kill('SIGINT')
     expect(await watch.ended()).toMatchObject({ code: 0 })
     expect(watch.out()).not.toContain('"other"')
+  })
+
+  it('says that it shows the newest thousand only', async () => {
+    const many = Array.from({ length: 1_001 }, (_each, number) => ({ id: `many-${number}`, service: 'many', server: 'one', reportEverySeconds: 600 }))
+    await http.callMany(registerJob, many.slice(0, 1_000))
+    await http.callMany(registerJob, many.slice(1_000))
+    const watch = watching('--service', 'many', '-o', 'jsonl')
+    await watch.line(/^stint: There are more than 1,000 jobs: only the newest 1,000/)
+    watch.kill('SIGINT')
+    await watch.ended()
   })
 
   it('takes control characters out of what services say', async () => {

@@ -1,5 +1,5 @@
 // The commands that need no server: replay, verify, backup, restore and doctor, on sound data, beside a running server, and on damaged data.
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -144,6 +144,17 @@ describe('backup and restore', () => {
     const { file } = JSON.parse(out) as { file: string }
     expect(file).toMatch(/copies\/stint-\d{8}T\d{6}Z\.db$/)
     expect(existsSync(file)).toBe(true)
+    mkdirSync(join(folder, 'more copies'))
+    const { out: printed, err } = await stint(['backup', 'more copies', '--data', live])
+    const [path = ''] = /^.*\.db(?= )/.exec(printed) ?? []
+    expect(err).toContain(`\`stint verify '${path}'\``)
+    expect(await stint(['verify', path])).toMatchObject({ code: 0 })
+  })
+
+  it('take a backup whose name has no ending', async () => {
+    await stint(['backup', 'plain', '--data', live])
+    expect(await stint(['verify', 'plain'])).toMatchObject({ code: 0 })
+    expect(await stint(['restore', 'plain', '--data', join(folder, 'of-plain')])).toMatchObject({ code: 0 })
   })
 
   it('never write over what is there', async () => {
@@ -156,12 +167,32 @@ describe('backup and restore', () => {
     await stint(['backup', 'damaged.db', '--data', live])
     tamper(join(folder, 'damaged.db'), `UPDATE events SET time = time + 1 WHERE position = 2`)
     expect(await stint(['restore', 'damaged.db', '--data', join(folder, 'not-made')])).toMatchObject({ code: 1, err: expect.stringContaining('damaged at') })
+    const { code, err } = await stint(['verify', 'damaged.db'])
+    expect(code).toBe(1)
+    expect(err).toContain(`${join(folder, 'damaged.db')} is damaged.`)
+    expect(err).not.toContain('restore')
     expect(existsSync(join(folder, 'not-made', 'stint.db'))).toBe(false)
+  })
+
+  it('say of a file that is no log that it is no backup', async () => {
+    writeFileSync(join(folder, 'garbage.db'), 'neither fish nor fowl '.repeat(100))
+    for (const args of [
+      ['verify', 'garbage.db'],
+      ['restore', 'garbage.db', '--data', join(folder, 'of-garbage')],
+    ]) {
+      const { code, err } = await stint(args)
+      expect(code).toBe(1)
+      expect(err).toContain(`${join(folder, 'garbage.db')} is no backup`)
+      expect(err).not.toMatch(/restore it/i)
+    }
   })
 
   it('end with 3 where there is nothing to copy', async () => {
     expect(await stint(['backup', 'x.db', '--data', join(folder, 'nowhere')])).toMatchObject({ code: 3 })
-    expect(await stint(['restore', 'nowhere.db', '--data', join(folder, 'any')])).toMatchObject({ code: 3 })
+    expect(await stint(['restore', 'nowhere.db', '--data', join(folder, 'any')])).toMatchObject({
+      code: 3,
+      err: expect.stringContaining(`No such backup: ${join(folder, 'nowhere.db')}.`),
+    })
   })
 })
 

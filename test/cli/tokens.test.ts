@@ -52,7 +52,8 @@ describe('tokens add', () => {
     const entry = JSON.parse(made.out) as { roles: string[]; createdAt: string; expiresAt: string; token: string }
     expect(entry.roles).toEqual(['producer', 'worker', 'viewer'])
     expect(Math.abs(Date.parse(entry.expiresAt) - Date.parse(entry.createdAt) - 30 * 86_400_000)).toBeLessThan(1_000)
-    expect(await as(entry.token, 'tasks', 'put', 'shop/mails', '"hello"')).toMatchObject({ code: 0 })
+    expect(await as(entry.token, 'jobs', 'list')).toMatchObject({ code: 0 })
+    expect(await as(entry.token, 'tokens', 'list')).toMatchObject({ code: 6 })
   })
 
   it('refuses roles and addresses that do not exist', async () => {

@@ -43,6 +43,10 @@ describe('help', () => {
     expect(await stint([])).toMatchObject({ code: 2, out: '', err: expect.stringContaining('Usage: stint') })
   })
 
+  it('descends as far as it is asked to', async () => {
+    for (const words of [[], ['jobs'], ['jobs', 'abort'], ['backup']]) expect(await stint(['help', ...words])).toEqual(await stint([...words, '--help']))
+  })
+
   it('tells the version', async () => expect(await stint(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' }))
 })
 
@@ -51,7 +55,14 @@ describe('a mistake', () => {
     ['an unknown command', ['jbos', 'list'], "unknown command 'jbos'"],
     ['an unknown verb', ['jobs', 'lst'], "unknown command 'lst'"],
     ['an unknown option', ['jobs', 'list', '--sate', 'running'], 'Did you mean --state?'],
-    ['an unknown state', ['jobs', 'list', '--state', 'done'], 'Expected one of waiting'],
+    ['an unknown state', ['jobs', 'list', '--state', 'done'], 'Expected one of running, paused, aborting, lost, completed, failed, aborted.'],
+    ['a state that no job has', ['jobs', 'list', '--state', 'cancelled'], 'Expected one of running'],
+    ['an unknown event type', ['events', 'list', '--type', 'Failed,Nope'], 'Expected one of JobRegistered'],
+    ['a position that never was one', ['events', 'watch', '--after', 'nonsense'], 'Expected the position of an event'],
+    ['a queue that cannot be', ['tasks', 'list', 'shop/a_b'], 'QUEUE has letters, digits and hyphens'],
+    ['an id that no task has', ['tasks', 'show', 'shop/mails', 'a b'], 'cannot be the id of a task'],
+    ['help for what is no command', ['help', 'jobs', 'abrot'], 'There is no command `stint jobs abrot`'],
+    ['a port that HTTP clients refuse', ['jobs', 'list', '--url', 'http://127.0.0.1:6666'], 'Port 6666 cannot be called'],
     ['an unknown format', ['jobs', 'list', '-o', 'xml'], 'Allowed choices are table, json, jsonl'],
     ['an address that is none', ['jobs', 'list', '--url', 'localhost:7070'], 'Expected an address like http://127.0.0.1:7070'],
     ['no job', ['jobs', 'show'], 'Expected the id of a job, or --label'],
@@ -61,6 +72,19 @@ describe('a mistake', () => {
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toMatch(/^stint: /)
     expect(err).toContain(says)
+  })
+})
+
+describe('a thing that does not exist', () => {
+  it.each([
+    ['a job', ['jobs', 'show', 'nix'], 'There is no job nix.', 'stint jobs list'],
+    ['a task', ['tasks', 'show', 'shop/mails', 'nix'], 'There is no task nix in shop/mails.', 'stint tasks list shop/mails'],
+    ['a token', ['tokens', 'revoke', 'nix'], 'There is no token nix.', 'stint tokens list'],
+  ] as const)('is %s: exit code 3, what it is, and where those that exist are shown', async (_name, args, says, advice) => {
+    const { code, out, err } = await stint(args, { env: { STINT_URL: url } })
+    expect({ code, out }).toEqual({ code: 3, out: '' })
+    expect(err).toContain(says)
+    expect(err).toContain(advice)
   })
 })
 

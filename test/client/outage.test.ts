@@ -139,26 +139,32 @@ describe('when Stint cannot be reached', () => {
 
 describe('when nobody is named to hear of an outage', () => {
   it('warns on the console once for each, whatever fails in it, and says what it means', async () => {
-    const warned = vi.spyOn(console, 'warn').mockReturnValue()
+    const lines: unknown[] = []
+    let hear: () => void = () => undefined
+    const warned = vi.spyOn(console, 'warn').mockImplementation((line) => {
+      lines.push(line)
+      hear()
+    })
     const { onProblem: _nobody, ...quiet } = names()
     await gateway.down()
     const jobs = client.jobServer(quiet)
     await Promise.all([jobs.run('books', threePhases, { id: 'first' }), jobs.run('maps', threePhases, { id: 'second' })])
     await gateway.up()
     await Promise.all([lifeOf('first'), lifeOf('second'), jobs.takenOver])
-    expect(warned.mock.calls).toEqual([[expect.stringMatching(/^Stint, job server indexer\/indexer-1: Expected an answer from .*Jobs run on/)]])
+    expect(lines).toEqual([expect.stringMatching(/^Stint, job server indexer\/indexer-1: Expected an answer from .*Jobs run on/)])
     const books = steered()
     const { job, result } = await jobs.start('books', books.run, { id: 'third' })
     job.phase('read')
     await gateway.until((request) => isReport(request) && itemOf(request)['phase'] === 'read' && itemOf(request)['id'] === 'third')
+    const heard = new Promise<void>((resolve) => (hear = resolve))
     await gateway.down()
     job.phase('sort')
-    await vi.waitUntil(() => warned.mock.calls.length > 1)
+    await heard
     await gateway.up()
     books.finish()
     await result
     await lifeOf('third')
-    expect(warned).toHaveBeenCalledTimes(2)
+    expect(lines).toHaveLength(2)
     warned.mockRestore()
   })
 })
@@ -253,8 +259,16 @@ describe('when the network misbehaves', () => {
 
 describe('when a job was settled without it', () => {
   it('stops, and its result is kept as late if it has one', async () => {
-    const brief = client.jobServer({ ...names(), server: 'indexer-2', reportEverySeconds: 0.1, silenceSeconds: 0.3, lostAfterSeconds: 1 })
-    const { job, result } = await brief.start(
+    // Only Stint's clock is moved on: the job server keeps its promise however busy the machine is.
+    const world = virtualWorld()
+    await client.close()
+    await gateway.close()
+    await stint.close()
+    stint = await startRealStint({ world })
+    gateway = await startGateway(stint.url)
+    client = connect({ url: gateway.url })
+    const jobs = client.jobServer({ ...names(), lostAfterSeconds: 60 })
+    const { job, result } = await jobs.start(
       'books',
       async (held) => {
         await aborted(held.signal)
@@ -264,7 +278,13 @@ describe('when a job was settled without it', () => {
     )
     result.catch(() => undefined)
     await gateway.down()
-    expect(await lifeOf('late')).toEqual(['JobRegistered', 'Leased', 'HolderLost', 'Failed'])
+    let hasEnded = false
+    const life = lifeOf('late').finally(() => (hasEnded = true))
+    while (!hasEnded) {
+      world.advance(1_000)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(await life).toEqual(['JobRegistered', 'Leased', 'HolderLost', 'Failed'])
     await gateway.up()
     await expect(result).rejects.toBeInstanceOf(LeaseLost)
     expect(job.signal.reason).toMatchObject({ code: 'settled', state: 'failed' })

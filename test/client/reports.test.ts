@@ -48,7 +48,7 @@ beforeEach(async () => {
   gateway = await startGateway(stint.url)
   world = virtualWorld()
   client = connect({ url: gateway.url, world })
-  jobs = client.jobServer({ service: 'indexer', server: 'indexer-1', closeMode: 'fail' })
+  jobs = client.jobServer({ service: 'indexer', server: 'indexer-1', closeMode: 'fail', onProblem: () => undefined })
   await jobs.takenOver
 })
 
@@ -159,7 +159,7 @@ describe('when nothing changes', () => {
   })
 
   it('asks no questions when it is told not to', async () => {
-    const quiet = client.jobServer({ service: 'indexer', server: 'indexer-2', waitSeconds: 0, closeMode: 'fail' })
+    const quiet = client.jobServer({ service: 'indexer', server: 'indexer-2', waitSeconds: 0, closeMode: 'fail', onProblem: () => undefined })
     const books = steered()
     const { job, result } = await quiet.start('books', books.run)
     result.catch(() => undefined)

@@ -10,7 +10,7 @@ let gateway: Gateway
 let killed: Stint
 let restarted: Stint
 
-const names: JobServerOptions = { service: 'indexer', server: 'indexer-1', reportEverySeconds: 1.5, silenceSeconds: 60, closeMode: 'fail', flushSeconds: 0 }
+const names: JobServerOptions = { service: 'indexer', server: 'indexer-1', reportEverySeconds: 1.5, silenceSeconds: 60, closeMode: 'fail', flushSeconds: 0, onProblem: () => undefined }
 
 beforeEach(async () => {
   stint = await startRealStint()
@@ -62,6 +62,26 @@ describe('when a job server is started again', () => {
     await leaveBehind('one')
     await restarted.jobServer(names).takenOver
     expect((await settled('one')).outcome).toEqual({ failed: { code: 'server-restarted', message: 'Its job server was restarted while it ran.' } })
+  })
+
+  it('shows nothing of how far the attempt before had come, which stays in the history', async () => {
+    const jobs = killed.jobServer(names)
+    const { job, result } = await jobs.start('books', steered().run, { id: 'one' })
+    result.catch(() => undefined)
+    job.phase('merge')
+    job.progress(0.75)
+    for await (const proxy of restarted.jobs.watch('one')) if (proxy.progress !== undefined) break
+    await gateway.down()
+    await restarted.jobServer(names).takenOver
+    const { attempt, state, phase, progress } = await settled('one')
+    expect({ attempt, state, phase, progress }).toEqual({ attempt: 2, state: 'failed', phase: undefined, progress: undefined })
+    const { items } = await restarted.jobs.history('one')
+    expect(items.map(({ type, data }) => [type, data])).toEqual(
+      expect.arrayContaining([
+        ['PhaseEntered', expect.objectContaining({ phase: 'merge' })],
+        ['ProgressReported', expect.objectContaining({ progress: { fraction: 0.75 } })],
+      ]),
+    )
   })
 
   it('does not begin again what is to be aborted', async () => {

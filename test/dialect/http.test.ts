@@ -369,6 +369,13 @@ describe('without auth', () => {
     expect((await bare(`${MAIL}/tasks/lease?numTasks=1&leaseSecs=5`, { method: 'POST' }, api.url)).body.items).toHaveLength(1)
   })
 
+  it.each(['a%2Fb', 'Shop', 'a%20b', '%00', 'x'.repeat(101)])('there is every queue, but none of a project %s', async (project) => {
+    const api = await startApi()
+    const sent = { method: 'POST', headers: json, body: '{"id":"one","payloadBase64":""}' }
+    expect(reasonOf(await bare(`/taskqueue/v1beta2/projects/${project}/taskqueues/mail/tasks`, sent, api.url))).toEqual([404, 'UNKNOWN_QUEUE'])
+    expect(reasonOf(await bare('/taskqueue/v1beta2/projects/shop/taskqueues/a_b/tasks', sent, api.url))).toEqual([404, 'UNKNOWN_QUEUE'])
+  })
+
   it('the lists hold for whom one says to be', async () => {
     const api = await startApi()
     expect(reasonOf(await bare(`${MAIL}/tasks`, { headers: { 'Stint-As': 'somebody@example.com' } }, api.url))).toEqual([403, 'PERMISSION_DENIED'])

@@ -47,11 +47,22 @@ describe('when a token ends', () => {
   it('opens nothing once it is revoked, and revoking it again is no error', async () => {
     const test = await start()
     const { token, id } = right(await add(test))
-    const revoked = right(await test.engine.tokens.revoke(id, contextOf(test.world, 'admin')))
+    const revoked = right(await test.engine.tokens.revoke(id, contextOf(test.world, 'admin'), { keepsAdministrator: true }))
     expect(revoked.revokedAt).toBe(test.world.now())
     expect(test.engine.tokens.authenticate(token)).toBeUndefined()
-    expect(right(await test.engine.tokens.revoke(id, contextOf(test.world, 'admin')))).toEqual(revoked)
-    expect(left(await test.engine.tokens.revoke('nobody', contextOf(test.world, 'admin')))).toEqual({ type: 'not-found' })
+    expect(right(await test.engine.tokens.revoke(id, contextOf(test.world, 'admin'), { keepsAdministrator: true }))).toEqual(revoked)
+    expect(left(await test.engine.tokens.revoke('nobody', contextOf(test.world, 'admin'), { keepsAdministrator: true }))).toEqual({ type: 'not-found' })
+  })
+
+  it('leaves one of two administrators who revoke each other at once', async () => {
+    const test = await start()
+    const administrator = (name: string) => test.engine.tokens.add({ name, email: `${name}@example.com`, roles: ['admin'] }, contextOf(test.world, 'admin'))
+    const [ann, bob] = [right(await administrator('ann')), right(await administrator('bob'))]
+    const revoke = (id: string) => test.engine.tokens.revoke(id, contextOf(test.world, 'admin'), { keepsAdministrator: true })
+    const [first, second] = await Promise.all([revoke(ann.id), revoke(bob.id)])
+    expect(right(first)).toMatchObject({ name: 'ann', revokedAt: test.world.now() })
+    expect(left(second)).toMatchObject({ type: 'not-possible' })
+    expect(test.engine.tokens.authenticate(bob.token)).toMatchObject({ name: 'bob' })
   })
 
   it('opens nothing once it has expired', async () => {

@@ -3,6 +3,8 @@ import type { Request, Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Context } from '../../engine/engine.ts'
 import type { QueueView } from '../../engine/queues/queues.ts'
+import { inQueue } from '../../wire/queues.ts'
+import { decode } from '../../wire/schema.ts'
 import { send, type Reply } from '../answer.ts'
 import { generalHeaders, requestIdOf, type Host } from '../endpoint.ts'
 import { mayDo } from '../permission.ts'
@@ -61,7 +63,7 @@ interface Decoded {
   readonly mask: Mask
 }
 
-const decode = (method: Method, url: string): E.Either<DialectError, Decoded> => {
+const decodeQuery = (method: Method, url: string): E.Either<DialectError, Decoded> => {
   const query = readQuery(url)
   if (E.isLeft(query)) return query
   const general = readGeneral(query.right)
@@ -115,7 +117,9 @@ export const createDialect = (host: Host): ((req: Request, res: Response) => Pro
   /** The queue, if it is there, pulled from, and the caller's to use so. */
   const admit = ({ method, place }: Found, principal: Principal): E.Either<DialectError, QueueView> => {
     const app = appOf(place.project)
-    const queue = engine.queues.get({ app, queue: place.taskqueue })
+    // A server without queue files has a queue of every name, but only of names that a file could give it.
+    const isName = E.isRight(decode(inQueue, { app, queue: place.taskqueue }))
+    const queue = isName ? engine.queues.get({ app, queue: place.taskqueue }) : undefined
     if (queue === undefined) return E.left(unknownQueue(`There is no queue ${place.taskqueue} of ${app}.`))
     if (!mayDo(queue.config, principal, method.deed)) return E.left(notAllowed(`You are not a ${method.deed === 'insert' ? 'writer_email' : 'user_email'} of this queue.`))
     return queue.config.mode === 'push' ? E.left(pushQueue) : E.right(queue)
@@ -124,7 +128,7 @@ export const createDialect = (host: Host): ((req: Request, res: Response) => Pro
   const perform = async (found: Found, principal: Principal, context: Context, req: Request, res: Response): Promise<E.Either<DialectError, Reply>> => {
     const queue = admit(found, principal)
     if (E.isLeft(queue)) return queue
-    const decoded = decode(found.method, req.url)
+    const decoded = decodeQuery(found.method, req.url)
     if (E.isLeft(decoded)) return decoded
     const { general, values, mask } = decoded.right
     const call = { engine, world, principal, context, queue: queue.right, task: found.place.task, values, mask, body: () => readTaskBody(req), onEnd: onEnd(res) }

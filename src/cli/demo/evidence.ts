@@ -44,24 +44,28 @@ export const notOnce = async (stint: Stint, jobs: readonly string[]): Promise<re
 
 const resultOf = (job: JobProxy): IndexResult | undefined => (job.outcome !== undefined && 'completed' in job.outcome ? (job.outcome.completed.result as IndexResult) : undefined)
 
+/** What an index holds, or held when its job was aborted. */
+const countsOf = (job: JobProxy): { readonly files?: number; readonly words?: number } | undefined =>
+  job.outcome !== undefined && 'aborted' in job.outcome ? (job.outcome.aborted.partial as { readonly files?: number; readonly words?: number } | undefined) : resultOf(job)
+
 const counted = (value: number | undefined): string | undefined => value?.toLocaleString('en')
 
-const takenOverNote = (files: number): string => (files === 0 ? 'taken over, from the start' : `taken over, ${counted(files)} files kept`)
+const takenOverNote = (files: number): string => (files === 0 ? 'begun anew' : `${counted(files)} file${files === 1 ? '' : 's'} kept`)
 
 const NOTES: Readonly<Record<string, (job: JobProxy) => string | undefined>> = {
   completed: (job) => (job.attempt > 1 ? takenOverNote(resultOf(job)?.filesTakenOver ?? 0) : undefined),
   failed: (job) => (job.outcome !== undefined && 'failed' in job.outcome ? job.outcome.failed.message : undefined),
-  aborted: (job) => (job.outcome !== undefined && 'aborted' in job.outcome ? job.outcome.aborted.reason : undefined),
+  aborted: (job) => (job.outcome !== undefined && 'aborted' in job.outcome ? (job.outcome.aborted.partial === undefined ? undefined : 'partial result') : undefined),
 }
 
 const COLUMNS: readonly Column<JobProxy>[] = [
-  { title: 'LABEL', value: (job) => job.label },
+  { title: 'LABEL', value: (job) => job.label, cut: 'name' },
   { title: 'SERVER', value: (job) => job.server, whole: true },
   { title: 'STATE', value: (job) => `${LOOKS[job.state].symbol} ${job.state}`, colour: (job) => LOOKS[job.state].colour, whole: true },
-  { title: 'FILES', value: (job) => counted(resultOf(job)?.files), align: 'right', whole: true },
-  { title: 'WORDS', value: (job) => counted(resultOf(job)?.words), align: 'right', whole: true },
+  { title: 'FILES', value: (job) => counted(countsOf(job)?.files), align: 'right', whole: true },
+  { title: 'WORDS', value: (job) => counted(countsOf(job)?.words), align: 'right', whole: true },
   { title: 'TOOK', value: (job) => (job.settledAt === undefined ? undefined : formatDuration(Date.parse(job.settledAt) - Date.parse(job.createdAt))), align: 'right', whole: true },
-  { title: 'NOTE', value: (job) => NOTES[job.state]?.(job) },
+  { title: 'NOTE', value: (job) => NOTES[job.state]?.(job), cut: 'words' },
 ]
 
 /** All jobs in the order of their requests. */
@@ -77,6 +81,7 @@ export const historyTable = (events: readonly HistoryEvent[], paint: Paint, colu
   const shown = events.filter((event, index) => !QUIET.has(event.type) || index === events.length - 1)
   const table = historyColumns(shown)
     .filter(({ title }) => title !== 'BY')
+    .map((column) => (column.title === 'WHAT' ? { ...column, cut: 'words' as const } : column))
     .map((column) => (column.title === 'TIME' ? { ...column, value: (event: HistoryEvent) => clockOf(event.time) } : column))
   return tableLines(table, shown, paint, columns ?? COLUMNS_OF_PAPER)
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from '../context.ts'
 import { formatDuration } from '../duration.ts'
 import { CliFailure, EXIT, usage } from '../failure.ts'
+import { shellWord } from '../terminal/text.ts'
 import { createNursery, type Nursery } from './children.ts'
 import { createClaims } from './claims.ts'
 import { perform, type Performance, type Tempo } from './performance.ts'
@@ -116,6 +117,9 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
     throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')
   stage.say()
   stage.say(paint('bold', `${claims.count()} of ${claims.count()} claims held, in ${formatDuration(world.monotonic() - began)}.`))
-  if (place.isKept) stage.say(`Look around in it: npx stint serve --data ${join(place.directory, 'stint-data')}`)
+  if (place.isKept) {
+    stage.say('Look around in it:')
+    stage.command(`npx stint serve --data ${shellWord(join(place.directory, 'stint-data'))}`)
+  }
   stage.say('Next: README.md shows how your own service becomes a job server.')
 }

@@ -2,7 +2,6 @@
 import { connect, type JobProxy, type Stint } from '../../client/index.ts'
 import type { Context } from '../context.ts'
 import { usage } from '../failure.ts'
-import { cut } from '../terminal/text.ts'
 import { assemble, type Cast } from './cast.ts'
 import type { Nursery } from './children.ts'
 import type { Claims } from './claims.ts'
@@ -39,8 +38,11 @@ export interface Performance {
   readonly interrupted: AbortSignal
 }
 
-/** Off a terminal. */
-const COLUMNS_OF_PAPER = 120
+/** A full line would make some terminals begin another. */
+const widthOfTables = ({ columns }: Context): number | undefined => {
+  const most = columns()
+  return most === undefined ? undefined : most - 1
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
 
@@ -51,8 +53,8 @@ const introduce = ({ context, stage, root }: Performance, pieces: readonly Piece
   stage.say()
   stage.say('Here, three job servers behind a load balancer build full-text indexes of')
   stage.say(`directories in ${root}:`)
-  stage.say(`${files} Markdown and source files, ${megabytes} MB. Real work by real processes, on this`)
-  stage.say('machine only:')
+  stage.say(`${files} Markdown and source files, ${megabytes} MB.`)
+  stage.say('Real work by real processes, on this machine only:')
   stage.say()
 }
 
@@ -67,20 +69,21 @@ const presentCast = ({ context, stage }: Performance, { stint, balancer, servers
 }
 
 const showJobs = ({ context, stage }: Performance, jobs: readonly JobProxy[]): void => {
-  const { paint, columns } = context
+  const { paint } = context
   stage.say()
   stage.say(paint('bold', 'All jobs'))
-  for (const line of jobTable(jobs, paint, columns())) stage.say(line)
+  for (const line of jobTable(jobs, paint, widthOfTables(context))) stage.say(line)
+  if (jobs.some((job) => job.attempt > 1)) stage.say(paint('dim', 'Kept or begun anew: jobs that a new server took over from the one that was killed.'))
   const answer = anAnswer(jobs)
   if (answer !== undefined) stage.say(paint('dim', `The indexes answer: ${answer}`))
 }
 
 const showHistory = async ({ context, stage }: Performance, stint: Stint, job: JobProxy): Promise<void> => {
-  const { paint, columns } = context
+  const { paint } = context
   const history = await historyOf(stint, job.id)
   stage.say()
   stage.say(paint('bold', `The history of ${job.label}, which was taken over`))
-  for (const line of historyTable(history, paint, columns())) stage.say(line)
+  for (const line of historyTable(history, paint, widthOfTables(context))) stage.say(line)
   stage.say(paint('dim', `${quietCount(history)} more events, which say how far it was and that it was alive, are left out.`))
 }
 
@@ -106,7 +109,7 @@ const show = async (performance: Performance, cast: Cast, stint: Stint, sent: re
   await cast.stint.stop()
   const { isSound, lines } = await verify(nursery, cast)
   claims.check('The log is whole, and its replay gives what Stint showed.', isSound, 'says `stint verify`')
-  for (const line of lines) stage.say(`  ${context.paint('dim', cut(line, (context.columns() ?? COLUMNS_OF_PAPER) - 2))}`)
+  for (const line of lines) stage.say(`  ${context.paint('dim', line)}`)
 }
 
 /** Plays everything; rejects when the cast fails or `interrupted` aborts. The caller ends the cast. */

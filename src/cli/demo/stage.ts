@@ -3,13 +3,15 @@ import { stripVTControlCharacters } from 'node:util'
 import type { JobProxy } from '../../client/index.ts'
 import { boardLines, countsOfStates } from '../job-board.ts'
 import { openScreen } from '../terminal/screen.ts'
-import { cut, widthOf, type Colour, type Paint } from '../terminal/text.ts'
+import { commandLines, cut, widthOf, wrapped, type Colour, type Paint } from '../terminal/text.ts'
 import type { Pace } from '../job-pace.ts'
 
 export interface Act {
   readonly title: string
   /** What the viewer should look at; one line each. */
   readonly look: readonly string[]
+  /** What the viewer may run meanwhile; stands on lines of its own. */
+  readonly command?: string
 }
 
 export interface Picture {
@@ -22,8 +24,10 @@ export interface Picture {
 export interface Stage {
   /** The next act begins. */
   readonly act: (act: Act) => void
-  /** A line that stays. */
+  /** A line that stays; on a terminal it is broken between words. */
   readonly say: (line?: string) => void
+  /** A command that can be copied, on lines of its own. */
+  readonly command: (command: string) => void
   /** Something happened to a job: shown where there is no board. */
   readonly tell: (line: string) => void
   /** Below the board: what can be done now, or what happens meanwhile; undefined takes it away. */
@@ -45,7 +49,9 @@ export const plainStage = (write: (line: string) => void, paint: Paint): Stage =
       write('')
       write(paint('bold', act.title))
       for (const line of act.look) write(line)
+      if (act.command !== undefined) write(`  ${act.command}`)
     },
+    command: (command) => write(`  ${command}`),
     say: (line = '') => write(line),
     tell: (line) => write(`  ${line}`),
     hint: () => undefined,
@@ -96,17 +102,6 @@ export interface TerminalSetting {
 /** A line that may be coloured already: one that is too long loses its colours. */
 const cutPainted = (line: string, width: number): string => (widthOf(line) <= width ? line : cut(stripVTControlCharacters(line), width))
 
-/** Cuts a text between words into lines of at most `width` columns. */
-const wrapped = (text: string, width: number): readonly string[] => {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const line = lines.at(-1)
-    if (line === undefined || widthOf(line) + 1 + widthOf(word) > width) lines.push(cut(word, width))
-    else lines[lines.length - 1] = `${line} ${word}`
-  }
-  return lines
-}
-
 export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetting): Stage => {
   const screen = openScreen((text) => void output.write(text))
   const keys = input === undefined ? undefined : keyboard(input, interrupt)
@@ -117,12 +112,16 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
   let picture: Picture | undefined
   let isClosed = false
 
+  /** A full line would make some terminals scroll. */
+  const width = (): number => (output.columns || SIZE.columns) - 1
+
   const redraw = (): void => {
     if (isClosed || act === undefined || picture === undefined) return
-    const columns = output.columns || SIZE.columns
+    const columns = width() + 1
     const rows = output.rows || SIZE.rows
     const fitted = (text: string, colour: Colour): readonly string[] => wrapped(text, columns - 1).map((line) => paint(colour, line))
-    const top = ['', ...fitted(act.title, 'bold'), ...act.look.flatMap((line) => fitted(line, 'cyan')), ...said.map((line) => cutPainted(line, columns - 1)), '']
+    const command = act.command === undefined ? [] : commandLines(act.command, columns - 1)
+    const top = ['', ...fitted(act.title, 'bold'), ...act.look.flatMap((line) => fitted(line, 'cyan')), ...command, ...said.map((line) => cutPainted(line, columns - 1)), '']
     const bottom = hint === undefined ? [''] : ['', ...fitted(hint, 'bold')]
     screen.draw([...top, ...boardLines(picture, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
   }
@@ -133,6 +132,15 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
     said = []
   }
 
+  const say = (line: string): void => {
+    for (const part of wrapped(line, width())) {
+      if (isClosed) output.write(`${part}\n`)
+      else if (act === undefined) screen.print(part)
+      else said.push(part)
+    }
+    if (!isClosed && act !== undefined) redraw()
+  }
+
   return {
     act: (next) => {
       endAct()
@@ -140,12 +148,8 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
       hint = undefined
       redraw()
     },
-    say: (line = '') => {
-      if (isClosed) return void output.write(`${line}\n`)
-      if (act === undefined) return screen.print(line)
-      said.push(line)
-      redraw()
-    },
+    say: (line = '') => say(line),
+    command: (command) => commandLines(command, width()).forEach(say),
     tell: () => undefined,
     hint: (line) => {
       hint = line

@@ -3,6 +3,7 @@ import { StintError, type JobProxy, type Stint } from '../../client/index.ts'
 import { pause, type World } from '../../world.ts'
 import { formatDuration } from '../duration.ts'
 import { isSettled } from '../look.ts'
+import { shellWord } from '../terminal/text.ts'
 import type { Cast, JobServerSeat } from './cast.ts'
 import type { Claims } from './claims.ts'
 import type { Feeder } from './feeder.ts'
@@ -69,8 +70,6 @@ const decision = async ({ stage, world, lookout, interrupted }: Telling, job: Jo
   await pause(world, HUMAN_MS, decided.signal)
 }
 
-const shellWord = (text: string): string => (/^[\w./@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
-
 /** A job with much left to do, so that it does not end by itself meanwhile. */
 const longest = (jobs: readonly JobProxy[]): JobProxy | undefined => running(jobs).toSorted((a, b) => (a.progress?.fraction ?? 0) - (b.progress?.fraction ?? 0))[0]
 
@@ -121,10 +120,8 @@ export const oneIsAborted = async (telling: Telling): Promise<void> => {
     const { id, label = id, server } = chosen.job
     stage.act({
       title: title(2, 'One job is stopped'),
-      look: [
-        `${label} is to be aborted. Whoever sent it cannot know that it runs on ${server}; Stint does.`,
-        `Look: its line. From another terminal: npx stint jobs abort --label ${shellWord(label)} --url ${stint.url}`,
-      ],
+      look: [`${label} is to be aborted. Whoever sent it cannot know that it runs on ${server}; Stint does.`, 'Look: its line. It can be done from another terminal too:'],
+      command: `npx stint jobs abort --label ${shellWord(label)} --url ${stint.url}`,
     })
     stage.hint(stage.hasKeys ? `Press a to abort ${label} (in ${HUMAN_MS / 1_000} s it happens by itself).` : undefined)
     await decision(telling, chosen.job)
@@ -178,8 +175,8 @@ export const aServerDies = async (telling: Telling): Promise<readonly string[]> 
   stage.act({
     title: title(3, 'A job server dies, and comes back'),
     look: [
-      `A new ${victim.name} (pid ${victim.child().pid}) asks Stint what the old one left behind, takes it over as a second attempt,`,
-      'and goes on from the parts of the index that are on disk. Look: the yellow lines run again.',
+      `A new ${victim.name} (pid ${victim.child().pid}) asks Stint what the old one left behind, takes it over as a second attempt, and goes on from the parts of the index that are on disk.`,
+      'Look: the yellow lines run again.',
     ],
   })
   const isTaken = (id: string): boolean => (lookout.job(id)?.attempt ?? 1) > 1 && lookout.job(id)?.state !== 'lost'

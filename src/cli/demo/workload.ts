@@ -46,11 +46,29 @@ const cutApart = async (whole: Piece, enough: number): Promise<readonly Piece[]>
   }
 }
 
-/** The largest directories of a tree, `most` of them, the largest first. Empty when there is nothing to index. */
+/** What a piece belongs to: the first directory below the root, or two of them where the first is the scope of packages. */
+const packageOf = (root: string, { directory }: Piece): string => {
+  const [first = '', second = ''] = relative(root, directory).split(sep)
+  return first.startsWith('@') ? `${first}/${second}` : first
+}
+
+/** Pieces of one package look alike: more of them are only taken where there are too few packages. */
+const PER_PACKAGE = 2
+
+/** The largest of each package come first, then the next of each, and so on. */
+const varied = (root: string, pieces: readonly Piece[]): readonly Piece[] =>
+  [...Map.groupBy(pieces, (piece) => packageOf(root, piece)).values()]
+    .flatMap((alike) => alike.toSorted(bySize).map((piece, rank) => ({ piece, round: Math.floor(rank / PER_PACKAGE) })))
+    .sort((a, b) => a.round - b.round || bySize(a.piece, b.piece))
+    .map(({ piece }) => piece)
+
+/** Large directories of a tree, `most` of them, from as many packages as there are; the largest first. Empty when there is nothing to index. */
 export const piecesOf = async (root: string, most: number): Promise<readonly Piece[]> => {
   const whole = await measured(root)
   if (whole.files === 0) return []
-  return [...(await cutApart(whole, most))].sort(bySize).slice(0, most)
+  return varied(root, await cutApart(whole, most))
+    .slice(0, most)
+    .toSorted(bySize)
 }
 
 /** The request with this number, from 0: one for each piece, then one for each again. */

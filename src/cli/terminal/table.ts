@@ -1,5 +1,5 @@
 // Tables for people: columns as wide as their content, the widest ones cut until a row fits the terminal; empty columns are left out.
-import { cut, pad, plain, widthOf, type Colour, type Paint } from './text.ts'
+import { cut, cutName, cutWords, pad, plain, widthOf, type Colour, type Paint } from './text.ts'
 
 export interface Column<Row> {
   readonly title: string
@@ -8,7 +8,11 @@ export interface Column<Row> {
   readonly align?: 'left' | 'right'
   /** Never cut: ids and other things that people copy. */
   readonly whole?: boolean
+  /** How it is cut: a name keeps its end if it is a path, words are kept whole; otherwise anywhere. */
+  readonly cut?: 'name' | 'words'
 }
+
+const CUTS = { name: cutName, words: cutWords, anywhere: cut } as const
 
 const GAP = '  '
 const NARROWEST = 6
@@ -42,7 +46,9 @@ export const tableLines = <Row>(all: readonly Column<Row>[], rows: readonly Row[
   const line = (texts: readonly string[], colourOf: (index: number) => Colour | undefined): string =>
     texts
       .map((text, index) => {
-        const fitted = pad(shown[index]?.whole === true ? text : cut(text, widths[index] ?? 0), widths[index] ?? 0, shown[index]?.align)
+        const width = widths[index] ?? 0
+        const column = shown[index]
+        const fitted = pad(column?.whole === true ? text : CUTS[column?.cut ?? 'anywhere'](text, width), width, column?.align)
         const colour = colourOf(index)
         return colour === undefined ? fitted : paint(colour, fitted)
       })

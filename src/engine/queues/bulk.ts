@@ -6,6 +6,7 @@ import { bulksUnderWay, type Bulk } from '../../domain/queue/state.ts'
 import type { BulkFilter } from '../../domain/queue/events.ts'
 import type { Existing } from '../../domain/work-item/state.ts'
 import type { Tables } from '../../projections/tables.ts'
+import { pause, type World } from '../../world.ts'
 import type { CommandToDo, Context } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
@@ -16,13 +17,16 @@ import type { QueueBook, QueueName } from './queue-book.ts'
 const AT_ONCE = 200
 /** Rows read at once from the tables. */
 const PAGE = 500
+/** After a fault of the store a bulk goes on from where it is. */
+const TRY_AGAIN_MS = 1_000
 /** How long the tables may take to show what the bulk is about. */
 const TABLES_WAIT_MS = 60_000
 
 export interface Bulks {
   /** Carries on what is under way in this queue; resolves when it is over. Does nothing for what is carried on already. */
   readonly carryOn: (name: QueueName) => Promise<void>
-  readonly idle: () => Promise<void>
+  /** Stops what is under way between two batches; the next start carries it on. */
+  readonly close: () => Promise<void>
 }
 
 const fits = (filter: BulkFilter, item: Existing): boolean =>
@@ -36,10 +40,12 @@ export const createBulks = (options: {
   readonly live: Live
   readonly tables: Tables
   readonly handler: Handler
-  readonly isStopping: () => boolean
+  readonly world: World
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Bulks => {
-  const { book, live, tables, handler, isStopping } = options
+  const { book, live, tables, handler, world } = options
+  const closing = new AbortController()
+  const isStopping = (): boolean => closing.signal.aborted
   const running = new Map<string, Promise<void>>()
 
   /** Waiting tasks of the queue that were there when the purge began and have not changed since. */
@@ -53,9 +59,9 @@ export const createBulks = (options: {
     await tables.reached(bulk.upTo, TABLES_WAIT_MS)
     let after: string | undefined
     do {
-      const page = await tables.list({ kind: 'task', scope: key, state: 'failed', order: 'oldest', limit: PAGE, after })
+      const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'oldest', limit: PAGE, after })
       if ('invalid' in page) return
-      for (const { workItem, item, position } of page.items) if (item.status === 'deadLetter' && position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
+      for (const { workItem, item, position } of page.items) if (position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
       after = page.next
     } while (after !== undefined)
   }
@@ -92,20 +98,35 @@ export const createBulks = (options: {
     if (E.isLeft(finished) && finished.left instanceof Error) throw finished.left
   }
 
+  const untilDone = async (name: QueueName, bulk: Bulk): Promise<void> => {
+    while (!isStopping()) {
+      try {
+        return await carryOut(name, bulk)
+      } catch (cause) {
+        options.onTrouble(`The ${bulk.what} ${bulk.id} of ${queueKey(name)} was held up and will go on`, cause)
+        await pause(world, TRY_AGAIN_MS, closing.signal)
+      }
+    }
+  }
+
   const carryOn: Bulks['carryOn'] = async (name) => {
     await Promise.all(
       bulksUnderWay(book.get(queueKey(name))).map((bulk) => {
         const known = running.get(bulk.id)
         if (known !== undefined) return known
-        const run = carryOut(name, bulk)
-          .catch((cause: unknown) => options.onTrouble(`The ${bulk.what} ${bulk.id} of ${queueKey(name)} stopped; it is carried on after a restart`, cause))
-          .finally(() => running.delete(bulk.id))
+        const run = untilDone(name, bulk).finally(() => running.delete(bulk.id))
         running.set(bulk.id, run)
         return run
       }),
     )
   }
 
-  return { carryOn, idle: async () => void (await Promise.all(running.values())) }
+  return {
+    carryOn,
+    close: async () => {
+      closing.abort()
+      await Promise.all(running.values())
+    },
+  }
 }
 

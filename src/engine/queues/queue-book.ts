@@ -26,6 +26,7 @@ export interface QueueBook {
   readonly entries: () => Iterable<readonly [string, Queue]>
   /** Reads the queue's stream; for each name that the tables, the log's tail or the files know. */
   readonly load: (name: QueueName) => Promise<E.Either<StoreFault, Queue>>
+  readonly loadAll: (names: Iterable<QueueName>) => Promise<E.Either<StoreFault, void>>
   readonly execute: (name: QueueName, command: QueueCommand, context: Context) => Promise<E.Either<QueueRefusal, { readonly queue: Queue; readonly events: readonly QueueEvent[] }>>
 }
 
@@ -88,6 +89,13 @@ export const createQueueBook = (options: {
     get,
     entries: () => queues.entries(),
     load,
+    loadAll: async (names) => {
+      for (const name of names) {
+        const loaded = await load(name)
+        if (E.isLeft(loaded)) return loaded
+      }
+      return E.right(undefined)
+    },
     execute: (name, command, context) => {
       const key = queueKey(name)
       const run = (lanes.get(key) ?? Promise.resolve()).then(() => attempt(name, command, context))

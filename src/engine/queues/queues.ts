@@ -16,6 +16,8 @@ export interface QueueView {
   readonly config: QueueConfig
   /** `open` with nobody's file behind it too, on a server without queue files. */
   readonly status: 'open' | 'removed'
+  /** A file, or somebody's deed, has written its settings down. */
+  readonly isConfigured: boolean
   readonly paused?: { readonly by: string; readonly reason?: string | undefined; readonly at: number } | undefined
   readonly figures: TaskFigures
   readonly bulks: readonly Bulk[]
@@ -64,8 +66,8 @@ export const createQueues = (options: {
   const view = (name: QueueName, queue: Queue): QueueView | undefined => {
     const key = queueKey(name)
     const figures = tasks.figures(key)
-    if (queue.status === 'absent') return isOpen() ? { key, config: openConfig(key), status: 'open', figures, bulks: [] } : undefined
-    return { key, config: queue.config, status: queue.status, paused: queue.paused, figures, bulks: [...queue.bulks.values()] }
+    if (queue.status === 'absent') return isOpen() ? { key, config: openConfig(key), status: 'open', isConfigured: false, figures, bulks: [] } : undefined
+    return { key, config: queue.config, status: queue.status, isConfigured: true, paused: queue.paused, figures, bulks: [...queue.bulks.values()] }
   }
 
   const viewAfter = (name: QueueName, done: E.Either<QueueRefusal, { readonly queue: Queue }>): E.Either<QueueRefusal, QueueView> => {

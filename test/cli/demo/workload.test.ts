@@ -1,7 +1,7 @@
 // How the demo cuts a directory tree into jobs.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { piecesOf, requestAt } from '../../../src/cli/demo/workload.ts'
 
@@ -27,6 +27,15 @@ describe('a directory tree', () => {
       { directory: join(root, 'a'), files: 1, bytes: 100 },
     ])
     expect(requestAt(root, pieces, 0).label).toBe('b/x')
+  })
+
+  it('is cut into directories of many packages, because those of one look alike', async () => {
+    const headers = Object.fromEntries(['arm', 'mips', 's390x', 'x86'].map((arch) => [`big/archs/${arch}/one.h`, 1_000]))
+    const root = tree('varied', { ...headers, '@scope/a/one.ts': 300, '@scope/b/one.ts': 200, 'c/one.js': 100 })
+    const packages = async (most: number) => (await piecesOf(root, most)).map(({ directory }) => relative(root, directory).split(sep)[0])
+    expect(await packages(3)).toEqual(['big', 'big', '@scope'])
+    expect(await packages(4)).toEqual(['big', 'big', '@scope', 'c'])
+    expect(await packages(5)).toEqual(['big', 'big', 'big', '@scope', 'c'])
   })
 
   it('stays whole where its files lie side by side, and is indexed more than once then', async () => {

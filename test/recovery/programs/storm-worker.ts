@@ -1,0 +1,34 @@
+// A worker process that is to be killed, frozen and told to end: `node storm-worker.ts URL APP QUEUE NAME CONCURRENCY LEASE_SECONDS`.
+// It says when it begins, and when it was closed, how many of its tasks were counted and how many were not.
+import { connect, StintError } from '../../../src/client/index.ts'
+
+const [url = '', app = '', queue = '', name = '', concurrency = '', leaseSeconds = ''] = process.argv.slice(2)
+
+const stint = connect({ url })
+let stale = 0
+
+/** Long enough to be killed in the middle of it. */
+const handle = async (): Promise<void> => {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+const worker = stint.worker(
+  {
+    app,
+    queue,
+    worker: name,
+    concurrency: Number(concurrency),
+    leaseSeconds: Number(leaseSeconds),
+    closeOn: ['SIGTERM'],
+    // The machine may be full of workers: what is tried here is that none is missed, not that a busy one rests.
+    isBusy: () => false,
+    onProblem: (problem) => {
+      if (problem instanceof StintError && problem.code === 'stale-lease') stale += 1
+    },
+  },
+  handle,
+)
+process.stdout.write('working\n')
+await worker.closed
+await stint.close()
+process.stdout.write(`${JSON.stringify({ ...worker.figures(), stale })}\n`)

@@ -1,0 +1,186 @@
+// A storm of tasks: worker processes that are killed with SIGKILL and replaced, or frozen until others have their tasks, while a queue is worked through; and what the
+// log says afterwards of every single task.
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Stint } from '../../src/client/index.ts'
+import { withLog } from '../../src/offline/log.ts'
+import type { Position } from '../../src/store/port.ts'
+import { right } from './engine.ts'
+
+const PROGRAM = join(import.meta.dirname, '..', 'recovery', 'programs', 'storm-worker.ts')
+
+export interface Queue {
+  readonly app: string
+  readonly queue: string
+}
+
+export interface CrewOptions extends Queue {
+  readonly url: string
+  readonly workers: number
+  readonly concurrency: number
+  readonly leaseSeconds: number
+}
+
+/** What the workers that lived to the end counted; those that were killed took their counts with them. */
+export interface CrewFigures {
+  readonly leased: number
+  readonly completed: number
+  readonly refused: number
+  /** Of the refused, those whose lease was not the current one. */
+  readonly stale: number
+}
+
+export interface Crew {
+  /** Resolves when every worker works. */
+  readonly ready: Promise<unknown>
+  /** Kills the next worker in turn with SIGKILL and starts another in its place. */
+  readonly replaceOne: () => void
+  /** Stops the next worker in turn that holds tasks, and lets it go on when the lease of one of them has ended. False when none held any. */
+  readonly freezeOne: (admin: Stint) => Promise<boolean>
+  readonly killed: () => number
+  readonly frozen: () => number
+  /** Ends all of them with SIGTERM; they give back or finish what they hold. */
+  readonly close: () => Promise<CrewFigures>
+}
+
+interface Member {
+  readonly name: string
+  readonly child: ChildProcess
+  readonly working: Promise<unknown>
+  readonly lines: string[]
+  readonly ended: Promise<unknown>
+}
+
+const NOTHING: CrewFigures = { leased: 0, completed: 0, refused: 0, stale: 0 }
+
+export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
+  const members: Member[] = []
+  let turn = 0
+  let killed = 0
+  let frozen = 0
+
+  const start = (place: number, life: number): void => {
+    const name = `worker-${place}.${life}`
+    const child = spawn(process.execPath, [PROGRAM, url, app, queue, name, String(concurrency), String(leaseSeconds)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const lines: string[] = []
+    const output = createInterface({ input: child.stdout })
+    output.on('line', (line) => lines.push(line))
+    members[place] = { name, child, lines, working: once(output, 'line'), ended: once(child, 'close') }
+  }
+  for (let place = 0; place < workers; place += 1) start(place, 1)
+
+  const next = (): { readonly place: number; readonly member: Member } => {
+    const place = (turn += 1) % workers
+    const member = members[place]
+    if (member === undefined) throw new Error(`Expected a worker in place ${place}`)
+    return { place, member }
+  }
+
+  const endAll = (): void => {
+    for (const { child } of members) child.kill('SIGKILL')
+  }
+  process.once('exit', endAll)
+
+  return {
+    ready: Promise.all(members.map(({ working }) => working)),
+    replaceOne: () => {
+      const { place, member } = next()
+      member.child.kill('SIGKILL')
+      killed += 1
+      start(place, killed + 1)
+    },
+    freezeOne: async (admin) => {
+      for (let tried = 0; tried < workers; tried += 1) {
+        const { member } = next()
+        member.child.kill('SIGSTOP')
+        const { items } = await admin.tasks.list({ app, queue }, { state: 'running', limit: 1_000 })
+        const held = items.find(({ holder }) => holder?.name === member.name)
+        if (held !== undefined) {
+          const { value } = await admin.events({ workItem: held.workItem, after: held.position, types: ['LeaseExpired', 'Completed'] })[Symbol.asyncIterator]().next()
+          frozen += value?.type === 'LeaseExpired' ? 1 : 0
+        }
+        member.child.kill('SIGCONT')
+        if (held !== undefined) return true
+      }
+      return false
+    },
+    killed: () => killed,
+    frozen: () => frozen,
+    close: async () => {
+      for (const { child } of members) child.kill('SIGTERM')
+      await Promise.all(members.map(({ ended }) => ended))
+      process.off('exit', endAll)
+      return members
+        .map(({ lines }) => JSON.parse(lines.at(-1) ?? '{}') as CrewFigures)
+        .reduce(
+          (sum, each) => ({
+            leased: sum.leased + each.leased,
+            completed: sum.completed + each.completed,
+            refused: sum.refused + each.refused,
+            stale: sum.stale + each.stale,
+          }),
+          NOTHING,
+        )
+    },
+  }
+}
+
+/** What the log says of the tasks of a queue. */
+export interface Audit {
+  readonly tasks: number
+  readonly leases: number
+  readonly expired: number
+  readonly givenBack: number
+  /** Tasks that were completed once, by the holder of the lease that was current then, and nothing else settled them. */
+  readonly completedOnce: number
+  /** Those of which that is not so. */
+  readonly wrong: readonly string[]
+}
+
+interface Life {
+  /** The lease that is current, undefined while nobody holds it. */
+  lease: number | undefined
+  endings: number
+  isWrong: boolean
+}
+
+const PAGE = 10_000
+
+/** Reads a data directory from its first event. */
+export const auditLog = (data: string, { app, queue }: Queue): Promise<Audit> =>
+  withLog(data, async (reader) => {
+    const lives = new Map<string, Life>()
+    const counts = { leases: 0, expired: 0, givenBack: 0 }
+    const prefix = `workItem-task/${app}/${queue}/`
+
+    const take = (stream: string, type: string, data: string): void => {
+      const { lease, leased } = JSON.parse(data) as { readonly lease?: number; readonly leased?: { readonly lease: number } }
+      const life = lives.get(stream) ?? { lease: leased?.lease, endings: 0, isWrong: false }
+      lives.set(stream, life)
+      if (type === 'Leased') {
+        // A second holder while there is a first.
+        life.isWrong ||= life.lease !== undefined || life.endings > 0
+        life.lease = lease
+        counts.leases += 1
+      } else if (type === 'LeaseExpired' || type === 'LeaseReleased') {
+        life.isWrong ||= life.lease !== lease
+        life.lease = undefined
+        counts[type === 'LeaseExpired' ? 'expired' : 'givenBack'] += 1
+      } else if (type === 'Completed') {
+        life.isWrong ||= life.lease !== lease
+        life.lease = undefined
+        life.endings += 1
+      } else if (type !== 'TaskInserted' && type !== 'LeaseExtended') life.isWrong = true
+    }
+
+    for (let after: Position | undefined; ;) {
+      const page = right(await reader.readAll({ ...(after === undefined ? {} : { after }), max: PAGE })())
+      for (const { stream, type, data: said } of page) if (stream.startsWith(prefix)) take(stream, type, said)
+      after = page.at(-1)?.position ?? after
+      if (page.length < PAGE) break
+    }
+    const wrong = [...lives].filter(([, { endings, isWrong }]) => isWrong || endings !== 1).map(([stream]) => stream)
+    return { ...counts, tasks: lives.size, completedOnce: lives.size - wrong.length, wrong }
+  })
