@@ -128,7 +128,8 @@ class CallOfRequest implements Call {
   #makeContext(): Context {
     const { subject, email } = this.principal
     const { key } = this.#caller
-    const name = this.#item === undefined ? key : `${key}/${this.#item}`
+    // A line break, which no header can hold, so that no key of another request is the key of an item of this one.
+    const name = this.#item === undefined ? key : `${key}\n${this.#item}`
     const { traceparent } = this.headers
     return {
       subject,

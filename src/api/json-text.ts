@@ -39,10 +39,10 @@ export const excessOf = (text: string): 'depth' | 'parts' | undefined => {
   return undefined
 }
 
-/** Names that change what an object is in JavaScript. */
-const FORBIDDEN_NAMES = ['__proto__', 'constructor']
+/** A name that changes what an object is in JavaScript, once it is copied by assignment. */
+const FORBIDDEN_NAME = '__proto__'
 /** An escape can spell a name too; most texts have neither and need no walk. */
-const MAY_HOLD_FORBIDDEN_NAME = /"__proto__"|"constructor"|\\u/
+const MAY_HOLD_FORBIDDEN_NAME = /"__proto__"|\\u/
 
 const escapePointer = (key: string): string => key.replaceAll('~', '~0').replaceAll('/', '~1')
 
@@ -58,8 +58,7 @@ const forbiddenName = (value: unknown): string | undefined => {
       for (const [index, inner] of object.entries()) enter(inner, `${path}/${index}`)
       continue
     }
-    const name = FORBIDDEN_NAMES.find((forbidden) => Object.hasOwn(object, forbidden))
-    if (name !== undefined) return `${path}/${name}`
+    if (Object.hasOwn(object, FORBIDDEN_NAME)) return `${path}/${FORBIDDEN_NAME}`
     for (const [key, inner] of Object.entries(object)) enter(inner, `${path}/${escapePointer(key)}`)
   }
   return undefined

@@ -39,9 +39,17 @@ interface Kept {
   readonly value: number | undefined
 }
 
+/** What is used of Node's histogram of event-loop delays; times in nanoseconds. */
+interface DelayHistogram {
+  readonly mean: number
+  readonly enable: () => boolean
+  readonly disable: () => boolean
+  readonly reset: () => void
+}
+
 /** Measures nothing before it is asked for the first time. */
 export const createLoadMeter = (world: World): LoadMeter => {
-  let histogram: ReturnType<typeof import('node:perf_hooks').monitorEventLoopDelay> | undefined
+  let histogram: DelayHistogram | undefined
   let delay: Kept | undefined
   let memory: Kept | undefined
 

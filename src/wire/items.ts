@@ -1,6 +1,6 @@
 // What every work item shows, whatever its door: the common fields of surface 3, with receipts, leases, outcomes and pages.
 import * as t from 'io-ts'
-import { exactlyOne, fields, instant, json, number, numberText, oneOf, text } from './schema.ts'
+import { exactlyOne, fields, instant, json, jsonUpTo, number, numberText, oneOf, text } from './schema.ts'
 import { makeRoute } from './route.ts'
 
 export const route = makeRoute(fields({}))
@@ -27,10 +27,15 @@ export const progress = fields(
 )
 export type Progress = t.TypeOf<typeof progress>
 
-export const failure = fields({ code: text({ min: 1, max: 100 }), message: text({ max: 4_000 }) }, { retry: t.boolean, detail: json })
+/** Bytes of a result, a partial result or the detail of a failure, as JSON, at most. */
+export const RESULT_BYTES_MAX = 1024 * 1024
+
+export const result = jsonUpTo(RESULT_BYTES_MAX)
+
+export const failure = fields({ code: text({ min: 1, max: 100 }), message: text({ max: 4_000 }) }, { retry: t.boolean, detail: result })
 
 /** What a holder may say in the end. */
-export const outcome = exactlyOne({ completed: fields({}, { result: json, partial: t.boolean }), failed: failure, aborted: fields({ reason }, { partial: json }) })
+export const outcome = exactlyOne({ completed: fields({}, { result, partial: t.boolean }), failed: failure, aborted: fields({ reason }, { partial: result }) })
 export type Outcome = t.TypeOf<typeof outcome>
 
 /** What a reader may be shown: the engine ends items too. */

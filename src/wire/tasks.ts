@@ -14,6 +14,7 @@ import {
   reason,
   reportAnswer,
   reportBody,
+  result,
   route,
   state,
   taskItemId,
@@ -200,7 +201,7 @@ export const completeTask = onLease(
   'completeTask',
   'complete',
   'Complete leased tasks; beside `items`, `lease` asks for the next ones in the same exchange',
-  fields(held, { result: json }),
+  fields(held, { result }),
   completeBeside,
 )
 export const failTask = onLease('failTask', 'fail', 'Fail leased tasks: again later, or not', fields({ ...held, failed: failure }))

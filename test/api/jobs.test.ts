@@ -58,6 +58,18 @@ describe('when a job server registers a job', () => {
     expect([taken.status, taken.body.attempt]).toEqual([200, 2])
   })
 
+  it('keeps results whatever their fields are called, and refuses those over 1 MiB, alone and in a batch', async () => {
+    const api = await startApi()
+    const { lease } = await register(api)
+    const tooLarge = { completed: { result: 'x'.repeat(1024 * 1024) } }
+    const batch = await api.post('/v1/jobs/reports', { items: [{ id: 'j1', lease, outcome: tooLarge }] })
+    expect(batch.body.items[0]).toMatchObject({ id: 'j1', status: 400, errors: [{ path: '/outcome/completed/result', code: 'length' }] })
+    const words = { constructor: 3, toString: 1 }
+    const done = await api.post('/v1/jobs/j1/reports', { lease, outcome: { completed: { result: words } } })
+    expect(done.status).toBe(200)
+    expect((await api.get('/v1/jobs/j1')).body.outcome).toEqual({ completed: { result: words } })
+  })
+
   it('refuses other content under the same id, and the same id of another principal', async () => {
     const api = await startApi()
     await register(api)

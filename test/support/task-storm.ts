@@ -3,8 +3,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import type { Stint } from '../../src/client/index.ts'
+import { createInterface, type Interface } from 'node:readline'
+import type { HistoryEvent, Stint, Task } from '../../src/client/index.ts'
 import { withLog } from '../../src/offline/log.ts'
 import type { Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
@@ -23,59 +23,58 @@ export interface CrewOptions extends Queue {
   readonly leaseSeconds: number
 }
 
-/** What the workers that lived to the end counted; those that were killed took their counts with them. */
-export interface CrewFigures {
-  readonly leased: number
-  readonly completed: number
-  readonly refused: number
-  /** Of the refused, those whose lease was not the current one. */
-  readonly stale: number
-}
-
 export interface Crew {
   /** Resolves when every worker works. */
   readonly ready: Promise<unknown>
-  /** Kills the next worker in turn with SIGKILL and starts another in its place. */
+  /** Kills the next worker in turn that is not frozen with SIGKILL and starts another in its place. */
   readonly replaceOne: () => void
-  /** Stops the next worker in turn that holds tasks, and lets it go on when the lease of one of them has ended. False when none held any. */
-  readonly freezeOne: (admin: Stint) => Promise<boolean>
+  /** Stops the next worker in turn that holds tasks, and lets it go on when the lease of one of them has ended: what it says of that task is stale by then. */
+  readonly freezeOne: (admin: Stint) => Promise<void>
   readonly killed: () => number
   readonly frozen: () => number
+  /** Tasks that ended in a worker when they were somebody else's, or done by somebody else: refused, not counted. */
+  readonly stale: () => number
   /** Ends all of them with SIGTERM; they give back or finish what they hold. */
-  readonly close: () => Promise<CrewFigures>
+  readonly close: () => Promise<void>
 }
 
 interface Member {
   readonly name: string
   readonly child: ChildProcess
+  readonly output: Interface
   readonly working: Promise<unknown>
-  readonly lines: string[]
   readonly ended: Promise<unknown>
+  isFrozen: boolean
 }
 
-const NOTHING: CrewFigures = { leased: 0, completed: 0, refused: 0, stale: 0 }
+/** The next event of a task that is one of these. */
+const first = async (admin: Stint, { workItem, position }: Task, types: readonly string[]): Promise<HistoryEvent | undefined> => {
+  for await (const event of admin.events({ workItem, after: position, types })) return event
+  return undefined
+}
 
 export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
   const members: Member[] = []
   let turn = 0
   let killed = 0
   let frozen = 0
+  let stale = 0
 
   const start = (place: number, life: number): void => {
     const name = `worker-${place}.${life}`
     const child = spawn(process.execPath, [PROGRAM, url, app, queue, name, String(concurrency), String(leaseSeconds)], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const lines: string[] = []
     const output = createInterface({ input: child.stdout })
-    output.on('line', (line) => lines.push(line))
-    members[place] = { name, child, lines, working: once(output, 'line'), ended: once(child, 'close') }
+    output.on('line', (line) => (stale += line === 'stale' ? 1 : 0))
+    members[place] = { name, child, output, working: once(output, 'line'), ended: once(child, 'close'), isFrozen: false }
   }
   for (let place = 0; place < workers; place += 1) start(place, 1)
 
   const next = (): { readonly place: number; readonly member: Member } => {
-    const place = (turn += 1) % workers
-    const member = members[place]
-    if (member === undefined) throw new Error(`Expected a worker in place ${place}`)
-    return { place, member }
+    for (;;) {
+      const place = (turn += 1) % workers
+      const member = members[place]
+      if (member !== undefined && !member.isFrozen) return { place, member }
+    }
   }
 
   const endAll = (): void => {
@@ -95,34 +94,26 @@ export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }
       for (let tried = 0; tried < workers; tried += 1) {
         const { member } = next()
         member.child.kill('SIGSTOP')
+        member.isFrozen = true
         const { items } = await admin.tasks.list({ app, queue }, { state: 'running', limit: 1_000 })
         const held = items.find(({ holder }) => holder?.name === member.name)
-        if (held !== undefined) {
-          const { value } = await admin.events({ workItem: held.workItem, after: held.position, types: ['LeaseExpired', 'Completed'] })[Symbol.asyncIterator]().next()
-          frozen += value?.type === 'LeaseExpired' ? 1 : 0
-        }
+        const ending = held === undefined ? undefined : await first(admin, held, ['LeaseExpired', 'Completed'])
+        frozen += ending?.type === 'LeaseExpired' ? 1 : 0
+        const said = once(member.output, 'line')
         member.child.kill('SIGCONT')
-        if (held !== undefined) return true
+        // It is not killed before it has told of the task that it has lost.
+        if (ending?.type === 'LeaseExpired') await said
+        member.isFrozen = false
+        if (ending?.type === 'LeaseExpired') return
       }
-      return false
     },
     killed: () => killed,
     frozen: () => frozen,
+    stale: () => stale,
     close: async () => {
       for (const { child } of members) child.kill('SIGTERM')
       await Promise.all(members.map(({ ended }) => ended))
       process.off('exit', endAll)
-      return members
-        .map(({ lines }) => JSON.parse(lines.at(-1) ?? '{}') as CrewFigures)
-        .reduce(
-          (sum, each) => ({
-            leased: sum.leased + each.leased,
-            completed: sum.completed + each.completed,
-            refused: sum.refused + each.refused,
-            stale: sum.stale + each.stale,
-          }),
-          NOTHING,
-        )
     },
   }
 }
@@ -156,8 +147,8 @@ export const auditLog = (data: string, { app, queue }: Queue): Promise<Audit> =>
     const prefix = `workItem-task/${app}/${queue}/`
 
     const take = (stream: string, type: string, data: string): void => {
-      const { lease, leased } = JSON.parse(data) as { readonly lease?: number; readonly leased?: { readonly lease: number } }
-      const life = lives.get(stream) ?? { lease: leased?.lease, endings: 0, isWrong: false }
+      const { lease } = JSON.parse(data) as { readonly lease?: number }
+      const life = lives.get(stream) ?? { lease: undefined, endings: 0, isWrong: false }
       lives.set(stream, life)
       if (type === 'Leased') {
         // A second holder while there is a first.

@@ -1,5 +1,5 @@
 // Tasks of tests, put into the queue shop/mail and taken out of it as the api would do it.
-import type { Either } from 'fp-ts/lib/Either.js'
+import type * as E from 'fp-ts/lib/Either.js'
 import { taskId, type WorkItemId } from '../../src/domain/ids.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
 import { contentDigest } from '../../src/engine/digest.ts'
@@ -17,7 +17,7 @@ export interface Put {
 
 export const idOf = (id: string, queue = 'mail'): WorkItemId => taskId('shop', queue, id)
 
-export const tryPut = ({ engine, world }: TestEngine, id: string, { queue = 'mail', dueInMs = 0, bytes = 10, ...facts }: Put = {}): Promise<Either<Refusal, Done>> => {
+export const tryPut = ({ engine, world }: TestEngine, id: string, { queue = 'mail', dueInMs = 0, bytes = 10, ...facts }: Put = {}): Promise<E.Either<Refusal, Done>> => {
   const task = { app: 'shop', queue, bytes, dueAt: world.now() + dueInMs, ...facts }
   const command = { type: 'InsertTask', by: 'producer', task, mediaType: 'text/plain', digest: contentDigest({ queue, bytes, ...facts }) } as const
   return engine.insertTask(idOf(id, queue), command, contextOf(world, 'producer'), new Uint8Array(bytes))
@@ -28,7 +28,7 @@ export const put = async (test: TestEngine, id: string, facts: Put = {}): Promis
 /** `worker` empty: a caller that names none. */
 export type Take = Partial<Omit<LeaseRequest, 'holder' | 'app'>> & { readonly worker?: string; readonly subject?: string }
 
-export const tryTake = ({ engine, world }: TestEngine, { worker = 'w1', subject = 'workers', ...request }: Take = {}): Promise<Either<Refusal, readonly LeasedTask[]>> =>
+export const tryTake = ({ engine, world }: TestEngine, { worker = 'w1', subject = 'workers', ...request }: Take = {}): Promise<E.Either<Refusal, readonly LeasedTask[]>> =>
   engine.leaseTasks({ app: 'shop', queue: 'mail', max: 1, termMs: 60_000, waitMs: 0, holder: { subject, name: worker }, ...request }, contextOf(world, subject))
 
 /** Leased tasks by their names. */
@@ -43,7 +43,7 @@ export const leaseOf = ({ engine }: TestEngine, id: string, queue = 'mail'): str
   return item.lease.token
 }
 
-const under = (test: TestEngine, id: string, command: (lease: string) => CommandToDo, queue = 'mail', subject = 'workers'): Promise<Either<Refusal, Done>> =>
+const under = (test: TestEngine, id: string, command: (lease: string) => CommandToDo, queue = 'mail', subject = 'workers'): Promise<E.Either<Refusal, Done>> =>
   test.engine.execute(idOf(id, queue), command(leaseOf(test, id, queue)), contextOf(test.world, subject))
 
 const DONE = { completed: {} }

@@ -1,11 +1,10 @@
 // A worker process that is to be killed, frozen and told to end: `node storm-worker.ts URL APP QUEUE NAME CONCURRENCY LEASE_SECONDS`.
-// It says when it begins, and when it was closed, how many of its tasks were counted and how many were not.
-import { connect, StintError } from '../../../src/client/index.ts'
+// It says when it begins, and of each task that ended here although it was somebody else's, or done by somebody else, by then.
+import { connect, LeaseLost, StintError } from '../../../src/client/index.ts'
 
 const [url = '', app = '', queue = '', name = '', concurrency = '', leaseSeconds = ''] = process.argv.slice(2)
 
 const stint = connect({ url })
-let stale = 0
 
 /** Long enough to be killed in the middle of it. */
 const handle = async (): Promise<void> => {
@@ -23,7 +22,8 @@ const worker = stint.worker(
     // The machine may be full of workers: what is tried here is that none is missed, not that a busy one rests.
     isBusy: () => false,
     onProblem: (problem) => {
-      if (problem instanceof StintError && problem.code === 'stale-lease') stale += 1
+      const isStale = problem instanceof LeaseLost || (problem instanceof StintError && (problem.code === 'stale-lease' || problem.code === 'settled'))
+      if (isStale) process.stdout.write('stale\n')
     },
   },
   handle,
@@ -31,4 +31,3 @@ const worker = stint.worker(
 process.stdout.write('working\n')
 await worker.closed
 await stint.close()
-process.stdout.write(`${JSON.stringify({ ...worker.figures(), stale })}\n`)
