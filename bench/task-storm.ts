@@ -10,7 +10,8 @@ import { watchOthers } from './machine.ts'
 import { rounded } from './row.ts'
 import { startServer, temporaryDirectory } from './server-process.ts'
 
-const QUEUE = { app: 'storm', queue: 'tasks' }
+/** The queue that a server of the bench has. */
+const QUEUE = { app: 'bench', queue: 'work' }
 const LOOK_EVERY_MS = 250
 /** Tasks that are put at once. */
 const TOGETHER = 5_000
@@ -43,11 +44,14 @@ const began = performance.now()
 const secondsSince = (since: number): number => rounded((performance.now() - since) / 1_000, 1)
 const freezes = new Set<Promise<void>>()
 const killing = setInterval(crew.replaceOne, Number(values['kill-every-seconds']) * 1_000)
-const freezing = setInterval(() => {
-  const freeze = crew.freezeOne(stint)
-  freezes.add(freeze)
-  void freeze.finally(() => freezes.delete(freeze))
-}, Number(values['freeze-every-seconds']) * 1_000)
+const freezing = setInterval(
+  () => {
+    const freeze = crew.freezeOne(stint)
+    freezes.add(freeze)
+    void freeze.finally(() => freezes.delete(freeze))
+  },
+  Number(values['freeze-every-seconds']) * 1_000,
+)
 
 const producer = stint.producer(QUEUE)
 for (let put = 0; put < tasks; put += TOGETHER) {

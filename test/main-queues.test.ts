@@ -70,7 +70,9 @@ describe('a server with queue files', () => {
     const { root } = directory({ 'apps/shop/queue.yaml': MAIL, 'apps/shop/stint-queue.yaml': 'queues:\n  mail: {defaultLeaseSeconds: 5}\n' })
     const { server } = await start(root)
     const listed = await ask(server, '/v1/queues')
-    expect(listed.body.items).toMatchObject([{ app: 'shop', queue: 'mail', state: 'open', settings: { retryLimit: 3, defaultLeaseSeconds: 5, users: ['worker@shop.example'], writers: ['producer@shop.example'] } }])
+    expect(listed.body.items).toMatchObject([
+      { app: 'shop', queue: 'mail', state: 'open', settings: { retryLimit: 3, defaultLeaseSeconds: 5, users: ['worker@shop.example'], writers: ['producer@shop.example'] } },
+    ])
     expect((await ask(server, '/v1/queues/shop/mail/tasks', { payload: 1 }, 'producer@shop.example')).status).toBe(201)
     expect((await ask(server, '/v1/queues/shop/mail/tasks', { payload: 1 }, 'worker@shop.example')).status).toBe(403)
     expect((await ask(server, '/v1/queues/shop/other/tasks', { payload: 1 })).status).toBe(404)

@@ -21,7 +21,8 @@ export interface LeaseAnswers {
   readonly close: () => Promise<void>
 }
 
-export const createLeaseAnswers = (world: World): LeaseAnswers => {
+/** @param onDefect told what nobody waits for: the lease then ends by its time */
+export const createLeaseAnswers = (world: World, onDefect: (cause: unknown) => void): LeaseAnswers => {
   /** Under a lease whose answer got lost, kept for the call's repeat: by work item and lease. */
   const kept = new Map<string, { readonly cancel: Cancel; readonly giveBack: () => void }>()
   const under = new Set<Promise<unknown>>()
@@ -29,7 +30,10 @@ export const createLeaseAnswers = (world: World): LeaseAnswers => {
   const keyOf = (workItem: WorkItemId, lease: string): string => `${workItem} ${lease}`
 
   const giveBack = (call: Call, { workItem, item }: LeasedTask): void => {
-    const going = call.engine.takeBack(workItem, item.lease.token, { ...call.context, commandId: world.uuid() }).finally(() => under.delete(going))
+    const going = call.engine
+      .takeBack(workItem, item.lease.token, { ...call.context, commandId: world.uuid() })
+      .catch(onDefect)
+      .finally(() => under.delete(going))
     under.add(going)
   }
 
@@ -49,8 +53,7 @@ export const createLeaseAnswers = (world: World): LeaseAnswers => {
     kept.delete(key)
   }
 
-  const isFull = (leased: readonly LeasedTask[]): boolean =>
-    leased.reduce((bytes, { payload }) => bytes + (payload?.byteLength ?? 0), 0) + PAYLOAD_BYTES_MAX > ANSWER_BYTES_MAX
+  const isFull = (leased: readonly LeasedTask[]): boolean => leased.reduce((bytes, { payload }) => bytes + (payload?.byteLength ?? 0), 0) + PAYLOAD_BYTES_MAX > ANSWER_BYTES_MAX
 
   return {
     lease: async (call, config, { max = 1, leaseSeconds, worker, tag, sameTag, requestId }, waitMs) => {

@@ -164,7 +164,12 @@ const successAnswers = (route: AnyRoute): Record<string, unknown> => {
         ? {}
         : {
             content: {
-              [route.mediaType]: { schema: route.many && status === '200' ? { anyOf: [schema, manySchema(definitionOf(codec as NonNullable<typeof codec>, names), besideOf(route.beside?.answers))] } : schema },
+              [route.mediaType]: {
+                schema:
+                  route.many && status === '200'
+                    ? { anyOf: [schema, manySchema(definitionOf(codec as NonNullable<typeof codec>, names), besideOf(route.beside?.answers))] }
+                    : schema,
+              },
             },
           }
     return [status, { description: status === '201' ? 'Created' : status === '202' ? 'Begun' : route.summary, headers: successHeaders(route, Number(status)), ...content }]
@@ -176,7 +181,12 @@ const successAnswers = (route: AnyRoute): Record<string, unknown> => {
 const requestBody = (route: AnyRoute): object => {
   if (route.body === undefined) return {}
   const one = schemaOf(route.body, names)
-  const many: JsonSchema = { type: 'object', properties: { items: { type: 'array', maxItems: 1_000, items: one }, ...besideOf(route.beside?.asks) }, required: ['items'], additionalProperties: false }
+  const many: JsonSchema = {
+    type: 'object',
+    properties: { items: { type: 'array', maxItems: 1_000, items: one }, ...besideOf(route.beside?.asks) },
+    required: ['items'],
+    additionalProperties: false,
+  }
   return { requestBody: { required: true, content: { 'application/json': { schema: route.many ? { oneOf: [one, many] } : one } } } }
 }
 

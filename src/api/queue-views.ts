@@ -39,7 +39,7 @@ const statisticsView = (found: ScopeStatistics | undefined, now: number): wire.Q
   const { insertedLastMinute = 0, insertedLastHour = 0, leasedLastMinute = 0, leasedLastHour = 0, completedLastMinute = 0, completedLastHour = 0 } = found?.recent ?? {}
   const oldest = found?.oldestDueAt
   return {
-    states: { ...found?.states } as Record<string, number>,
+    states: { ...found?.states },
     deadLetters: found?.deadLetters ?? 0,
     insertedLastMinute,
     insertedLastHour,

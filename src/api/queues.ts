@@ -95,7 +95,12 @@ const startBulk = async (call: Call, name: QueueName, what: 'purge' | 'redrive',
   const { tag, key, code, insertedBefore } = filter
   const before = insertedBefore === undefined ? undefined : Date.parse(insertedBefore)
   if (before !== undefined && Number.isNaN(before)) return E.left(invalid([{ path: '/insertedBefore', code: 'pattern', detail: 'Expected a time that there is.' }]))
-  const given = { ...(tag === undefined ? {} : { tag }), ...(key === undefined ? {} : { key }), ...(code === undefined ? {} : { code }), ...(before === undefined ? {} : { insertedBefore: before }) }
+  const given = {
+    ...(tag === undefined ? {} : { tag }),
+    ...(key === undefined ? {} : { key }),
+    ...(code === undefined ? {} : { code }),
+    ...(before === undefined ? {} : { insertedBefore: before }),
+  }
   const started = await call.engine.queues.startBulk(name, what, given, call.context)
   if (E.isLeft(started)) return E.left(fromRefusal(started.left))
   const bulk = started.right

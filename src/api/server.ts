@@ -131,7 +131,7 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   const waits = new Set<AbortController>()
   let stopping = false
   const host: Host = { engine, world, log, settings, metrics, waits, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
-  const answers = createLeaseAnswers(world)
+  const answers = createLeaseAnswers(world, (cause) => log.error({ err: cause }, 'a lease of which nobody heard could not be taken back'))
   const app = createApp(host, answers)
   const turnstile = createTurnstile()
 

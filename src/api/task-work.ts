@@ -1,7 +1,7 @@
 // What workers do with tasks: lease, report, extend, give back and settle. Only a `user_email` of the queue may, and each item of many is asked about by itself.
 import * as E from 'fp-ts/lib/Either.js'
 import type { CommandToDo } from '../engine/engine.ts'
-import * as wire from '../wire/tasks.ts'
+import type * as wire from '../wire/tasks.ts'
 import type { ReportBody } from '../wire/items.ts'
 import { taskId, type WorkItemId } from '../wire/words.ts'
 import { execute, ok, type Call, type Handle, type HandleBeside } from './call.ts'
@@ -72,9 +72,7 @@ const reported = (call: Call, workItem: WorkItemId, body: ReportBody) => {
 }
 
 export const completeTask: Handle<typeof wire.completeTask> = ({ params, body }, call) =>
-  underLease(call, params, body.id, (workItem) =>
-    reported(call, workItem, { lease: body.lease, outcome: { completed: body.result === undefined ? {} : { result: body.result } } }),
-  )
+  underLease(call, params, body.id, (workItem) => reported(call, workItem, { lease: body.lease, outcome: { completed: body.result === undefined ? {} : { result: body.result } } }))
 
 export const failTask: Handle<typeof wire.failTask> = ({ params, body }, call) =>
   underLease(call, params, body.id, (workItem) => reported(call, workItem, { lease: body.lease, outcome: { failed: body.failed } }))

@@ -59,10 +59,16 @@ export const listTasks: Handle<typeof wire.listTasks> = async ({ params, query }
 }
 
 /** The payload as it was inserted, for those who may lease the task and for whoever made it. */
-const payloadFor = async (call: Call, workItem: WorkItemId, by: string, params: { readonly app: string; readonly queue: string }): Promise<E.Either<Problem, Uint8Array | undefined>> => {
+const payloadFor = async (
+  call: Call,
+  workItem: WorkItemId,
+  by: string,
+  params: { readonly app: string; readonly queue: string },
+): Promise<E.Either<Problem, Uint8Array | undefined>> => {
   const config = call.engine.queues.configOf(params)
   const isMaker = by === call.principal.subject && mayDo(config, call.principal, 'insert')
-  if (!isMaker && !mayDo(config, call.principal, 'consume')) return E.left(problem('forbidden', 'Expected a `user_email` of the queue, or whoever made the task: the payload is theirs.'))
+  if (!isMaker && !mayDo(config, call.principal, 'consume'))
+    return E.left(problem('forbidden', 'Expected a `user_email` of the queue, or whoever made the task: the payload is theirs.'))
   const [first] = await call.engine.history(workItem, { from: 0, max: 1 }).then((events) => (E.isLeft(events) ? [] : events.right))
   return E.right(first?.payload)
 }

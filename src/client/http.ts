@@ -142,7 +142,11 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
   const written = createWritten()
   const closing = new AbortController()
 
-  const requestOf = (route: AnyRoute, { params, query, body, text = body === undefined ? undefined : JSON.stringify(body), headers }: AnyGiven, key: string): readonly [string, RequestInit] => {
+  const requestOf = (
+    route: AnyRoute,
+    { params, query, body, text = body === undefined ? undefined : JSON.stringify(body), headers }: AnyGiven,
+    key: string,
+  ): readonly [string, RequestInit] => {
     const isQuery = route.method === 'GET'
     const said: Readonly<Record<string, string | undefined>> = {
       Accept: `${route.mediaType}, application/problem+json`,

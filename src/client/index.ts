@@ -18,7 +18,19 @@
  * @module
  */
 export { connect, type ConnectOptions, type Stint, type Tokens } from './connect.ts'
-export { AbortRequested, AlreadyRunning, AlreadySettled, Closed, GiveBack, LeaseLost, PermanentFailure, StintError, UnexpectedAnswer, Unreachable, type ProblemDocument } from './errors.ts'
+export {
+  AbortRequested,
+  AlreadyRunning,
+  AlreadySettled,
+  Closed,
+  GiveBack,
+  LeaseLost,
+  PermanentFailure,
+  StintError,
+  UnexpectedAnswer,
+  Unreachable,
+  type ProblemDocument,
+} from './errors.ts'
 export { isOverloaded, type Load } from './load.ts'
 export type { Exchange, ManyAnswer } from './answer.ts'
 export type { EventFilter } from './events.ts'

@@ -52,7 +52,11 @@ export const createLeaseKeeper = ({ http, queue, reachability, tasks, over, onLo
   let cancel: Cancel | undefined
   over.addEventListener('abort', () => cancel?.(), { once: true })
 
-  const extended = async (batch: readonly HeldTask[], secondsOf: (task: HeldTask) => number, attempts: { readonly timeoutMs?: number; readonly attemptsMax?: number }): Promise<void> => {
+  const extended = async (
+    batch: readonly HeldTask[],
+    secondsOf: (task: HeldTask) => number,
+    attempts: { readonly timeoutMs?: number; readonly attemptsMax?: number },
+  ): Promise<void> => {
     const from = world.monotonic()
     const bodies = batch.map((task) => ({ id: task.id, lease: task.lease, leaseSeconds: secondsOf(task) }))
     const answers = await http.callMany(extendTask, bodies, { params: queue, signal: over, ...attempts })

@@ -31,8 +31,8 @@ const WINDOW_MS = 500
 /** Between two samples of the event loop. */
 const SAMPLE_MS = 20
 
-/** A module of Node, where there is one: the client imports none, because it runs in browsers too. */
-const builtin = globalThis.process?.getBuiltinModule as typeof process.getBuiltinModule | undefined
+/** Modules of Node, where they are: the client imports none, because it runs in browsers too. */
+const node: { readonly getBuiltinModule?: typeof process.getBuiltinModule } | undefined = globalThis.process
 
 interface Kept {
   readonly at: number
@@ -60,7 +60,7 @@ export const createLoadMeter = (world: World): LoadMeter => {
 
   const measureDelay = (): number | undefined => {
     if (histogram === undefined) {
-      histogram = builtin?.('node:perf_hooks').monitorEventLoopDelay({ resolution: SAMPLE_MS })
+      histogram = node?.getBuiltinModule?.('node:perf_hooks').monitorEventLoopDelay({ resolution: SAMPLE_MS })
       histogram?.enable()
       return histogram === undefined ? undefined : 0
     }
@@ -71,7 +71,7 @@ export const createLoadMeter = (world: World): LoadMeter => {
   }
 
   const measureMemory = (): number | undefined => {
-    const heap = builtin?.('node:v8').getHeapStatistics()
+    const heap = node?.getBuiltinModule?.('node:v8').getHeapStatistics()
     return heap === undefined ? undefined : heap.used_heap_size / heap.heap_size_limit
   }
 

@@ -9,7 +9,11 @@ const UNIT_MAX = 40
 const MESSAGE_MAX = 1_000
 
 /** The first `max` characters, as well-formed Unicode: no half of a character that takes two. */
-const cut = (text: string, max: number): string => text.toWellFormed().slice(0, max).replace(/[\uD800-\uDBFF]$/, '')
+const cut = (text: string, max: number): string =>
+  text
+    .toWellFormed()
+    .slice(0, max)
+    .replace(/[\uD800-\uDBFF]$/, '')
 
 /** Puts what is wrong about one job to `onProblem`, each kind of mistake once: a loop that makes it makes it a thousand times. */
 const createComplaint = (onProblem: (problem: Error) => void) => {

@@ -24,7 +24,11 @@ export const problems = {
   'exists-with-other-content': problem(409, 'This id was used before with other content.', 'Use a new id, or send exactly what was sent first.'),
   'id-in-use': problem(409, 'This id belongs to another principal.', 'Use a new id.'),
   superseded: problem(409, 'Another call with the same requestId has taken this one’s place.', 'The answer goes to the later call.'),
-  'queue-removed': problem(409, 'The queue is in no queue file any more.', 'It takes no inserts and gives no leases; holders may finish. Put it back into `queue.yaml` to open it again.'),
+  'queue-removed': problem(
+    409,
+    'The queue is in no queue file any more.',
+    'It takes no inserts and gives no leases; holders may finish. Put it back into `queue.yaml` to open it again.',
+  ),
   'not-served': problem(409, 'The queue is a push queue.', 'Push queues are listed and not served. Set `mode: pull` in `queue.yaml`.'),
   'other-log': problem(412, 'The position belongs to another log.', 'The store was restored or replaced since. Read again without the position.'),
   'too-large': problem(413, 'The request is too large.', '`detail` names the limit in bytes.'),

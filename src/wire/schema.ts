@@ -113,10 +113,15 @@ export const json: Described<unknown> = described(
 
 /** Any JSON value that takes at most `maxBytes` when written. */
 export const jsonUpTo = (maxBytes: number): Described<unknown> =>
-  described('json', { description: `At most ${maxBytes} bytes of JSON.` }, (_u): _u is unknown => true, (u) => {
-    const bytes = u === undefined ? 0 : new TextEncoder().encode(JSON.stringify(u)).length
-    return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
-  })
+  described(
+    'json',
+    { description: `At most ${maxBytes} bytes of JSON.` },
+    (_u): _u is unknown => true,
+    (u) => {
+      const bytes = u === undefined ? 0 : new TextEncoder().encode(JSON.stringify(u)).length
+      return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
+    },
+  )
 
 const isObject = (u: unknown): u is Record<string, unknown> => typeof u === 'object' && u !== null && !Array.isArray(u)
 

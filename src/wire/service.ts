@@ -97,12 +97,7 @@ export const statistics = route({
   query: fields({}, { kind: oneOf('job', 'task') }),
   answers: {
     200: fields({
-      items: t.array(
-        fields(
-          { kind: oneOf('job', 'task'), scope: text({ max: 400 }), states: countsBy },
-          { runSeconds: quantiles, waitSeconds: quantiles },
-        ),
-      ),
+      items: t.array(fields({ kind: oneOf('job', 'task'), scope: text({ max: 400 }), states: countsBy }, { runSeconds: quantiles, waitSeconds: quantiles })),
     }),
   },
 })

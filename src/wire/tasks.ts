@@ -36,7 +36,11 @@ const oneTask = fields({ app: appName, queue: queueName, id: taskItemId })
 
 const described = { tag, priority: number({ min: -1_000, max: 1_000, integer: true, description: 'higher goes first (0)' }), key }
 const delaySeconds = number({ min: 0, max: DELAY_SECONDS_MAX })
-const payloadFields = { payload: json, payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ }), mediaType: text({ min: 1, max: 200 }) }
+const payloadFields = {
+  payload: json,
+  payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ }),
+  mediaType: text({ min: 1, max: 200 }),
+}
 
 export const insertBody = fields({}, { id: taskItemId, ...payloadFields, delaySeconds, ...described })
 export type InsertBody = t.TypeOf<typeof insertBody>
@@ -87,7 +91,15 @@ export type LeaseAnswer = t.TypeOf<typeof leaseAnswer>
 /** Beside completions: the next lease request, which never waits, and what it brought; what it was refused for stands in `problem`, the completions hold all the same. */
 export const completeBeside = {
   asks: fields({}, { lease: leaseBody }),
-  answers: fields({}, { leased: fields({ items: t.array(leasedTask) }, { more: t.boolean, problem: fields({ type: text({ max: 200 }), title: text({ max: 200 }), status: t.number, code: text({ max: 60 }) }, { detail: text({ max: 4_000 }) }) }) }),
+  answers: fields(
+    {},
+    {
+      leased: fields(
+        { items: t.array(leasedTask) },
+        { more: t.boolean, problem: fields({ type: text({ max: 200 }), title: text({ max: 200 }), status: t.number, code: text({ max: 60 }) }, { detail: text({ max: 4_000 }) }) },
+      ),
+    },
+  ),
 }
 export type CompleteBeside = t.TypeOf<typeof completeBeside.asks>
 export type CompletedBeside = t.TypeOf<typeof completeBeside.answers>
@@ -205,12 +217,7 @@ export const completeTask = onLease(
   completeBeside,
 )
 export const failTask = onLease('failTask', 'fail', 'Fail leased tasks: again later, or not', fields({ ...held, failed: failure }))
-export const releaseTask = onLease(
-  'releaseTask',
-  'release',
-  'Give leased tasks back; burns no attempt',
-  fields(held, { reason, busy: t.boolean, delaySeconds }),
-)
+export const releaseTask = onLease('releaseTask', 'release', 'Give leased tasks back; burns no attempt', fields(held, { reason, busy: t.boolean, delaySeconds }))
 export const extendTask = onLease(
   'extendTask',
   'extend',

@@ -144,7 +144,11 @@ describe('the access lists', () => {
 
   it('let nobody lease by way of a completion what they may not lease', async () => {
     const made = await fresh('bank', 'user@bank.example')
-    const answer = await api.post('/v1/queues/bank/mail/tasks/complete', { items: [{ id: made.task, lease: made.taskLease }], lease: { max: 5 } }, { token: tokenOf('user@shop.example') })
+    const answer = await api.post(
+      '/v1/queues/bank/mail/tasks/complete',
+      { items: [{ id: made.task, lease: made.taskLease }], lease: { max: 5 } },
+      { token: tokenOf('user@shop.example') },
+    )
     expect(answer.body.items).toMatchObject([{ status: 403, code: 'forbidden' }])
     expect(answer.body.leased).toMatchObject({ items: [], problem: { code: 'forbidden', status: 403 } })
   })

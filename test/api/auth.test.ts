@@ -36,7 +36,14 @@ describe('a route', () => {
   /** Fresh things to ask about, because many requests use them up: made by those whose they are. */
   const fresh = (): Promise<Made> => {
     const of = (role: Role) => tokens.get(role)
-    return make(api, `r${(count += 1)}`, { jobServer: of('jobServer'), producer: of('producer'), worker: of('worker'), admin: of('admin'), writers: ['producer@example.com'], users: ['worker@example.com'] })
+    return make(api, `r${(count += 1)}`, {
+      jobServer: of('jobServer'),
+      producer: of('producer'),
+      worker: of('worker'),
+      admin: of('admin'),
+      writers: ['producer@example.com'],
+      users: ['worker@example.com'],
+    })
   }
 
   /** Who may do so with what somebody else holds or made is for `own and foreign` below; here it is enough not to be refused for lack of a role. */

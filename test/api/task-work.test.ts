@@ -32,7 +32,10 @@ describe('a completion that carries the next lease', () => {
       { id: 'c', payload: 'c', attempt: 1, holder: { name: 'w1' } },
       { id: 'd', payload: 'd' },
     ])
-    const next = await api.post(`${TASKS}/complete`, { items: [{ id: 'b', lease: b.lease }, ...answer.body.leased.items.map((task: { id: string; lease: string }) => ({ id: task.id, lease: task.lease }))], lease: {} })
+    const next = await api.post(`${TASKS}/complete`, {
+      items: [{ id: 'b', lease: b.lease }, ...answer.body.leased.items.map((task: { id: string; lease: string }) => ({ id: task.id, lease: task.lease }))],
+      lease: {},
+    })
     expect(next.body.items.map((item: { status: number }) => item.status)).toEqual([200, 200, 200])
     expect(next.body.leased).toMatchObject({ items: [{ id: 'e' }] })
   })

@@ -149,7 +149,12 @@ describe('when many are put', () => {
 
   it('answers for each of them', async () => {
     await mail.put(1, { id: 'taken' })
-    const done = await mail.putMany([{ id: 'a', payload: 1 }, { id: 'taken', payload: 2 }, { id: 'b', priority: 5_000 }, { id: 'c', payload: new Uint8Array([1]) }])
+    const done = await mail.putMany([
+      { id: 'a', payload: 1 },
+      { id: 'taken', payload: 2 },
+      { id: 'b', priority: 5_000 },
+      { id: 'c', payload: new Uint8Array([1]) },
+    ])
     expect(done.map(({ id, task, error }) => [id, task?.state, (error as StintError | undefined)?.code])).toEqual([
       ['a', 'waiting', undefined],
       ['taken', undefined, 'exists-with-other-content'],
@@ -193,7 +198,11 @@ describe('when the network or Stint fails', () => {
     await gateway.up()
     await Promise.all(lanes)
     const ids = (await all()).map(({ id }) => id)
-    expect(ids.toSorted()).toEqual(range(16).flatMap((lane) => range(20).map((n) => `${lane}-${n}`)).toSorted())
+    expect(ids.toSorted()).toEqual(
+      range(16)
+        .flatMap((lane) => range(20).map((n) => `${lane}-${n}`))
+        .toSorted(),
+    )
   })
 
   it('finds out how much something on the way takes', async () => {

@@ -10,7 +10,15 @@ let gateway: Gateway
 let killed: Stint
 let restarted: Stint
 
-const names: JobServerOptions = { service: 'indexer', server: 'indexer-1', reportEverySeconds: 1.5, silenceSeconds: 60, closeMode: 'fail', flushSeconds: 0, onProblem: () => undefined }
+const names: JobServerOptions = {
+  service: 'indexer',
+  server: 'indexer-1',
+  reportEverySeconds: 1.5,
+  silenceSeconds: 60,
+  closeMode: 'fail',
+  flushSeconds: 0,
+  onProblem: () => undefined,
+}
 
 beforeEach(async () => {
   stint = await startRealStint()

@@ -112,7 +112,7 @@ describe('when Stint is killed and comes back', () => {
     const begun: string[] = []
     client.worker(options({ concurrency: 2 }), (task) => {
       begun.push(task.id)
-      return functions[begun.length - 1]?.run(task as never) ?? 'at once'
+      return functions[begun.length - 1]?.run(task) ?? 'at once'
     })
     await Promise.all(functions.map((each) => each.begun))
     await gateway.down()
@@ -133,7 +133,7 @@ describe('when a handler takes long', () => {
     await put('a', 'b', 'c')
     const functions = range(3).map(() => steered())
     let begun = 0
-    client.worker(options({ concurrency: 3, leaseSeconds: 0.4 }), (task) => functions[begun++]?.run(task as never))
+    client.worker(options({ concurrency: 3, leaseSeconds: 0.4 }), (task) => functions[begun++]?.run(task))
     await Promise.all(['a', 'b', 'c'].map((id) => happened(id, 'LeaseExtended', 3)))
     for (const { finish } of functions) finish()
     await Promise.all(['a', 'b', 'c'].map((id) => happened(id, 'Completed')))
@@ -152,7 +152,8 @@ describe('when a handler takes long', () => {
     })
     const [extended] = await happened('a', 'LeaseExtended')
     await happened('a', 'Completed')
-    expect((extended?.data as { readonly until: number }).until - Date.parse(extended?.time ?? '')).toBe(3_600_000)
+    const { until } = extended?.data as { readonly until: number }
+    expect(until - Date.parse(extended?.time ?? '')).toBe(3_600_000)
   })
 
   it('does not set a timer for each task', async () => {
@@ -161,7 +162,7 @@ describe('when a handler takes long', () => {
     await put(...range(50).map((n) => `t${n}`))
     const held = steered()
     let begun = 0
-    still.worker(options({ concurrency: 50 }), (task) => ((begun += 1) === 50 ? held.run(task as never) : undefined))
+    still.worker(options({ concurrency: 50 }), (task) => ((begun += 1) === 50 ? held.run(task) : undefined))
     await held.begun
     await Promise.all(range(49).map((n) => happened(`t${n}`, 'Completed')))
     // The long poll's own, and the one look after all leases.
@@ -175,8 +176,8 @@ describe('when its lease is gone', () => {
   it('stops the handler when the task was taken out of the queue', async () => {
     await put('a')
     const held = steered()
-    client.worker(options({ leaseSeconds: 0.4 }), (task) => held.run(task as never))
-    const { signal } = (await held.begun) as unknown as WorkerTask
+    client.worker(options({ leaseSeconds: 0.4 }), (task) => held.run(task))
+    const { signal } = await held.begun
     await admin.tasks.delete({ ...MAIL, id: 'a' })
     await aborted(signal)
     expect(signal.reason).toBeInstanceOf(LeaseLost)
@@ -186,11 +187,11 @@ describe('when its lease is gone', () => {
   it('is refused the completion of a task that another has by now, and says so', async () => {
     await put('a')
     const slow = steered<string>()
-    const cutOff = client.worker(options({ leaseSeconds: 0.2, worker: 'slow' }), (task) => slow.run(task as never))
+    const cutOff = client.worker(options({ leaseSeconds: 0.2, worker: 'slow' }), (task) => slow.run(task))
     await slow.begun
     await gateway.down()
     const other = steered<string>()
-    const quick = admin.worker(options({ worker: 'quick' }), (task) => other.run(task as never))
+    const quick = admin.worker(options({ worker: 'quick' }), (task) => other.run(task))
     expect((await other.begun).attempt).toBe(2)
     slow.finish('stale')
     await gateway.up()
@@ -209,7 +210,7 @@ describe('when its lease is gone', () => {
   it('comes back to the queue when the worker is killed, after its lease', async () => {
     await put('a', 'b')
     const killed = steered()
-    client.worker(options({ concurrency: 2, leaseSeconds: 0.2 }), (task) => killed.run(task as never))
+    client.worker(options({ concurrency: 2, leaseSeconds: 0.2 }), (task) => killed.run(task))
     await killed.begun
     // All that Stint sees of a kill.
     await gateway.down()

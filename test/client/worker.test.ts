@@ -1,6 +1,17 @@
 // The worker of the SDK against a whole Stint: what an inside application writes, what its handlers are given, and what is told of how they ended.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AbortRequested, Closed, connect, GiveBack, PermanentFailure, StintError, type HistoryEvent, type Stint, type WorkerOptions, type WorkerTask } from '../../src/client/index.ts'
+import {
+  AbortRequested,
+  Closed,
+  connect,
+  GiveBack,
+  PermanentFailure,
+  StintError,
+  type HistoryEvent,
+  type Stint,
+  type WorkerOptions,
+  type WorkerTask,
+} from '../../src/client/index.ts'
 import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
 import { aborted, steered } from '../support/job-functions.ts'
 import { startRealStint, type RealStint } from '../support/real-stint.ts'
@@ -50,16 +61,15 @@ const happened = async (id: string, type: string): Promise<HistoryEvent> => {
 
 const isLease = ({ path }: Seen): boolean => path === '/v1/queues/shop/mail/tasks/lease'
 const isCompletion = ({ path }: Seen): boolean => path === '/v1/queues/shop/mail/tasks/complete'
-const bodyOf = ({ body }: Seen) => body as { readonly max?: number; readonly requestId?: string; readonly items?: readonly { readonly id: string }[]; readonly lease?: { readonly max: number } }
+const bodyOf = ({ body }: Seen) =>
+  body as { readonly max?: number; readonly requestId?: string; readonly items?: readonly { readonly id: string }[]; readonly lease?: { readonly max: number } }
 
 describe('when a handler does a task', () => {
   it('is given all that was put', async () => {
     const bytes = Uint8Array.from([0, 255, 7])
-    await admin.producer(MAIL).putMany([
-      { id: 'json', payload: { to: 'ann' }, tag: 'post', key: 'ann', priority: 5 },
-      { id: 'bytes', payload: bytes, mediaType: 'image/png' },
-      { id: 'nothing' },
-    ])
+    await admin
+      .producer(MAIL)
+      .putMany([{ id: 'json', payload: { to: 'ann' }, tag: 'post', key: 'ann', priority: 5 }, { id: 'bytes', payload: bytes, mediaType: 'image/png' }, { id: 'nothing' }])
     const seen: Record<string, unknown> = {}
     client.worker(options({ concurrency: 3 }), ({ id, attempt, payload, mediaType, tag, key, priority, directive }) => {
       seen[id] = { attempt, payload, mediaType, tag, key, priority, directive }
@@ -159,7 +169,7 @@ describe('when tasks are leased', () => {
     await put(...range(10).map((n) => `t${n}`))
     const begun: WorkerTask[] = []
     const functions = range(10).map(() => steered<number>())
-    client.worker(options({ concurrency: 3 }), (task) => functions[begun.push(task) - 1]?.run(task as never))
+    client.worker(options({ concurrency: 3 }), (task) => functions[begun.push(task) - 1]?.run(task))
     await Promise.all(functions.slice(0, 3).map(({ begun: started }) => started))
     expect(begun.map(({ id }) => id)).toEqual(['t0', 't1', 't2'])
     expect(await admin.queues.show(MAIL)).toMatchObject({ leased: 3, waiting: 7 })
@@ -195,7 +205,11 @@ describe('when tasks are leased', () => {
   })
 
   it('takes only what has its tag', async () => {
-    await admin.producer(MAIL).putMany([{ id: 'a', tag: 'red' }, { id: 'b', tag: 'blue' }, { id: 'c', tag: 'blue' }])
+    await admin.producer(MAIL).putMany([
+      { id: 'a', tag: 'red' },
+      { id: 'b', tag: 'blue' },
+      { id: 'c', tag: 'blue' },
+    ])
     const seen: string[] = []
     client.worker(options({ tag: 'blue' }), ({ id }) => void seen.push(id))
     await Promise.all(['b', 'c'].map((id) => happened(id, 'Completed')))
@@ -238,7 +252,7 @@ describe('when the administrator wants something', () => {
     const held = steered()
     client.worker(options(), (task) => {
       task.partial({ pages: 3 })
-      return held.run(task as never)
+      return held.run(task)
     })
     await held.begun
     await admin.tasks.abort({ ...MAIL, id: 'a' }, 'wrong file')
@@ -287,7 +301,7 @@ describe('when it is closed', () => {
     const isSecond = Promise.withResolvers<boolean>()
     let asked = 0
     // The first may begin; whether there is too much to do for the second takes the predicate until the worker is being closed.
-    const worker = client.worker(options({ concurrency: 3, isBusy: () => ((asked += 1) <= 2 ? false : isSecond.promise) }), (task) => first.run(task as never))
+    const worker = client.worker(options({ concurrency: 3, isBusy: () => ((asked += 1) <= 2 ? false : isSecond.promise) }), (task) => first.run(task))
     await first.begun
     const closed = worker.close({ graceSeconds: 20 })
     isSecond.resolve(false)
@@ -305,10 +319,10 @@ describe('when it is closed', () => {
     await put('a')
     const held = steered<string>()
     const worker = client.worker(options(), async (task) => {
-      await held.run(task as never).catch(() => undefined)
+      await held.run(task).catch(() => undefined)
       return 'too late'
     })
-    const { signal } = (await held.begun) as unknown as WorkerTask
+    const { signal } = await held.begun
     await worker.close()
     expect(signal.reason).toBeInstanceOf(Closed)
     expect(await show('a')).toMatchObject({ state: 'waiting', attempt: 0 })

@@ -313,7 +313,11 @@ describe('who has given a task back', () => {
     await put(test, 'a')
     await take(test)
     const token = test.engine.live('task/shop/mail/a')
-    await test.engine.takeBack('task/shop/mail/a', token !== undefined && 'lease' in token ? token.lease.token : '', { subject: 'workers', actor: 'workers', commandId: test.world.uuid() })
+    await test.engine.takeBack('task/shop/mail/a', token !== undefined && 'lease' in token ? token.lease.token : '', {
+      subject: 'workers',
+      actor: 'workers',
+      commandId: test.world.uuid(),
+    })
     expect(await take(test)).toEqual(['a'])
     expect(test.engine.live('task/shop/mail/a')?.attempt).toBe(1)
   })

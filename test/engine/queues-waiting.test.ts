@@ -361,7 +361,9 @@ describe('when everybody has gone', () => {
     await configure(test, queueConfig('shop', 'mail', { stint: { rate: { perSecond: 1, burst: 1 } } }))
     await put(test, 'later', { dueInMs: 3_600_000 })
     const gone = new AbortController()
-    const waiting = Array.from({ length: 50 }, (_, index) => tryTake(test, { worker: `w${index}`, waitMs: 60_000, signal: gone.signal, ...(index % 2 === 0 ? { requestId: `r${index}` } : {}) }))
+    const waiting = Array.from({ length: 50 }, (_, index) =>
+      tryTake(test, { worker: `w${index}`, waitMs: 60_000, signal: gone.signal, ...(index % 2 === 0 ? { requestId: `r${index}` } : {}) }),
+    )
     await settle()
     expect(test.engine.queues.figuresOf(MAIL)).toMatchObject({ waiters: 50, delayed: 1 })
     gone.abort()

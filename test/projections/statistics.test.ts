@@ -109,7 +109,7 @@ describe('statistics', () => {
     const tables = await openFor({ reader: store })
     const [workItem, birth] = task('orders', 't')
     await append(store, workItem, birth)
-    const { time: bornAt } = (right(await store.readAll()()).at(-1) as { time: number })
+    const { time: bornAt } = right(await store.readAll()()).at(-1) as { time: number }
     const retried: WorkItemEvent = { type: 'RetryScheduled', lease: 1, dueAt: bornAt + 1_000 + 60_000, code: 'x', message: 'y' }
     await append(store, workItem, taskLeased(), retried)
     await append(store, workItem, leasedAgain)

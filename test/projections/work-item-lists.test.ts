@@ -10,7 +10,7 @@ import { scopeOf, workItems } from '../../src/projections/work-items.ts'
 import { right } from '../support/engine.ts'
 import { appendLog, draws, randomLog } from '../support/random-log.ts'
 import { everyRow } from '../support/replay.ts'
-import { completed, JOB, jobLeased, phase, sampleEvents } from '../support/samples.ts'
+import { completed, JOB, jobLeased, phase, sampleEvents, taskLeased } from '../support/samples.ts'
 import { allOf, append, caughtUp, freshStore, idsOf, job, openFor, pageOf, task } from '../support/tables.ts'
 
 const opened = async () => {
@@ -171,6 +171,40 @@ describe('a cursor', () => {
     for (const after of bad) expect(await tables.list({ kind: 'job', order: 'newest', limit: 1, after })).toEqual({ invalid: 'cursor' })
     expect(await tables.list({ kind: 'job', order: 'oldest', limit: 1, after: next })).toEqual({ invalid: 'cursor' })
     expect(idsOf(await pageOf(tables, { limit: 1, after: next }))).toEqual(['job/a'])
+  })
+})
+
+describe('dead letters', () => {
+  it('are listed by themselves, and without them what has failed for good', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['dead', 'failed', 'waiting']) await append(store, ...task('mail', id))
+    await append(store, ...task('orders', 'elsewhere'))
+    await append(store, 'task/shop/mail/dead', taskLeased(), sampleEvents.DeadLettered)
+    await append(store, 'task/shop/orders/elsewhere', taskLeased(), sampleEvents.DeadLettered)
+    await append(store, 'task/shop/mail/failed', taskLeased(), sampleEvents.Failed)
+    await caughtUp(tables, store)
+    const of = async (filter: object) => (await allOf(tables, { kind: 'task', scope: 'shop/mail', ...filter })).map((workItem) => workItem.split('/').at(-1))
+    expect(await of({ deadLetter: true })).toEqual(['dead'])
+    expect(await of({ state: 'failed' })).toEqual(['failed', 'dead'])
+    expect(await of({ state: 'failed', deadLetter: false })).toEqual(['failed'])
+    expect(await of({ deadLetter: false })).toEqual(['waiting', 'failed'])
+    await append(store, 'task/shop/mail/dead', sampleEvents.Redriven)
+    await caughtUp(tables, store)
+    expect([await of({ deadLetter: true }), await of({ deadLetter: false })]).toEqual([[], ['waiting', 'failed', 'dead']])
+  })
+})
+
+describe('the streams of queues', () => {
+  it('are known with the live items, each once', async () => {
+    const { store, tables } = await opened()
+    const configured = async (stream: string, index: number) =>
+      right(await store.append(stream, 'any', [{ id: `${stream}-${index}`, type: 'QueueConfigured', v: 1, time: 1, data: '{}', meta: '{}' }])())
+    await configured('queue-shop/mail', 0)
+    await configured('queue-shop/mail', 1)
+    await configured('queue-bank/mail', 0)
+    await append(store, ...task('mail', 't'))
+    await caughtUp(tables, store)
+    expect((await tables.liveItems()).queueStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
   })
 })
 

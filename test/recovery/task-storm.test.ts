@@ -13,7 +13,7 @@ const TASKS = 5_000
 const WORKERS = 4
 const KILLS = 8
 /** After these kills a worker is frozen too. */
-const FREEZES: readonly number[] = [2, 5]
+const FREEZES: ReadonlySet<number> = new Set([2, 5])
 const TIMEOUT_MS = 120_000
 const QUEUE = { app: 'storm', queue: 'tasks' }
 
@@ -35,7 +35,7 @@ describe('when workers are killed and frozen in the middle of 5,000 tasks', () =
         if (completed === TASKS) return
         if (crew.killed() >= KILLS || completed < (TASKS / (KILLS + 1)) * (crew.killed() + 1)) continue
         crew.replaceOne()
-        if (FREEZES.includes(crew.killed())) freezes.push(crew.freezeOne(stint))
+        if (FREEZES.has(crew.killed())) freezes.push(crew.freezeOne(stint))
       }
     })()
     const put = await stint.producer(QUEUE).putMany(Array.from({ length: TASKS }, (_, n) => ({ payload: { n } })))

@@ -59,7 +59,11 @@ export const registerCommand = ({ instance = 'instance-1', subject = 'server', l
   token: 'tokenabc',
 })
 
-export const register = async ({ engine, world }: TestEngine, id = '1', given: { instance?: string; subject?: string; label?: string } = {}): Promise<{ readonly workItem: WorkItemId; readonly lease: string; readonly done: Done }> => {
+export const register = async (
+  { engine, world }: TestEngine,
+  id = '1',
+  given: { instance?: string; subject?: string; label?: string } = {},
+): Promise<{ readonly workItem: WorkItemId; readonly lease: string; readonly done: Done }> => {
   const workItem = jobId(id)
   const done = right(await engine.execute(workItem, registerCommand(given), contextOf(world, given.subject ?? 'server')))
   return { workItem, lease: isHeld(done.item) ? done.item.lease.token : '', done }

@@ -35,7 +35,8 @@ export interface Makers {
 
 /** Makes a job and a leased task of this name, by these tokens. */
 export const make = async (api: TestApi, name: string, tokens: Makers = {}): Promise<Made> => {
-  if (tokens.writers !== undefined || tokens.users !== undefined) await configure(api, queueConfig('shop', name, { writers: [...(tokens.writers ?? [])], users: [...(tokens.users ?? [])] }))
+  if (tokens.writers !== undefined || tokens.users !== undefined)
+    await configure(api, queueConfig('shop', name, { writers: [...(tokens.writers ?? [])], users: [...(tokens.users ?? [])] }))
   const job = await api.post('/v1/jobs', { id: name, service: 'index', server: 's1' }, { token: tokens.jobServer })
   await api.post(`/v1/queues/shop/${name}/tasks`, { id: name, payload: { n: 1 } }, { token: tokens.producer })
   const leased = await api.post(`/v1/queues/shop/${name}/tasks/lease`, {}, { token: tokens.worker })

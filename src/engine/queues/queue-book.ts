@@ -49,7 +49,8 @@ export const createQueueBook = (options: {
       if (E.isLeft(page)) return page
       for (const recorded of page.right) {
         const event = decodeQueueEvent(recorded.type, recorded.v, JSON.parse(recorded.data))
-        if (E.isLeft(event)) return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read by this version of Stint: ${event.left.detail}`))
+        if (E.isLeft(event))
+          return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read by this version of Stint: ${event.left.detail}`))
         queue = evolveQueue(queue, event.right, recorded)
       }
       if (page.right.length < STREAM_PAGE) break

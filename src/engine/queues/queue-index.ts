@@ -261,7 +261,12 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
   }
 
   /** Brings what time has changed up to now, before anything else is looked at. */
-  const ripen = (): void => offerAll(ready.ripen())
+  const ripen = (): void => {
+    offerAll(ready.ripen())
+    if (waiters.size === 0 || again > world.monotonic()) return
+    again = Infinity
+    serveAll()
+  }
 
   const reserve: QueueIndex['reserve'] = (workItem, task) => {
     if (waiters.size === 0 || served() === undefined || task.dueAt > world.now() || claimed.has(workItem) || live.get(workItem) !== undefined) return undefined

@@ -92,7 +92,8 @@ export const createQueues = (options: {
       if (E.isRight(done)) {
         if (done.right.events.length > 0) changed.push(queueKey(name))
       } else if (done.left instanceof Error) return E.left(done.left)
-      else if ('type' in done.left && done.left.type === 'outdated-configuration') warnings.push(`${queueKey(name)}: its file says what was in force once and is no longer; it is not applied. Change the file to make it newer.`)
+      else if ('type' in done.left && done.left.type === 'outdated-configuration')
+        warnings.push(`${queueKey(name)}: its file says what was in force once and is no longer; it is not applied. Change the file to make it newer.`)
       else warnings.push(`${queueKey(name)}: ${'type' in done.left ? done.left.type : done.left.kind}`)
     }
     return E.right({ changed, warnings })

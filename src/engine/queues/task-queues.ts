@@ -168,7 +168,11 @@ export const createTaskQueues = (options: {
     const task = live.get(workItem)?.item.task
     const punish = task === undefined ? () => undefined : indexOf(queueKey(task)).pardon(workItem)
     try {
-      return await handler.execute(workItem, { type: 'ReleaseLease', by: context.subject, lease, busy: false, delayMs: 0, reason: 'The answer that gave the lease got lost.' }, context)
+      return await handler.execute(
+        workItem,
+        { type: 'ReleaseLease', by: context.subject, lease, busy: false, delayMs: 0, reason: 'The answer that gave the lease got lost.' },
+        context,
+      )
     } finally {
       punish()
     }
