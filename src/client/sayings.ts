@@ -64,7 +64,7 @@ const fittingProgress = (given: unknown, complain: Complain): Progress | undefin
     message: message === undefined ? undefined : fittingText('message', message, MESSAGE_MAX, complain),
   }
   const said = Object.entries(fitting).filter(([, value]) => value !== undefined)
-  return said.length === 0 ? undefined : (Object.fromEntries(said) as Progress)
+  return said.length === 0 ? undefined : Object.fromEntries(said)
 }
 
 /** What one job says goes into `outbox`; `onProblem` hears of what could not be said as it was given, each kind once. Nothing here throws. */

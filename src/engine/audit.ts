@@ -44,6 +44,9 @@ export const createAudit = (options: {
   return (fact, context) => {
     if (isTooMany(`${context.subject} ${fact.code}`)) return
     const { code, route, target, detail } = fact
-    append({ type: 'RefusalRecorded', code, route, subject: context.subject, ...(target === undefined ? {} : { target }), ...(detail === undefined ? {} : { detail }) }, context).catch(options.onFailed)
+    append(
+      { type: 'RefusalRecorded', code, route, subject: context.subject, ...(target === undefined ? {} : { target }), ...(detail === undefined ? {} : { detail }) },
+      context,
+    ).catch(options.onFailed)
   }
 }

@@ -129,7 +129,10 @@ export interface Tokens {
   readonly size: () => number
   readonly list: () => readonly TokenEntry[]
   /** Makes a token; the secret `stint_<id>_<secret>` is returned here and nowhere else. */
-  readonly add: (token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined }, context: Context) => Promise<E.Either<Refusal, TokenEntry & { readonly token: string }>>
+  readonly add: (
+    token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined },
+    context: Context,
+  ) => Promise<E.Either<Refusal, TokenEntry & { readonly token: string }>>
   /** With `keepsAdministrator` the last valid token of an administrator is not revoked: no other way in is left. */
   readonly revoke: (id: string, context: Context, rule: { readonly keepsAdministrator: boolean }) => Promise<E.Either<Refusal, TokenEntry>>
   /** The token that this secret belongs to, if it is neither revoked nor expired. */

@@ -107,7 +107,17 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(tokens)) return tokens
 
   const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
-  const status = (): Status => statusOf({ failure, queueFileErrors: queues.files().errors.length, isStopping: stopping, isLagging: lag.isTooFar(), stoppedTables: tables.status().stopped, position, live, watch })
+  const status = (): Status =>
+    statusOf({
+      failure,
+      queueFileErrors: queues.files().errors.length,
+      isStopping: stopping,
+      isLagging: lag.isTooFar(),
+      stoppedTables: tables.status().stopped,
+      position,
+      live,
+      watch,
+    })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()

@@ -19,11 +19,18 @@ const entryOf = ({ digest: _digest, ...entry }: Token): TokenEntry => entry
 const decodeToken = (type: string, data: string): E.Either<StoreFault, TokenEvent> => {
   const codec: t.Decoder<unknown, TokenEvent> | undefined = Object.hasOwn(tokenEvents, type) ? tokenEvents[type as keyof typeof tokenEvents] : undefined
   const decoded = codec?.decode({ type, ...(JSON.parse(data) as object) })
-  return decoded !== undefined && E.isRight(decoded) ? decoded : E.left(new StoreFault('damaged', `The event ${type} in the stream ${TOKENS_STREAM} cannot be read by this version of Stint`))
+  return decoded !== undefined && E.isRight(decoded)
+    ? decoded
+    : E.left(new StoreFault('damaged', `The event ${type} in the stream ${TOKENS_STREAM} cannot be read by this version of Stint`))
 }
 
 /** Loads all tokens; Left when the store fails or holds an event that this version does not know. */
-export const openTokens = async (options: { readonly store: EventStore; readonly world: World; readonly server: string; readonly onAppended: (position: Position, events: number) => void }): Promise<E.Either<StoreFault, Tokens>> => {
+export const openTokens = async (options: {
+  readonly store: EventStore
+  readonly world: World
+  readonly server: string
+  readonly onAppended: (position: Position, events: number) => void
+}): Promise<E.Either<StoreFault, Tokens>> => {
   const { store, world, server } = options
   let book: TokenBook = new Map()
   for (let from = 0; ; from += STREAM_PAGE) {
@@ -40,7 +47,9 @@ export const openTokens = async (options: { readonly store: EventStore; readonly
   const record = async (event: TokenEvent, context: Context) => {
     const { type, ...data } = event
     const time = world.now()
-    const appended = await store.append(TOKENS_STREAM, 'any', [{ id: uuidV5(context.commandId, type), type, v: 1, time, data: JSON.stringify(data), meta: encodeMeta(context, server) }])()
+    const appended = await store.append(TOKENS_STREAM, 'any', [
+      { id: uuidV5(context.commandId, type), type, v: 1, time, data: JSON.stringify(data), meta: encodeMeta(context, server) },
+    ])()
     if (E.isLeft(appended)) return appended.left instanceof StoreFault ? E.left(appended.left) : E.left(new StoreFault('unavailable', 'The token could not be recorded'))
     book = evolveTokens(book, event, time)
     options.onAppended(appended.right.position, 1)

@@ -51,7 +51,9 @@ describe('figures', () => {
       console.log(await metrics.text())
     `
     const text = await new Promise<string>((resolve, reject) =>
-      execFile(process.execPath, ['--input-type=module-typescript', '--eval', program], { cwd: root }, (error, out) => (error === null ? resolve(out) : reject(error))),
+      execFile(process.execPath, ['--input-type=module-typescript', '--eval', program], { cwd: root }, (error, out) =>
+        error === null ? resolve(out) : reject(new Error('The program failed', { cause: error })),
+      ),
     )
     expect(Number(/^stint_process_cpu_seconds_total (\S+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(0.1)
     const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))

@@ -1,6 +1,6 @@
 // What becomes of a worker's leases: kept while a handler takes long, given back while it is busy, lost when it is cut off, and told of once although answers are lost.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { connect, isOverloaded, LeaseLost, StintError, type HistoryEvent, type Load, type Stint, type WorkerOptions, type WorkerTask } from '../../src/client/index.ts'
+import { connect, isOverloaded, LeaseLost, StintError, type HistoryEvent, type Load, type Stint, type WorkerOptions } from '../../src/client/index.ts'
 import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
 import { aborted, closeAll, steered } from '../support/job-functions.ts'
 import { startRealStint, type RealStint } from '../support/real-stint.ts'
@@ -152,8 +152,9 @@ describe('when a handler takes long', () => {
     })
     const [extended] = await happened('a', 'LeaseExtended')
     await happened('a', 'Completed')
-    const { until } = extended?.data as { readonly until: number }
-    expect(until - Date.parse(extended?.time ?? '')).toBe(3_600_000)
+    if (extended === undefined) throw new Error('The lease was not extended')
+    const { until } = extended.data as { readonly until: number }
+    expect(until - Date.parse(extended.time)).toBe(3_600_000)
   })
 
   it('does not set a timer for each task', async () => {

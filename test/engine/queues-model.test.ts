@@ -18,7 +18,10 @@ type Step =
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), tag: fc.nat(3), key: fc.nat(4), priority: fc.nat(2), delay: fc.constantFrom(0, 0, 0, 50, 700) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('take' as const, 'wait' as const), max: fc.integer({ min: 1, max: 4 }), tag: fc.nat(4) }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('finish' as const, 'give back' as const, 'fail' as const, 'delete' as const, 'stop and go' as const), which: fc.nat(50) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constantFrom('finish' as const, 'give back' as const, 'fail' as const, 'delete' as const, 'stop and go' as const), which: fc.nat(50) }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 60, 800, 3_000, 61_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), keys: fc.integer({ min: 1, max: 2 }) }) },
@@ -31,7 +34,7 @@ const KEYS = [undefined, 'k', 'l', 'm', undefined]
 interface Call {
   readonly max: number
   /** `same`: that of the oldest. */
-  readonly tag: string | undefined | 'same'
+  readonly tag: string | undefined
   isAnswered: boolean
 }
 
