@@ -1,6 +1,5 @@
 // Puts the engine together over a store and its tables, recovers, and starts the clocks.
 import * as E from 'fp-ts/lib/Either.js'
-import { streamOf } from '../domain/ids.ts'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
@@ -10,11 +9,11 @@ import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
-import { createRead } from './read.ts'
+import { createHistory, createRead } from './read.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
-import { createTaskQueues } from './queues/task-queues.ts'
+import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
 import { createTimers } from './timers.ts'
@@ -49,11 +48,19 @@ export interface OpenedEngine extends Engine {
   readonly failed: (cause: unknown) => void
 }
 
+const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'retryFor' | 'gateOf' | 'admits'> => ({
+  insertTask: tasks.insert,
+  leaseTasks: tasks.lease,
+  takeBack: tasks.takeBack,
+  retryFor: tasks.retryFor,
+  gateOf: tasks.gateOf,
+  admits: tasks.admits,
+})
+
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
-  const { store, tables, world } = options
+  const { store, tables, world, onTrouble: trouble = () => undefined } = options
   const settings = { ...defaultSettings, ...options.settings }
-  const trouble = options.onTrouble ?? (() => undefined)
   const live = createLive()
   const presence = createPresence(world)
   const watch = createWatch(world)
@@ -107,17 +114,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(tokens)) return tokens
 
   const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
-  const status = (): Status =>
-    statusOf({
-      failure,
-      queueFileErrors: queues.files().errors.length,
-      isStopping: stopping,
-      isLagging: lag.isTooFar(),
-      stoppedTables: tables.status().stopped,
-      position,
-      live,
-      watch,
-    })
+  const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
@@ -136,20 +133,12 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   return E.right({
     execute: handler.execute,
-    insertTask: tasks.insert,
-    leaseTasks: tasks.lease,
-    takeBack: tasks.takeBack,
-    retryFor: tasks.retryFor,
-    gateOf: tasks.gateOf,
-    admits: tasks.admits,
+    ...taskDoors(tasks),
     queues,
     read: createRead(store, handler),
+    history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
     presence: presence.get,
-    history: async (workItem, { from, max }) => {
-      const events = await store.readStream(streamOf(workItem), { from, max })()
-      return E.isRight(events) && events.right.length === 0 && from === 0 ? E.left({ type: 'not-found' }) : events
-    },
     changed: watch.changed,
     follow: ({ after, signal }) => store.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, stopped.signal]) }),
     tables,

@@ -47,3 +47,11 @@ export const createRead = (store: EventStore, handler: Handler): Engine['read'] 
     return E.right({ ...row, ending: tail.right.find(isEnding), ...(late === undefined ? {} : { late }) })
   }
 }
+
+/** Events of one item, from a revision on. */
+export const createHistory =
+  (store: EventStore): Engine['history'] =>
+  async (workItem, { from, max }) => {
+    const events = await store.readStream(streamOf(workItem), { from, max })()
+    return E.isRight(events) && events.right.length === 0 && from === 0 ? E.left({ type: 'not-found' }) : events
+  }

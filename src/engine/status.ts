@@ -1,33 +1,36 @@
 // Whether the engine takes commands, and what stands in the way if it does not.
+import type { Tables } from '../projections/tables.ts'
 import type { Position } from '../store/port.ts'
 import type { Check, Status } from './engine.ts'
+import type { Lag } from './lag.ts'
 import type { Live } from './live.ts'
+import type { Queues } from './queues/queues.ts'
 import type { Watch } from './watch.ts'
 
 const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** @param failure why the store takes no more, if so · @param stoppedTables projections that stopped on a defect, by name */
+/** @param failure why the store takes no more, if so */
 export const statusOf = (now: {
   readonly failure: unknown
   readonly isStopping: boolean
-  readonly isLagging: boolean
-  readonly stoppedTables: Readonly<Record<string, string>>
-  /** Mistakes in queue files; what was last good is in force. */
-  readonly queueFileErrors: number
+  readonly lag: Lag
+  readonly tables: Tables
+  readonly queues: Queues
   readonly position: Position
   readonly live: Live
   readonly watch: Watch
 }): Status => {
-  const stopped = Object.entries(now.stoppedTables).map(([name, detail]) => `${name}: ${detail}`)
+  const mistakes = now.queues.files().errors.length
+  const stopped = Object.entries(now.tables.status().stopped).map(([name, detail]) => `${name}: ${detail}`)
   const checks: readonly Check[] = [
     { name: 'store', ok: now.failure === undefined, ...(now.failure === undefined ? {} : { detail: textOf(now.failure) }) },
     { name: 'running', ok: !now.isStopping },
     { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
-    { name: 'tables keep up', ok: !now.isLagging },
+    { name: 'tables keep up', ok: !now.lag.isTooFar() },
     {
       name: 'queue files',
-      ok: now.queueFileErrors === 0,
-      ...(now.queueFileErrors === 0 ? {} : { detail: `${now.queueFileErrors} mistakes; what was last good is in force. GET /v1/queues names them to administrators.` }),
+      ok: mistakes === 0,
+      ...(mistakes === 0 ? {} : { detail: `${mistakes} mistakes; what was last good is in force. GET /v1/queues names them to administrators.` }),
     },
   ]
   const isReady = now.failure === undefined && !now.isStopping
