@@ -72,9 +72,10 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
   const parts = new Set<{ readonly close: () => Promise<void> }>()
 
-  const part = <Part extends { readonly close: () => Promise<void> }>(create: () => Part): Part => {
+  /** What is closed with the client, unless it was closed before. */
+  const part = <Part extends { readonly close: () => Promise<void> }>(create: (onClosed: () => void) => Part): Part => {
     http.closed.throwIfAborted()
-    const made = create()
+    const made = create(() => parts.delete(made))
     parts.add(made)
     return made
   }
@@ -97,8 +98,8 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     events: (filter) => events(http, filter),
     statistics: (query = {}, { signal } = {}) => http.call(statistics, { query, signal }),
     jobServer: (given) => part(() => createJobServer(http, given)),
-    producer: (given) => part(() => createProducer(http, given)),
-    worker: (given, handler) => part(() => createWorker(http, given, handler)),
+    producer: (given) => part((onClosed) => createProducer(http, given, onClosed)),
+    worker: (given, handler) => part((onClosed) => createWorker(http, given, handler, onClosed)),
     call: http.call,
     exchange: http.exchange,
     callMany: http.callMany,

@@ -21,7 +21,7 @@ const TIMEOUT_BEYOND_MS = 10_000
 const BUSY_MS = 250
 /** For the last look at what was leased to a request that nobody heard. */
 const COLLECT_MS = 2_000
-/** After an empty answer that was not held back. */
+/** Between the beginnings of two questions, when the first brings nothing and is not held back. */
 const NOT_HELD_BACK_MS = 1_000
 
 export interface LeaseRequest {
@@ -119,6 +119,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
 
   /** One long poll. Before its answer is heard it counts as over: what is begun because of it may ask on. */
   const ask = async (request: LeaseRequest): Promise<void> => {
+    const began = world.monotonic()
     try {
       const { headers, body: answer } = await http.exchange(leaseTasks, {
         params: queue,
@@ -131,7 +132,9 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
       reachability.reached()
       isPolling = false
       const askedMs = Number(headers.get('retry-after') ?? 0) * 1_000
-      if (isEmpty(answer) && (askedMs > 0 || !headers.has('preference-applied'))) void rest(pause(world, askedMs || NOT_HELD_BACK_MS, stopping.signal))
+      // Whatever the reason is for which the question was not held back: the queue allows no waiting, the server stops.
+      const restMs = Math.max(askedMs, NOT_HELD_BACK_MS - (world.monotonic() - began))
+      if (isEmpty(answer) && restMs > 0) void rest(pause(world, restMs, stopping.signal))
       answered(request, answer)
     } catch (failure) {
       isPolling = false

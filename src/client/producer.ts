@@ -58,8 +58,9 @@ interface Waiting {
   readonly settle: (answer: E.Either<Error, Task>) => void
 }
 
-export const createProducer = (http: Http, { app, queue, requestsMax = REQUESTS_MAX, retrySeconds = RETRY_SECONDS, flushSeconds = FLUSH_SECONDS }: ProducerOptions): Producer => {
+export const createProducer = (http: Http, options: ProducerOptions, onClosed: () => void = () => undefined): Producer => {
   const { world } = http
+  const { app, queue, requestsMax = REQUESTS_MAX, retrySeconds = RETRY_SECONDS, flushSeconds = FLUSH_SECONDS } = options
   const params = { app, queue }
   const reachability = createReachability(world, { firstMs: 100, mostMs: 5_000 })
   const ending = new AbortController()
@@ -191,6 +192,7 @@ export const createProducer = (http: Http, { app, queue, requestsMax = REQUESTS_
     cancel()
     ending.abort(new Closed('producer'))
     for (const { settle } of waiting.splice(0)) settle(E.left(new Closed('producer')))
+    onClosed()
   }
 
   const close = (): Promise<void> => (closing ??= shut())

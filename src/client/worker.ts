@@ -90,7 +90,7 @@ const endingOf = (task: HeldTask, outcome: PlainOutcome): Ending => {
 
 const COUNTED_AS = { complete: 'completed', fail: 'failed', release: 'givenBack' } as const satisfies Record<Verb, keyof WorkerFigures>
 
-export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>): Worker => {
+export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>, onClosed: () => void = () => undefined): Worker => {
   const { world } = http
   const { app, queue, concurrency = 1, isBusy = isOverloaded, leaseSeconds, tag, sameTag, closeOn = [] } = options
   const worker = options.worker ?? world.uuid()
@@ -190,6 +190,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
   }
 
   const giveBack = (task: HeldTask, said: { readonly reason: string; readonly busy?: boolean; readonly delaySeconds?: number | undefined }): void => {
+    if (task.isGivenBack) return
     task.isGivenBack = true
     const reason = said.reason.slice(0, REASON_MAX)
     tell({ task, verb: 'release', text: textOf(task, { ...said, reason }), bare: textOf(task, { reason }) })
@@ -247,8 +248,14 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
 
   const allTold = async (ms: number): Promise<void> => {
     const told = new AbortController()
-    const quiet = reports.quiet().then(endings.quiet)
-    await Promise.race([quiet, pause(world, ms, told.signal)])
+    // What ends may be followed by what was leased along with it, and goes back.
+    const everything = async (): Promise<void> => {
+      while (endings.size() + reports.size() > 0 && !told.signal.aborted) {
+        await reports.quiet()
+        await endings.quiet()
+      }
+    }
+    await Promise.race([everything(), pause(world, ms, told.signal)])
     told.abort()
     const untold = endings.size() + reports.size()
     if (untold > 0) onProblem(new Error(`Expected the endings of all tasks to reach Stint, but ${untold} did not before the worker was closed.`))
@@ -265,6 +272,7 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     meter.close()
     for (const signal of closeOn) globalThis.process?.off(signal, closeNow)
     await Promise.all([endings.ended(), reports.ended(), keeper.ended()])
+    onClosed()
     closed.resolve()
   }
 

@@ -157,6 +157,22 @@ describe('a queue', () => {
   })
 })
 
+describe('an app whose name is that of a domain', () => {
+  it('is the same in paths, in work-item IDs, in lists and for the access lists', async () => {
+    const api = await startApi()
+    await configure(api, queueConfig('example.com:shop', 'mail', { users: ['user@shop.example'], writers: ['writer@shop.example'] }))
+    const as = (email: string) => ({ headers: { 'Stint-As': email } })
+    const made = await api.post('/v1/queues/example.com:shop/mail/tasks', { id: 'a', payload: 1 }, as('writer@shop.example'))
+    expect([made.status, made.headers.get('location'), made.body.workItem]).toEqual([201, '/v1/queues/example.com%3Ashop/mail/tasks/a', 'task/example.com%3Ashop/mail/a'])
+    for (const path of [made.headers.get('location') ?? '', `/v1/work-items/${encodeURIComponent(made.body.workItem)}`])
+      expect((await api.get(path, as('user@shop.example'))).body).toMatchObject({ id: 'a', app: 'example.com:shop' })
+    await settle()
+    expect((await api.get('/v1/queues/example.com%3Ashop/mail/tasks', as('user@shop.example'))).body.items).toMatchObject([{ id: 'a' }])
+    expect((await api.get('/v1/queues/example.com:shop/mail')).body).toMatchObject({ waiting: 1, statistics: { states: { waiting: 1 } } })
+    expect((await api.post('/v1/queues/example.com:shop/mail/tasks/lease', {}, as('user@shop.example'))).body.items).toMatchObject([{ id: 'a' }])
+  })
+})
+
 describe('a queue that is paused over HTTP', () => {
   it('says by whom and why, gives nothing, and goes on when it is resumed', async () => {
     const api = await startApi()

@@ -1,8 +1,11 @@
 // How workers work over HTTP: completions that carry the next lease, answers that get lost, repeats, give-backs, payloads and deletions.
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { settle } from '../support/engine.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { EventStore } from '../../src/store/port.ts'
+import { settle, startEngine } from '../support/engine.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
 
@@ -46,6 +49,35 @@ describe('a completion that carries the next lease', () => {
     const [first] = await lease(api, { max: 2 })
     const answer = await api.post(`${TASKS}/complete`, { items: [{ id: 'k1', lease: first.lease }], lease: { max: 2 } })
     expect(answer.body.leased.items).toMatchObject([{ id: 'k2' }])
+  })
+
+  it('is one commit: the next lease is sent before the completion is answered', async () => {
+    const world = virtualWorld()
+    const store = memoryStore({ world })
+    const sent: string[] = []
+    const gate = Promise.withResolvers<void>()
+    let isGated = false
+    const gated: EventStore = {
+      ...store,
+      append: (stream, expected, events) => {
+        const append = store.append(stream, expected, events)
+        sent.push(...events.map(({ type }) => type))
+        return async () => {
+          if (isGated) await gate.promise
+          return append()
+        }
+      },
+    }
+    const api = await startApi({ engine: await startEngine({ store: gated, world }) })
+    for (const id of ['a', 'b', 'c']) await put(api, id)
+    const [a] = await lease(api)
+    sent.length = 0
+    isGated = true
+    const answer = api.post(`${TASKS}/complete`, { items: [{ id: 'a', lease: a.lease }], lease: { max: 2 } })
+    for (let turn = 0; turn < 100 && sent.length < 3; turn += 1) await settle()
+    expect(sent).toEqual(['Completed', 'Leased', 'Leased'])
+    gate.resolve()
+    expect((await answer).body).toMatchObject({ items: [{ state: 'completed' }], leased: { items: [{ id: 'b' }, { id: 'c' }] } })
   })
 
   it('does not wait for work, and brings nothing when nothing was asked', async () => {

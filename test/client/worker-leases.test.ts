@@ -173,6 +173,21 @@ describe('when a handler takes long', () => {
   })
 })
 
+describe('when its questions for work are not held back', () => {
+  it('does not ask again and again', async () => {
+    const world = virtualWorld()
+    const still = connect({ url: gateway.url, world })
+    still.worker(options({ waitSeconds: 0 }), ({ id }) => id)
+    await world.until((pending) => pending.includes(1_000))
+    expect(gateway.seen.filter(isLease)).toHaveLength(1)
+    await put('a')
+    world.advance(1_000)
+    expect(await happened('a', 'Completed')).toMatchObject([{ data: { result: 'a' } }])
+    await closeAll(still, world)
+    expect(world.pending()).toEqual([])
+  })
+})
+
 describe('when its lease is gone', () => {
   it('stops the handler when the task was taken out of the queue', async () => {
     await put('a')

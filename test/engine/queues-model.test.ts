@@ -33,7 +33,7 @@ const KEYS = [undefined, 'k', 'l', 'm', undefined]
 
 interface Call {
   readonly max: number
-  /** `same`: that of the oldest. */
+  /** `same`: that of the oldest; no task has a tag of that name. */
   readonly tag: string | undefined
   isAnswered: boolean
 }

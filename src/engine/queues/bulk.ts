@@ -19,8 +19,8 @@ const AT_ONCE = 200
 const PAGE = 500
 /** After a fault of the store a bulk goes on from where it is. */
 const TRY_AGAIN_MS = 1_000
-/** How long the tables may take to show what the bulk is about. */
-const TABLES_WAIT_MS = 60_000
+/** How often it is looked whether to stop, while the tables do not show yet what the bulk is about. */
+const TABLES_WAIT_MS = 1_000
 
 export interface Bulks {
   /** Carries on what is under way in this queue; resolves when it is over. Does nothing for what is carried on already. */
@@ -56,7 +56,7 @@ export const createBulks = (options: {
   }
 
   const deadLetters = async function* (key: string, bulk: Bulk): AsyncGenerator<WorkItemId> {
-    await tables.reached(bulk.upTo, TABLES_WAIT_MS)
+    while (!(await tables.reached(bulk.upTo, TABLES_WAIT_MS))) if (isStopping()) return
     let after: string | undefined
     do {
       const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'oldest', limit: PAGE, after })
@@ -85,7 +85,7 @@ export const createBulks = (options: {
       skipped += changed.filter((isChanged) => !isChanged).length
       batch = []
     }
-    const candidates: Iterable<WorkItemId> | AsyncIterable<WorkItemId> = bulk.what === 'purge' ? [...waitingTasks(key, bulk)] : deadLetters(key, bulk)
+    const candidates: Iterable<WorkItemId> | AsyncIterable<WorkItemId> = bulk.what === 'purge' ? waitingTasks(key, bulk) : deadLetters(key, bulk)
     for await (const workItem of candidates) {
       if (isStopping()) return
       batch.push(workItem)
