@@ -7,7 +7,7 @@ import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
-import type { ItemRow, Tables } from '../projections/tables.ts'
+import type { Birth, ItemRow, Tables } from '../projections/tables.ts'
 import type { AppendTooLarge, Position, RecordedEvent, StoreFault, Subscribed } from '../store/port.ts'
 
 /** On whose behalf something is done; goes into the envelope of every event. */
@@ -64,9 +64,8 @@ export interface Presence {
   readonly progress?: Progress | undefined
 }
 
-export interface LeaseRequest {
-  readonly app: string
-  readonly queue: string
+/** One call for work that waits in a line. */
+export interface LeaseCall {
   readonly max: number
   readonly termMs: number
   /** An empty name: a caller that names no worker (the dialect). */
@@ -84,10 +83,15 @@ export interface LeaseRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface LeasedTask extends Done {
+export interface LeaseRequest extends LeaseCall {
+  readonly app: string
+  readonly queue: string
+}
+
+export interface LeasedItem extends Done {
   readonly workItem: WorkItemId
   readonly item: Held
-  readonly birth: ItemRow['birth']
+  readonly birth: Birth
   readonly payload: Uint8Array | undefined
 }
 
@@ -153,7 +157,7 @@ export interface Engine {
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
   /** Waiting tasks, leased; empty when the wait is over. */
-  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
+  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */
   readonly read: (workItem: WorkItemId) => Promise<E.Either<Rejection | StoreFault, ItemRow>>
   /** The live item, or undefined: no I/O, for polls. */

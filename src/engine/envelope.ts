@@ -25,7 +25,9 @@ export const encodeMeta = (context: Context, server: string): string =>
     ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
   })
 
-/** The events as the store takes them; a payload belongs to the first. */
+const CARRIES_PAYLOAD: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['TaskInserted', 'RequestAccepted', 'Completed'])
+
+/** The events as the store takes them; a payload belongs to the birth or to the reply among them. */
 export const toAppend = (events: readonly WorkItemEvent[], time: number, context: Context, server: string, payload?: Uint8Array): readonly EventToAppend[] => {
   const meta = encodeMeta(context, server)
   return events.map((event, index) => ({
@@ -33,6 +35,6 @@ export const toAppend = (events: readonly WorkItemEvent[], time: number, context
     ...encodeEvent(event),
     time,
     meta,
-    ...(index === 0 && payload !== undefined ? { payload } : {}),
+    ...(payload !== undefined && CARRIES_PAYLOAD.has(event.type) ? { payload } : {}),
   }))
 }

@@ -47,7 +47,7 @@ export interface Handler {
   readonly inFlight: () => number
 }
 
-const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask'
+const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest'
 
 /** Only what carries the current lease is a sign of life (rules 30); a registration is one when it gives the lease, not when it is repeated. */
 const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'

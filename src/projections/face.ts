@@ -68,8 +68,8 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
     },
     tables: {
       liveItems: async () => {
-        const { position, chunks, queueStreams } = await open(link.liveItems)
-        return { position, items: liveOf(chunks), queueStreams }
+        const { position, chunks, bookStreams } = await open(link.liveItems)
+        return { position, items: liveOf(chunks), bookStreams }
       },
       follow: (head) => {
         if (closed === undefined) link.follow(head)

@@ -4,15 +4,16 @@ import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { decodeEvent } from '../domain/work-item/codec.ts'
 import { SETTLING, type WorkItemEvent } from '../domain/work-item/events.ts'
+import { contractOfStream } from '../domain/contract.ts'
 import { queueOfStream } from '../domain/queue/config.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
-import { absent, isLive, type Held, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
+import { absent, isLive, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import { ERASED_DATA, StoreFault, type EventReader, type Position, type RecordedEvent } from '../store/port.ts'
 import type { Batch, Fact, ItemChange, Known } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
 /** Raised when `evolve` makes something else of the same events: states that were kept under another number are folded anew (rules 12). */
-export const FOLD_VERSION = 1
+export const FOLD_VERSION = 2
 
 /** An event that this version cannot read; it is never skipped (rules 15). */
 export interface UnreadableEvent {
@@ -34,6 +35,9 @@ export interface Fold {
 }
 
 const EVENTS_OF_A_STREAM = 1_000
+
+/** Streams of queues and contracts: whoever starts on the log has to read them. */
+const isBookStream = (stream: string): boolean => queueOfStream(stream) !== undefined || contractOfStream(stream) !== undefined
 
 /** The work-item event that was recorded; Left with a sentence that names it when this version cannot read it. */
 export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, WorkItemEvent> => {
@@ -106,7 +110,7 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
 
   const take: Fold['take'] = async (events) => {
     const drafts = new Map<WorkItemId, Draft>()
-    const queueStreams: string[] = []
+    const bookStreams: string[] = []
     let count = 0
     let failure: FoldFailure | undefined
     for (const recorded of events) {
@@ -135,12 +139,12 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
         draft.facts.push({ event: event.right, time: recorded.time })
         draft.position = recorded.position
       }
-      if (recorded.revision === 0 && queueOfStream(recorded.stream) !== undefined) queueStreams.push(recorded.stream)
+      if (recorded.revision === 0 && isBookStream(recorded.stream)) bookStreams.push(recorded.stream)
       count += 1
     }
     if (failure !== undefined && count === 0) return E.left(failure)
     const changes = [...drafts.values()].filter((draft): draft is Draft & ItemChange => draft.after.status !== 'absent')
-    return E.right({ changes, queueStreams, events: count, position: events[count - 1]?.position ?? '' })
+    return E.right({ changes, bookStreams, events: count, position: events[count - 1]?.position ?? '' })
   }
 
   return {
@@ -167,7 +171,7 @@ const EVENTS_A_PAGE = 2_000
 
 /** What `foldLive` found: every item that can still change, and how many can not. */
 export interface Folded {
-  readonly live: ReadonlyMap<WorkItemId, Known & { readonly item: Waiting | Held }>
+  readonly live: ReadonlyMap<WorkItemId, Known & { readonly item: Waiting | Held | Owing }>
   readonly settled: number
   readonly events: number
   /** Of the last event folded; undefined when there is none. */

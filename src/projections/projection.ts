@@ -32,11 +32,11 @@ export interface ItemChange {
   readonly position: Position
 }
 
-/** A stretch of the log, folded. Of streams that are no work item only those of queues are told; the others are counted and passed over. */
+/** A stretch of the log, folded. Of streams that are no work item only those of queues and contracts are told; the others are counted and passed over. */
 export interface Batch {
   readonly changes: readonly ItemChange[]
-  /** Streams of queues that begin in it: whoever starts on the log has to read them. */
-  readonly queueStreams: readonly string[]
+  /** Streams of queues and contracts that begin in it: whoever starts on the log has to read them. */
+  readonly bookStreams: readonly string[]
   readonly events: number
   /** Of the last event. */
   readonly position: Position

@@ -18,7 +18,7 @@ export interface LiveText {
   /** JSON arrays of `{ workItem, item, position }`. */
   readonly chunks: readonly string[]
   /** Streams of queues, as of the same position. */
-  readonly queueStreams: readonly string[]
+  readonly bookStreams: readonly string[]
 }
 
 export type ListText = (PageText & { readonly position: Position }) | { readonly invalid: 'cursor' }
@@ -102,8 +102,8 @@ export const openCore = async (given: CoreOptions): Promise<Core> => {
   return {
     liveItems: () => {
       const position = positionOf(session, 'work-items')
-      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [], queueStreams: [] }
-      return { position, chunks: session.workItems.liveItems(), queueStreams: session.workItems.queueStreams() }
+      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [], bookStreams: [] }
+      return { position, chunks: session.workItems.liveItems(), bookStreams: session.workItems.bookStreams() }
     },
     follow: (head) => {
       if (head > wanted) wanted = head

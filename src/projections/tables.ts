@@ -1,10 +1,10 @@
 // What the engine and the api ask of the tabular file: questions over many work items, answered as of a position in the log.
 import type { Kind, WorkItemId } from '../domain/ids.ts'
 import type { EventOfType } from '../domain/work-item/events.ts'
-import type { Existing, Held, SurfaceState, Waiting } from '../domain/work-item/state.ts'
+import type { Existing, Held, Owing, SurfaceState, Waiting } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
 
-export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'>
+export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'>
 /** The event that settled an item. */
 export type Ending = EventOfType<'Completed'> | EventOfType<'Failed'> | EventOfType<'Aborted'> | EventOfType<'Cancelled'>
 
@@ -21,7 +21,7 @@ export interface ItemRow {
 
 export interface ItemFilter {
   readonly kind: Kind
-  /** Service of a job; `<app>/<queue>` of a task. */
+  /** Service of a job; `<app>/<queue>` of a task; contract of a request. */
   readonly scope?: string | undefined
   readonly server?: string | undefined
   readonly label?: string | undefined
@@ -95,9 +95,9 @@ export interface Tables {
   /** The live items as of a position, to begin a recovery from; no position: the file has to be made anew, fold the whole log. */
   readonly liveItems: () => Promise<{
     readonly position: Position | undefined
-    readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held; readonly position: Position }[]
-    /** Streams of the queues that the log has, as of the same position. */
-    readonly queueStreams: readonly string[]
+    readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held | Owing; readonly position: Position }[]
+    /** Streams of the queues and contracts that the log has, as of the same position. */
+    readonly bookStreams: readonly string[]
   }>
   /** Tells that the log reaches to `head`; returns at once. */
   readonly follow: (head: Position) => void

@@ -113,7 +113,7 @@ export interface WorkItemQuestions {
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
   /** Streams of all queues that the log has. */
-  readonly queueStreams: () => readonly string[]
+  readonly bookStreams: () => readonly string[]
 }
 
 const ITEMS_A_CHUNK = 1_000
@@ -180,7 +180,7 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     return texts.length === 0 ? chunks : [...chunks, `[${texts.join(',')}]`]
   }
 
-  const queues = db.prepare('SELECT stream FROM queue_streams ORDER BY stream')
+  const queues = db.prepare('SELECT stream FROM book_streams ORDER BY stream')
 
-  return { list, liveItems, queueStreams: () => queues.all().map((row) => String(row['stream'])) }
+  return { list, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
 }

@@ -17,11 +17,11 @@ const schema = `
   CREATE INDEX work_items_by_state ON work_items (kind, state, created);
   CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
   CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
-  CREATE TABLE queue_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE book_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 
-/** Service of a job, `<app>/<queue>` of a task: what lists and statistics are grouped by. */
-export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? '') : `${item.task.app}/${item.task.queue}`)
+/** Service of a job, `<app>/<queue>` of a task, contract of a request: what lists and statistics are grouped by. */
+export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? item.request?.contract ?? '') : `${item.task.app}/${item.task.queue}`)
 
 /** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
 const livenessOf = (item: WorkItem): 0 | 1 | 2 => (item.status === 'deadLetter' ? 2 : isLive(item) ? 1 : 0)
@@ -32,6 +32,9 @@ interface Facts {
   readonly late: string | null
 }
 
+/** Of what was erased no row is left: lists show what is kept (rules 26). */
+const isErased = (item: Existing): boolean => item.status === 'settled' && item.erased === true
+
 /** The facts of a change that a reader is shown, as JSON. */
 const shownFacts = (change: ItemChange): Facts => {
   let birth: string | null = null
@@ -41,6 +44,7 @@ const shownFacts = (change: ItemChange): Facts => {
     switch (event.type) {
       case 'JobRegistered':
       case 'TaskInserted':
+      case 'RequestAccepted':
         birth = JSON.stringify(event)
         break
       case 'Completed':
@@ -63,10 +67,11 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const addItem = db.prepare('INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
   const addState = db.prepare('INSERT INTO work_item_states (created, position, item) VALUES (?, ?, ?)')
   const addFacts = db.prepare('INSERT INTO work_item_facts (created, birth, ending, late) VALUES (?, ?, ?, ?)')
-  const addQueue = db.prepare('INSERT OR IGNORE INTO queue_streams (stream) VALUES (?)')
+  const addQueue = db.prepare('INSERT OR IGNORE INTO book_streams (stream) VALUES (?)')
   const setItem = db.prepare('UPDATE work_items SET state = ?, live = ? WHERE created = ?')
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
+  const drops = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
   const find = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.work_item = ? AND w.live = 1')
   find.setReturnArrays(true)
 
@@ -84,9 +89,13 @@ const open = (db: DatabaseSync): OpenedProjection => {
   }
 
   return {
-    apply: ({ changes, queueStreams }) => {
-      for (const stream of queueStreams) addQueue.run(stream)
+    apply: ({ changes, bookStreams }) => {
+      for (const stream of bookStreams) addQueue.run(stream)
       for (const change of changes) {
+        if (isErased(change.after)) {
+          for (const drop of drops) drop.run(change.created)
+          continue
+        }
         const facts = shownFacts(change)
         if (change.before.status === 'absent') add(change, facts)
         else update(change, facts)
@@ -102,13 +111,13 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const workItems: Projection = {
   name: 'work-items',
-  version: 2,
+  version: 3,
   schema,
   tables: [
     { name: 'work_items', key: ['created'] },
     { name: 'work_item_states', key: ['created'] },
     { name: 'work_item_facts', key: ['created'] },
-    { name: 'queue_streams', key: ['stream'] },
+    { name: 'book_streams', key: ['stream'] },
   ],
   open,
 }

@@ -204,14 +204,14 @@ describe('the streams of queues', () => {
     await configured('queue-bank/mail', 0)
     await append(store, ...task('mail', 't'))
     await caughtUp(tables, store)
-    expect((await tables.liveItems()).queueStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
+    expect((await tables.liveItems()).bookStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
   })
 })
 
 describe('the live items', () => {
   it('are all that can still change, with the position they are as of', async () => {
     const { store, tables } = await opened()
-    expect(await tables.liveItems()).toEqual({ position: undefined, items: [], queueStreams: [] })
+    expect(await tables.liveItems()).toEqual({ position: undefined, items: [], bookStreams: [] })
     await append(store, ...job('waiting'))
     await append(store, ...job('running'))
     await append(store, 'job/running', jobLeased())

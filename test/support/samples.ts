@@ -193,7 +193,7 @@ export const insertTask = (time: number, facts: Partial<Extract<Command, { type:
   digest: 'content',
   ...facts,
 })
-export const leaseTask = (time: number, facts: Partial<LeaseGrant> = {}): Command => ({ type: 'LeaseTask', time, ...GRANT, ...facts })
+export const leaseTask = (time: number, facts: Partial<LeaseGrant> = {}): Command => ({ type: 'LeaseItem', time, ...GRANT, ...facts })
 export const deleteTask = (time: number, facts: Caller = {}): Command => ({ type: 'DeleteTask', time, by: 'servers', ...facts })
 export const report = (time: number, facts: ReportFacts): Extract<Command, { type: 'Report' }> => ({ type: 'Report', time, by: 'servers', lease: CURRENT, retry: RETRY, ...facts })
 export const directive = (time: number, wish: DirectiveName, commandId = 'command-new'): Command => ({ type: 'GiveDirective', time, by: 'admin', commandId, directive: wish })
@@ -223,8 +223,8 @@ export const CELLS = {
   'InsertTask, other principal': (now) => insertTask(now, { by: 'somebody else' }),
   'InsertTask, to a waiting worker': (now) => insertTask(now, { leaseTo: GRANT }),
   'InsertTask, to a waiting worker before its time': (now) => insertTask(now, { leaseTo: GRANT, task: { ...TASK, dueAt: now + 1 } }),
-  LeaseTask: (now) => leaseTask(now),
-  'LeaseTask, with a request id': (now) => leaseTask(now, { requestId: 'request-1' }),
+  LeaseItem: (now) => leaseTask(now),
+  'LeaseItem, with a request id': (now) => leaseTask(now, { requestId: 'request-1' }),
   'DeleteTask, no lease': (now) => deleteTask(now),
   'DeleteTask, current lease': (now) => deleteTask(now, { lease: CURRENT }),
   'DeleteTask, other lease': (now) => deleteTask(now, { lease: OTHER }),
@@ -277,7 +277,7 @@ export type Cell = keyof typeof CELLS
 export const COMMAND_TYPES = Object.keys({
   RegisterJob: true,
   InsertTask: true,
-  LeaseTask: true,
+  LeaseItem: true,
   DeleteTask: true,
   ExtendLease: true,
   ReleaseLease: true,

@@ -7,14 +7,19 @@
 // One thing always holds between two ticks: nothing that lies there suits anybody who waits. So what comes new need only be offered itself, and a task that is about to be
 // born can go straight to the first in line (rules 10). What only time changes (a delay, a rate, a pass-over) has one timer, which runs while somebody waits.
 import type { WorkItemId } from '../../domain/ids.ts'
-import type { QueueConfig } from '../../domain/queue/config.ts'
-import { isHeld, type Existing, type TaskFacts, type WorkItem } from '../../domain/work-item/state.ts'
+import type { StintSettings } from '../../domain/queue/config.ts'
+import { isHeld, leasable, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
 import type { Cancel, World } from '../../world.ts'
 import type { Live } from '../live.ts'
 import { createKeys } from './keys.ts'
 import { createPassedOver } from './passed-over.ts'
 import { createPace } from './pace.ts'
 import { createReadyTasks, type Candidate, type Verdict } from './ready-tasks.ts'
+
+/** What limits the leases of a line. */
+export interface Served {
+  readonly stint: Pick<StintSettings, 'rate' | 'keyConcurrency'>
+}
 
 export interface Ask {
   readonly max: number
@@ -61,7 +66,7 @@ export interface QueueIndex {
    * A task that is about to be born: the waiter that shall have it in the same append, kept in its place meanwhile, with key and rate counted; undefined when the task
    * has to wait its turn.
    */
-  readonly reserve: (workItem: WorkItemId, task: TaskFacts) => Waiter | undefined
+  readonly reserve: (workItem: WorkItemId, facts: Leasable) => Waiter | undefined
   /** The reserved waiter has its task, and is out of the line. */
   readonly handed: (waiter: Waiter) => void
   /** The birth came to nothing: the waiter waits on in its place. */
@@ -78,11 +83,8 @@ export interface QueueIndex {
   readonly stop: () => void
 }
 
-/** The task's facts while it can be leased. */
-const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? item.task : undefined)
-
 /** @param served the config in force, or undefined while nothing may be leased (paused, removed, push) */
-export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => QueueConfig | undefined }): QueueIndex => {
+export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => Served | undefined }): QueueIndex => {
   const { world, live, served } = options
   const claimed = new Map<WorkItemId, string | undefined>()
   const waiters = new Set<Waiter>()
@@ -133,7 +135,7 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
         keys.block(candidate)
         return 'gone'
       }
-      bytes += live.get(candidate.workItem)?.item.task?.bytes ?? 0
+      bytes += leasable(live.get(candidate.workItem)?.item)?.bytes ?? 0
       if (taken.length > 0 && bytes > (ask.bytesMax ?? Infinity)) return 'stop'
       claim(candidate.workItem, candidate.key)
       taken.push(candidate)
@@ -215,7 +217,7 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
   }
 
   // ---- what changes ----
-  const candidateOf = (workItem: WorkItemId, revision: number, task: TaskFacts): Candidate => ({
+  const candidateOf = (workItem: WorkItemId, revision: number, task: Leasable): Candidate => ({
     workItem,
     revision,
     dueAt: task.dueAt,

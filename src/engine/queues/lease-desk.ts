@@ -1,0 +1,197 @@
+// Where work that waits meets those who lease it: lines of waiting items, each with its index, from which lease calls take what is there or wait for it, and births that go
+// straight to whoever waits. What a line is (the tasks of a queue, the requests of a contract) and whether it may be leased from is for its owner to say.
+import * as E from 'fp-ts/lib/Either.js'
+import { streamOf, type WorkItemId } from '../../domain/ids.ts'
+import type { LeaseGrant } from '../../domain/work-item/commands.ts'
+import { isHeld, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
+import { readEvent } from '../../projections/fold.ts'
+import { StoreFault, type EventStore } from '../../store/port.ts'
+import type { World } from '../../world.ts'
+import type { CommandToDo, Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine.ts'
+import { uuidV5 } from '../envelope.ts'
+import type { Handler } from '../handle.ts'
+import type { Live } from '../live.ts'
+import { createLeaseLine, type LeaseLine } from './lease-line.ts'
+import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Served } from './queue-index.ts'
+import { createRequests } from './requests.ts'
+
+const LEASE_TOKEN_LENGTH = 8
+
+const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0, claims: 0 }
+
+export interface LeaseDesk {
+  readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+  /** Waiting items of the line, leased; empty when the wait is over. */
+  readonly lease: (line: string, call: LeaseCall, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
+  /** Gives birth to an item of the line; one for which somebody waits is leased in the same append (rules 10). */
+  readonly bear: (
+    line: string,
+    workItem: WorkItemId,
+    facts: Leasable,
+    command: (leaseTo: LeaseGrant | undefined) => CommandToDo,
+    context: Context,
+    payload: Uint8Array | undefined,
+  ) => Promise<E.Either<Refusal, Done>>
+  /** Gives back, uncounted, a lease of which its holder never heard; nobody is passed over for it (rules 27). */
+  readonly takeBack: (workItem: WorkItemId, lease: string, context: Context) => Promise<E.Either<Refusal, Done>>
+  readonly indexOf: (line: string) => QueueIndex
+  readonly figures: (line: string) => QueueFigures
+  /** Lines in which something has happened. */
+  readonly lines: () => Iterable<string>
+  /** Whether the line may be leased from has changed. */
+  readonly refresh: (line: string) => void
+  readonly stop: () => void
+}
+
+export const createLeaseDesk = (options: {
+  readonly store: EventStore
+  readonly handler: Handler
+  readonly live: Live
+  readonly world: World
+  /** The line of an item; undefined: it is none of this desk's. */
+  readonly lineOf: (item: Existing) => string | undefined
+  /** What limits leases of the line; undefined while nothing may be leased. */
+  readonly served: (line: string) => Served | undefined
+  /** Why no lease is given, for ever or (a pause) for now. */
+  readonly admits: (line: string) => E.Either<Refusal, unknown>
+  readonly isStopping: () => boolean
+}): LeaseDesk => {
+  const { store, handler, live, world, lineOf } = options
+  const indexes = new Map<string, QueueIndex>()
+  const requests = createRequests(live, lineOf)
+  const line: LeaseLine = createLeaseLine(world)
+
+  const indexOf = (key: string): QueueIndex => {
+    let index = indexes.get(key)
+    if (index === undefined) {
+      index = createQueueIndex({ world, live, served: () => options.served(key) })
+      indexes.set(key, index)
+    }
+    return index
+  }
+
+  const withPayload = async (workItem: WorkItemId, done: Done): Promise<E.Either<Refusal, LeasedItem>> => {
+    const { item } = done
+    // A stream that is full ends its item in place of leasing it.
+    if (!isHeld(item)) return E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
+    const first = await store.readStream(streamOf(workItem), { from: 0, max: 1 })()
+    if (E.isLeft(first)) return first
+    const [recorded] = first.right
+    const birth = recorded === undefined ? undefined : readEvent(recorded)
+    if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
+      throw new Error(`The stream of ${workItem} does not begin with its birth`)
+    return E.right({ ...done, item, workItem, birth: birth.right, payload: recorded?.payload })
+  }
+
+  const grantOf = (call: LeaseCall): LeaseGrant => ({
+    holder: call.holder,
+    token: world.token(LEASE_TOKEN_LENGTH),
+    termMs: call.termMs,
+    ...(call.requestId === undefined ? {} : { requestId: call.requestId }),
+  })
+
+  const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, LeasedItem>> => {
+    let done: E.Either<Refusal, Done>
+    try {
+      done = await handler.execute(workItem, { type: 'LeaseItem', ...grantOf(call) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
+    } catch (defect) {
+      index.giveBack(workItem)
+      throw defect
+    }
+    // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
+    const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
+    if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
+    return E.isLeft(done) ? done : withPayload(workItem, done.right)
+  }
+
+  const leaseFrom = async (key: string, call: LeaseCall, context: Context, signal: AbortSignal): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
+    const { max, tag, sameTag, bytesMax } = call
+    const ask: Ask = { max, holder: holderKey(call.holder), isNamed: call.holder.name !== '', tag, sameTag, bytesMax }
+    const until = world.monotonic() + call.waitMs
+    for (;;) {
+      if (options.isStopping() || signal.aborted) return E.right([])
+      const admitted = options.admits(key)
+      if (E.isLeft(admitted)) return admitted
+      const index = indexOf(key)
+      const left = until - world.monotonic()
+      const there = index.take(ask)
+      const found = there.length > 0 || left <= 0 ? there : await line.wait(index, { ask, grant: grantOf(call), ms: left, signal })
+      if ('handed' in found) return E.right([found.handed])
+      const tried = await Promise.all(found.map((workItem) => leaseOne(index, call, context, workItem)))
+      const leased = tried.flatMap((one) => (E.isRight(one) ? [one.right] : []))
+      const failed = tried.find(E.isLeft)
+      // What slipped away is nobody's failure; a store that does not answer is.
+      if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
+      // What slipped away does not count: there may be more behind it.
+      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return E.right(leased)
+    }
+  }
+
+  const leaseAgain = async (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
+    const items: LeasedItem[] = []
+    for (const workItem of held) {
+      const entry = live.get(workItem)
+      if (entry === undefined) continue
+      const leased = await withPayload(workItem, { item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position })
+      if (E.isRight(leased)) items.push(leased.right)
+      else if (leased.left instanceof Error) return leased
+    }
+    return E.right(items)
+  }
+
+  /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its item. */
+  const bear: LeaseDesk['bear'] = async (key, workItem, facts, command, context, payload) => {
+    const index = indexOf(key)
+    const waiter = index.reserve(workItem, facts)
+    if (waiter === undefined) return handler.execute(workItem, command(undefined), context, payload)
+    let isHanded = false
+    try {
+      const done = await handler.execute(workItem, command(line.grantOf(waiter)), context, payload)
+      if (E.isRight(done) && done.right.before.status === 'absent' && isHeld(done.right.item)) {
+        const [birth] = done.right.events
+        if (birth?.type !== 'TaskInserted' && birth?.type !== 'RequestAccepted') throw new Error(`${workItem} was born without its birth`)
+        isHanded = true
+        index.handed(waiter)
+        line.hand(waiter, { ...done.right, item: done.right.item, workItem, birth, payload })
+      }
+      return done
+    } finally {
+      if (!isHanded) index.release(waiter, workItem)
+    }
+  }
+
+  return {
+    changed: (workItem, before, after) => {
+      const key = lineOf(after)
+      if (key === undefined) return
+      requests.changed(workItem, before, after)
+      indexOf(key).changed(workItem, before, after)
+    },
+    lease: async (key, call, context) => {
+      if (call.requestId === undefined) return leaseFrom(key, call, context, call.signal ?? new AbortController().signal)
+      return requests.run(key, { ...call, requestId: call.requestId }, leaseAgain, (signal) => leaseFrom(key, call, context, signal))
+    },
+    bear,
+    takeBack: async (workItem, lease, context) => {
+      const item = live.get(workItem)?.item
+      const key = item === undefined ? undefined : lineOf(item)
+      const punish = key === undefined ? () => undefined : indexOf(key).pardon(workItem)
+      try {
+        return await handler.execute(
+          workItem,
+          { type: 'ReleaseLease', by: context.subject, lease, busy: false, delayMs: 0, reason: 'The answer that gave the lease got lost.' },
+          context,
+        )
+      } finally {
+        punish()
+      }
+    },
+    indexOf,
+    figures: (key) => indexes.get(key)?.figures() ?? NOBODY,
+    lines: () => indexes.keys(),
+    refresh: (key) => indexes.get(key)?.refresh(),
+    stop: () => {
+      for (const index of indexes.values()) index.stop()
+    },
+  }
+}
