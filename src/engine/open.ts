@@ -4,6 +4,8 @@ import { foreignPosition, type StoreFault, type EventStore, type Position } from
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
+import type { RetryPolicy } from '../domain/work-item/commands.ts'
+import type { Existing } from '../domain/work-item/state.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
@@ -11,6 +13,7 @@ import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createBulks } from './queues/bulk.ts'
+import { createContracts } from './contracts/contracts.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
 import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
@@ -25,7 +28,7 @@ export interface EngineSettings {
   readonly server: string
   /** Births beyond so many live work items are refused (rules 7). */
   readonly maxLiveItems: number
-  /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
+  /** Every queue and every contract exists, with default settings, until one is configured: for a server without auth and without queue files. */
   readonly openQueues: boolean
 }
 
@@ -48,11 +51,10 @@ export interface OpenedEngine extends Engine {
   readonly failed: (cause: unknown) => void
 }
 
-const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'retryFor' | 'gateOf' | 'admits'> => ({
+const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits'> => ({
   insertTask: tasks.insert,
   leaseTasks: tasks.lease,
   takeBack: tasks.takeBack,
-  retryFor: tasks.retryFor,
   gateOf: tasks.gateOf,
   admits: tasks.admits,
 })
@@ -92,14 +94,18 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
   const isOpen = (): boolean => settings.openQueues
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
+  const bookOptions = { store, world, server: settings.server, onAppended }
+  const contracts = createContracts({ store, handler, live, world, bookOptions: { ...bookOptions, onChange: () => undefined }, isOpen, isStopping: () => stopping })
+  const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
-  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
+  const timers = createTimers({ world, live, presence, handler, retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
   live.onChange((workItem, before, after) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
     tasks.changed(workItem, before, after)
+    contracts.changed(workItem, before, after)
     watch.wake(workItem)
   })
 
@@ -110,6 +116,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const loaded = await book.loadAll(recovered.right.queues)
   if (E.isLeft(loaded)) return loaded
   for (const name of recovered.right.queues) void bulks.carryOn(name)
+  const known = await contracts.loadAll(recovered.right.contracts)
+  if (E.isLeft(known)) return known
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
@@ -127,6 +135,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stopping = true
     watch.stop()
     tasks.stop()
+    contracts.stop()
     timers.close()
     stopped.abort()
   }
@@ -134,6 +143,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   return E.right({
     execute: handler.execute,
     ...taskDoors(tasks),
+    retryFor,
+    contracts,
     queues,
     read: createRead(store, handler),
     history: createHistory(store),
