@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Engine } from '../engine/engine.ts'
 import type * as wire from '../wire/service.ts'
-import { parseWorkItemId, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
+import { parseWorkItemId, kindOf, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
 import type { Cancel } from '../world.ts'
 import { POSITION_WAIT_MS, type Call, type Handle } from './call.ts'
 import type { Metrics } from './metrics.ts'
@@ -44,7 +44,7 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
     return E.isLeft(row) ? undefined : remember(workItem, row.right.item.by)
   }
   return async (event, workItem) => {
-    if (seesAll(call, workItem.startsWith('job/') ? 'job' : 'task', queueOfTask(workItem))) return true
+    if (seesAll(call, kindOf(workItem), queueOfTask(workItem))) return true
     const by = await makerOf(event, workItem)
     return by !== undefined && maySee(call, workItem, by)
   }

@@ -5,7 +5,7 @@ import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
 import type { RetryPolicy } from '../domain/work-item/commands.ts'
-import type { Existing } from '../domain/work-item/state.ts'
+import { isOwing, type Existing } from '../domain/work-item/state.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
@@ -14,6 +14,7 @@ import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createContracts } from './contracts/contracts.ts'
+import { createOutboxes, type Deliver } from './contracts/outbox.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
 import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
@@ -41,6 +42,8 @@ export interface EngineOptions {
   readonly settings?: Partial<EngineSettings>
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
+  /** Carries messages out of Stint; without it there is nowhere that may be called. */
+  readonly deliver?: Deliver
   readonly onRecovering?: (folded: number, position: Position) => void
 }
 
@@ -58,6 +61,8 @@ const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' 
   gateOf: tasks.gateOf,
   admits: tasks.admits,
 })
+
+const NOWHERE: Deliver = () => Promise.resolve({ outcome: 'refused', code: 'not-allowed' })
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
@@ -97,6 +102,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const bookOptions = { store, world, server: settings.server, onAppended }
   const contracts = createContracts({ store, handler, live, world, bookOptions: { ...bookOptions, onChange: () => undefined }, isOpen, isStopping: () => stopping })
   const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
+  const deliver = options.deliver ?? NOWHERE
+  const outboxes = createOutboxes({ store, live, handler, world, tasks, contracts, deliver, onTrouble: trouble })
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
   const timers = createTimers({ world, live, presence, handler, retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
@@ -106,6 +113,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     if (hasRecovered) timers.touch(workItem)
     tasks.changed(workItem, before, after)
     contracts.changed(workItem, before, after)
+    if (hasRecovered && isOwing(after)) outboxes.changed(workItem)
     watch.wake(workItem)
   })
 
@@ -127,7 +135,10 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
-  for (const [workItem] of live.entries()) timers.touch(workItem)
+  for (const [workItem, { item }] of live.entries()) {
+    timers.touch(workItem)
+    if (isOwing(item)) outboxes.changed(workItem)
+  }
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -136,6 +147,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     watch.stop()
     tasks.stop()
     contracts.stop()
+    outboxes.stop()
     timers.close()
     stopped.abort()
   }
@@ -167,6 +179,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     close: async () => {
       stop()
       await bulks.close()
+      await outboxes.close()
       closing = true
       await handler.idle()
       await tables.close()

@@ -19,6 +19,9 @@ import type { QueueFigures } from '../queues/queue-index.ts'
 import { createHeldRequests } from './held-requests.ts'
 import { createReplyShelf, type ReplyShelf } from './reply-shelf.ts'
 
+export type { ContractConfig }
+export const defaultContract = DEFAULT_CONTRACT
+
 export type ContractRefusal = ContractRejection | StoreFault | AppendTooLarge
 
 export interface ContractView {
