@@ -35,7 +35,7 @@ const REFUSED_CONTRACT: Readonly<Record<Deed, string>> = {
   insert: 'Expected one of the `callers` of the contract.',
   consume: 'Expected one of the `workers` of the contract.',
   look: 'Expected one of the `workers` of the contract, or an administrator.',
-  manage: 'Expected the role admin.',
+  manage: 'Only administrators look after a contract and release the replies of others.',
 }
 
 /** A contract has the lists of a queue under other names: who calls inserts, who works consumes. */

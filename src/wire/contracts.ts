@@ -3,7 +3,7 @@ import * as t from 'io-ts'
 import { pageQuery, route } from './items.ts'
 import { fields, instant, number, oneOf, text } from './schema.ts'
 
-export const contractName = text({ min: 1, max: 100, pattern: /^(?!\.{1,2}$)[A-Za-z0-9._~-]+$/, description: 'a named kind of request' })
+export const contractName = text({ min: 1, max: 100, pattern: /^[A-Za-z0-9][A-Za-z0-9._~-]*$/, description: 'a named kind of request' })
 export const inContract = fields({ contract: contractName })
 export const releasePolicy = oneOf('none-required', 'encouraged', 'required')
 

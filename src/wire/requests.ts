@@ -31,7 +31,7 @@ export const REPLY_BYTES_MAX = 1024 * 1024
 export const EFFECTS_MAX = 100
 
 export const callerName = text({ min: 1, max: 320, description: 'the subject of whoever calls' })
-export const fingerprint = text({ min: 43, max: 43, pattern: /^[A-Za-z0-9_-]{43}$/, description: 'SHA-256 in base64url of what makes two requests the same' })
+export const fingerprint = text({ min: 1, max: 43, pattern: /^[A-Za-z0-9_-]{43}$/, description: 'SHA-256 in base64url of what makes two requests the same' })
 const oneRequest = fields({ contract: contractName, id: itemId })
 const ofCaller = fields({}, { caller: callerName })
 const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ })

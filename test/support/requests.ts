@@ -51,7 +51,17 @@ export const make = async (api: TestApi, name: string, tokens: Makers = {}): Pro
     await api.ask('PUT', `/v1/contracts/${contract}`, { body: { callers: [...(tokens.writers ?? [])], workers: [...(tokens.users ?? [])] }, token: tokens.admin })
   await api.ask('PUT', `/v1/contracts/${contract}/requests/${name}`, { body: { n: 1 }, token: tokens.producer })
   const given = await api.post(`/v1/contracts/${contract}/lease`, {}, { token: tokens.worker })
-  return { contract, request: name, requestLease: given.body.items?.[0]?.lease ?? '1.none', job: name, jobLease: job.body.lease, task: name, taskLease: leased.body.items[0].lease, tokenId: token.body.id, bulk: purge.body.id }
+  return {
+    contract,
+    request: name,
+    requestLease: given.body.items?.[0]?.lease ?? '1.none',
+    job: name,
+    jobLease: job.body.lease,
+    task: name,
+    taskLease: leased.body.items[0].lease,
+    tokenId: token.body.id,
+    bulk: purge.body.id,
+  }
 }
 
 const queue = (made: Made) => ({ app: 'shop', queue: made.task })
