@@ -141,10 +141,9 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
   out(`log     ${file}`)
   if (E.isLeft(chain)) out(`chain   ${paint('red', 'broken')} at ${chain.left.position}: ${chain.left.problem}`)
   else {
-    const { events, erased, head } = chain.right
-    out(
-      `chain   ${paint('green', 'unbroken')}: ${count(events)} events${erased === 0 ? '' : `, ${count(erased)} of them erased`}, head ${head.position} ${head.digest.slice(0, 16)}…`,
-    )
+    const { events, erased, pruned, gaps, head } = chain.right
+    const taken = `${erased === 0 ? '' : `, ${count(erased)} of them erased`}${pruned === 0 ? '' : `, and ${count(pruned)} pruned in ${count(gaps)} ${gaps === 1 ? 'gap' : 'gaps'}`}`
+    out(`chain   ${paint('green', 'unbroken')}: ${count(events)} events${taken}, head ${head.position} ${head.digest.slice(0, 16)}…`)
   }
   printTables(context, tables)
   out(`in ${formatDuration(ms)}`)
