@@ -1,10 +1,10 @@
 // Reading one work item: its state from `live`, and what state does not keep (birth, ending, late result) from its stream.
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import type { WorkItemEvent } from '../domain/work-item/events.ts'
+import { isTombstone, type WorkItemEvent } from '../domain/work-item/events.ts'
 import { readEvent } from '../projections/fold.ts'
 import type { Birth, Ending, ItemRow } from '../projections/tables.ts'
-import { StoreFault, type EventStore, type RecordedEvent } from '../store/port.ts'
+import { ERASED_DATA, StoreFault, type EventStore, type RecordedEvent } from '../store/port.ts'
 import type { Engine } from './engine.ts'
 import type { Handler } from './handle.ts'
 
@@ -14,6 +14,7 @@ const TAIL = 8
 const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, readonly WorkItemEvent[]> => {
   const decoded: WorkItemEvent[] = []
   for (const recorded of events) {
+    if (recorded.data === ERASED_DATA) continue
     const event = readEvent(recorded)
     if (E.isLeft(event)) return E.left(new StoreFault('damaged', event.left.detail))
     decoded.push(event.right)
@@ -21,7 +22,8 @@ const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, reado
   return E.right(decoded)
 }
 
-const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted'
+/** A tombstone stands for the birth that was erased with everything else. */
+const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted' || isTombstone(event)
 const isEnding = (event: WorkItemEvent): event is Ending => event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled'
 
 export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {
@@ -37,12 +39,13 @@ export const createRead = (store: EventStore, handler: Handler): Engine['read'] 
     if (item.status === 'absent') return E.left({ type: 'not-found' })
     const head = await part(workItem, 0, 1)
     if (E.isLeft(head)) return head
-    const birth = head.right.find(isBirth)
+    // The tombstone of an item that was erased is near the end of its stream, and the first of what is left when all before it is pruned.
+    const tail = item.status === 'settled' || head.right.length === 0 ? await part(workItem, Math.max(0, item.revision + 1 - TAIL), TAIL) : E.right([])
+    if (E.isLeft(tail)) return tail
+    const birth = head.right.find(isBirth) ?? tail.right.findLast(isBirth)
     if (birth === undefined) return E.left(new StoreFault('damaged', `The stream of ${workItem} does not begin with its birth`))
     const row: ItemRow = { workItem, item, birth, position }
     if (item.status !== 'settled') return E.right(row)
-    const tail = await part(workItem, Math.max(0, item.revision + 1 - TAIL), TAIL)
-    if (E.isLeft(tail)) return tail
     const late = tail.right.find((event) => event.type === 'LateResultRecorded')
     return E.right({ ...row, ending: tail.right.find(isEnding), ...(late === undefined ? {} : { late }) })
   }

@@ -37,7 +37,13 @@ const shownFacts = (change: ItemChange): Facts => {
   let birth: string | null = null
   let ending: string | null = null
   let late: string | null = null
-  for (const { event } of change.facts) {
+  for (const { event, begins } of change.facts) {
+    if (begins === true) {
+      birth = JSON.stringify(event)
+      ending = null
+      late = null
+      continue
+    }
     switch (event.type) {
       case 'JobRegistered':
       case 'TaskInserted':
@@ -68,7 +74,9 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
   const find = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.work_item = ? AND w.live = 1')
-  find.setReturnArrays(true)
+  const findBorn = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.created = ?2 AND w.work_item = ?1')
+  for (const statement of [find, findBorn]) statement.setReturnArrays(true)
+  const removals = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
   const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
     addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), livenessOf(after), after.job?.server ?? null, after.job?.label ?? null, after.by)
@@ -88,12 +96,14 @@ const open = (db: DatabaseSync): OpenedProjection => {
       for (const stream of queueStreams) addQueue.run(stream)
       for (const change of changes) {
         const facts = shownFacts(change)
-        if (change.before.status === 'absent') add(change, facts)
+        // Its tombstone is where it begins now: a log without what was erased has it there and nowhere else.
+        if (change.replaces !== undefined) for (const remove of removals) remove.run(change.replaces)
+        if (change.before.status === 'absent' || change.replaces !== undefined) add(change, facts)
         else update(change, facts)
       }
     },
-    load: (workItem: WorkItemId) => {
-      const row = find.get(workItem) as unknown as readonly [number, string] | undefined
+    load: (workItem: WorkItemId, created?: number) => {
+      const row = (created === undefined ? find.get(workItem) : findBorn.get(workItem, created)) as unknown as readonly [number, string] | undefined
       // What stands there was written by this version of the fold: another version's tables have been dropped.
       return row === undefined ? undefined : { created: row[0], item: JSON.parse(row[1]) as Existing }
     },
@@ -110,5 +120,13 @@ export const workItems: Projection = {
     { name: 'work_item_facts', key: ['created'] },
     { name: 'queue_streams', key: ['stream'] },
   ],
+  outlivesErasure: true,
+  createdOf: (db, workItems) => {
+    const found = new Set<number>()
+    const rows = db.prepare('SELECT created, work_item FROM work_items')
+    rows.setReturnArrays(true)
+    for (const [created, workItem] of rows.iterate() as unknown as Iterable<readonly [number, WorkItemId]>) if (workItems.has(workItem)) found.add(created)
+    return found
+  },
   open,
 }
