@@ -37,7 +37,9 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
   const makerOf = async (event: StoredEvent, workItem: WorkItemId): Promise<string | undefined> => {
     const known = makers.get(workItem)
     if (known !== undefined) return known
-    if (event.revision === 0) return remember(workItem, String((JSON.parse(event.data) as { readonly by?: string }).by))
+    // Of an item that was erased meanwhile the birth says nothing any more, but its state does.
+    const birth = event.revision === 0 ? (JSON.parse(event.data) as { readonly by?: string } | null) : null
+    if (birth !== null) return remember(workItem, String(birth.by))
     const live = call.engine.live(workItem)
     if (live !== undefined) return remember(workItem, live.by)
     const row = await call.engine.read(workItem)
