@@ -194,6 +194,21 @@ describe('an answer to a lease that does not get there', () => {
 })
 
 describe('a worker over HTTP', () => {
+  it('learns the directive with the extension, as with a report of nothing but the lease', async () => {
+    const api = await startApi()
+    for (const id of ['a', 'b']) await put(api, id)
+    const [a, b] = await lease(api, { max: 2 })
+    const extend = (task: { id: string; lease: string }, leaseSeconds = 30) => api.post(`${TASKS}/extend`, { id: task.id, lease: task.lease, leaseSeconds })
+    expect((await extend(a)).body).toEqual({ id: 'a', state: 'running', recorded: true, directive: 'normal', leaseUntil: expect.any(String) })
+    for (const id of ['a', 'b']) await api.post(`${TASKS}/${id}/directives`, { directive: 'abort', reason: 'recalled' })
+    const told = { state: 'aborting', directive: 'abort', receipt: { number: 1, directive: 'abort', reason: 'recalled', seenAt: expect.any(String) } }
+    expect((await extend(a)).body).toMatchObject(told)
+    expect((await api.post(`${TASKS}/b/reports`, { lease: b.lease })).body).toMatchObject(told)
+    expect(await events(api, 'a')).toContain('DirectiveSeen')
+    expect((await api.post(`${TASKS}/extend`, { items: [{ id: 'a', lease: a.lease, leaseSeconds: 60 }] })).body.items).toMatchObject([{ status: 200, ...told }])
+    expect((await extend(a, 0)).body).toMatchObject({ state: 'aborted', directive: 'abort' })
+  })
+
   it('gives a task back by extending it to nothing, and another that waits has it at once', async () => {
     const api = await startApi()
     await put(api, 'a')
