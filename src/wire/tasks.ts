@@ -133,11 +133,12 @@ export const listTasks = route({
   method: 'GET',
   path: '/v1/queues/{app}/{queue}/tasks',
   tag: 'tasks',
-  summary: 'List the tasks of a queue, oldest first: all of them for those who may look at the queue, their own for those who may insert',
+  summary:
+    'List the tasks of a queue in its order, by priority, then due time, then insertion: all of them for those who may look at the queue, their own for those who may insert',
   roles: 'known',
   fromTables: true,
   params: inQueue,
-  query: fields({}, { state, deadLetter: oneOf('true', 'false'), ...pageQuery }),
+  query: fields({}, { state, tag, key, deadLetter: oneOf('true', 'false'), ...pageQuery }),
   answers: { 200: page(task) },
   problems: ['not-found'],
 })

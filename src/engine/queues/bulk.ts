@@ -59,7 +59,7 @@ export const createBulks = (options: {
     while (!(await tables.reached(bulk.upTo, TABLES_WAIT_MS))) if (isStopping()) return
     let after: string | undefined
     do {
-      const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'oldest', limit: PAGE, after })
+      const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'queue', limit: PAGE, after })
       if ('invalid' in page) return
       for (const { workItem, item, position } of page.items) if (position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
       after = page.next
