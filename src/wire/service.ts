@@ -4,8 +4,9 @@ import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQu
 import { jobProxy } from './jobs.ts'
 import { quantiles } from './queues.ts'
 import { roles } from './route.ts'
-import { fields, instant, json, jsonObject, number, oneOf, text } from './schema.ts'
+import { fields, instant, json, jsonObject, number, oneOf, someOf, text } from './schema.ts'
 import { task } from './tasks.ts'
+import { workItemEvents } from './words.ts'
 
 const oneItem = fields({ workItem: workItemId })
 const readers = 'known' as const
@@ -78,7 +79,7 @@ export const watchEvents = route({
   tag: 'events',
   summary: 'Server-sent events: everything that happens, from a position on',
   roles: readers,
-  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task'), type: text({ max: 400, description: 'event types, separated by commas' }) }),
+  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task'), type: someOf('event types', Object.keys(workItemEvents), { max: 1_000 }) }),
   answers: { 200: historyEvent },
   mediaType: 'text/event-stream',
   headers: ['Last-Event-ID'],
