@@ -41,6 +41,7 @@ export const routes = {
   workItemHistory: service.workItemHistory,
   workItemWhy: service.workItemWhy,
   askDirective: service.askDirective,
+  reportWorkItem: service.reportWorkItem,
   giveDirective: service.giveDirective,
   watchEvents: service.watchEvents,
   statistics: service.statistics,

@@ -1,6 +1,6 @@
 // Routes that belong to no door: any work item by its global ID, the event stream, tokens, health, metrics and the documents that explain the rest.
 import * as t from 'io-ts'
-import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, route, why, workItemId } from './items.ts'
+import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, reportAnswer, reportBody, route, why, workItemId } from './items.ts'
 import { jobProxy } from './jobs.ts'
 import { quantiles } from './queues.ts'
 import { roles } from './route.ts'
@@ -56,6 +56,19 @@ export const askDirective = route({
   params: oneItem,
   answers: { 200: directiveAnswer },
   headers: ['If-None-Match', 'Prefer', 'Stint-Lease'],
+  problems: ['not-found', 'stale-lease', 'settled'],
+})
+export const reportWorkItem = route({
+  name: 'reportWorkItem',
+  method: 'POST',
+  path: '/v1/work-items/{workItem}/reports',
+  tag: 'work items',
+  summary: 'Report on any work item that the caller holds, and learn the directive',
+  roles: readers,
+  params: oneItem,
+  body: reportBody,
+  answers: { 200: reportAnswer },
+  headers: ['Idempotency-Key'],
   problems: ['not-found', 'stale-lease', 'settled'],
 })
 export const giveDirective = route({

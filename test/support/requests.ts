@@ -102,6 +102,7 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   workItemHistory: (made) => ({ params: oneItem(made), query: { limit: '10' } }),
   workItemWhy: (made) => ({ params: oneItem(made) }),
   askDirective: (made) => ({ params: oneItem(made) }),
+  reportWorkItem: (made) => ({ params: oneItem(made), body: { lease: made.jobLease, phase: 'merge' } }),
   giveDirective: (made) => ({ params: oneItem(made), body: { directive: 'pause' } }),
   watchEvents: (made) => ({ query: { after: 'start', workItem: `job/${made.job}`, kind: 'job', type: 'Leased' } }),
   statistics: () => ({ query: { kind: 'job' } }),
