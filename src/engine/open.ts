@@ -10,6 +10,7 @@ import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
+import { createRefusals } from './refusals.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
@@ -150,6 +151,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
       return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
     },
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
+    refusals: createRefusals(store),
     now: world.now,
     status,
     stop,

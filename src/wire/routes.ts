@@ -1,4 +1,5 @@
 // The whole surface: every route, in the order in which a server should try them (the most frequent first).
+import * as audit from './audit.ts'
 import * as jobs from './jobs.ts'
 import * as queues from './queues.ts'
 import type { Route } from './route.ts'
@@ -45,6 +46,7 @@ export const routes = {
   giveDirective: service.giveDirective,
   watchEvents: service.watchEvents,
   statistics: service.statistics,
+  listAudit: audit.listAudit,
   addToken: service.addToken,
   listTokens: service.listTokens,
   revokeToken: service.revokeToken,

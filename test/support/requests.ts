@@ -106,6 +106,7 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   giveDirective: (made) => ({ params: oneItem(made), body: { directive: 'pause' } }),
   watchEvents: (made) => ({ query: { after: 'start', workItem: `job/${made.job}`, kind: 'job', type: 'Leased' } }),
   statistics: () => ({ query: { kind: 'job' } }),
+  listAudit: () => ({ query: { day: '2026-01-31', code: 'forbidden', limit: '10' } }),
   addToken: () => ({ body: { name: 'ci', email: 'ci@example.com', roles: ['viewer'], expiresSeconds: 60 } }),
   listTokens: () => ({}),
   revokeToken: (made) => ({ params: { id: made.tokenId } }),
