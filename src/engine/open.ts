@@ -93,7 +93,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
   const isOpen = (): boolean => settings.openQueues
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
-  const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
+  const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble: trouble })
 
   const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 

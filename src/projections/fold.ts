@@ -50,7 +50,7 @@ export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, Wo
 }
 
 /** The item as its stream has it before `revision`; undefined when its birth is erased or gone. */
-const loadFromLog = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<FoldFailure, Known | undefined>> => {
+export const loadFromLog = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<FoldFailure, Known | undefined>> => {
   let item: WorkItem = absent
   let created = 0
   let position = ''
