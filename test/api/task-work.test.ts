@@ -220,6 +220,19 @@ describe('a worker over HTTP', () => {
     expect((await events(api, 'a')).slice(1)).toEqual(['Leased', 'LeaseReleased', 'Leased'])
   })
 
+  it('gives a task back for later with its reason, and nobody has it before', async () => {
+    const api = await startApi()
+    await put(api, 'a')
+    const [task] = await lease(api)
+    expect((await api.post(`${TASKS}/release`, { id: 'a', lease: task.lease, reason: 'no paper', delaySeconds: 30 })).body).toMatchObject({ state: 'waiting' })
+    api.world.advance(29_999)
+    expect(await lease(api, { worker: 'other' })).toEqual([])
+    api.world.advance(1)
+    expect(await lease(api, { worker: 'other' })).toMatchObject([{ id: 'a', attempt: 1 }])
+    const released = (await api.get(`${TASKS}/a/history`)).body.items.find((event: { type: string }) => event.type === 'LeaseReleased')
+    expect(released.data).toMatchObject({ reason: 'no paper', counted: false, busy: false })
+  })
+
   it('leases by tag, by the tag of the oldest, and not by both', async () => {
     const api = await startApi()
     for (const [id, tag] of [
@@ -269,8 +282,11 @@ describe('a worker over HTTP', () => {
     expect((await remove('waiting')).body).toMatchObject({ state: 'cancelled' })
     expect((await remove('none')).status).toBe(404)
     expect(await lease(api, { max: 5 })).toEqual([])
-    // Its name stays taken.
+    // Its name stays taken, for a week and longer.
     expect((await put(api, 'waiting')).status).toBe(200)
+    api.world.advance(7 * 86_400_000 + 1)
+    expect((await put(api, 'waiting')).body).toMatchObject({ state: 'cancelled' })
+    expect((await put(api, 'waiting', { payload: 'other' })).body).toMatchObject({ status: 409, code: 'exists-with-other-content' })
   })
 })
 
