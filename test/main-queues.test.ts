@@ -78,6 +78,34 @@ describe('a server with queue files', () => {
     expect((await ask(server, '/v1/queues/shop/other/tasks', { payload: 1 })).status).toBe(404)
   })
 
+  it('stores no more than total_storage_limit says, over all queues of the app and by both doors', async () => {
+    const entry = (name: string): string => `- name: ${name}\n  mode: pull\n`
+    const { root } = directory({
+      'apps/shop/queue.yaml': `total_storage_limit: 12B\nqueue:\n${entry('mail')}${entry('orders')}`,
+      'apps/bank/queue.yaml': `queue:\n${entry('mail')}`,
+    })
+    const { server } = await start(root)
+    const put = (queue: string, payload: string) => ask(server, `/v1/queues/${queue}/tasks`, { payload })
+    const insert = (payload: string) => ask(server, '/taskqueue/v1beta2/projects/shop/taskqueues/orders/tasks', { payloadBase64: Buffer.from(payload).toString('base64url') })
+    expect((await put('shop/mail', '12345678')).status).toBe(201)
+    expect(await put('shop/orders', '1')).toMatchObject({ status: 429, body: { code: 'over-quota' } })
+    expect(await insert('123')).toMatchObject({ status: 429, body: { error: { code: 429, errors: [{ domain: 'usageLimits', reason: 'quotaExceeded' }] } } })
+    expect((await insert('12')).status).toBe(200)
+    expect((await put('bank/mail', 'of another app')).status).toBe(201)
+    expect((await ask(server, '/v1/queues/shop/mail')).body).toMatchObject({ storedBytes: 12, settings: { storageLimitBytes: 12 } })
+  })
+
+  it('lists push queues and does not serve them', async () => {
+    const { root } = directory({ 'apps/shop/queue.yaml': 'queue:\n- name: pushed\n  rate: 5/s\n' })
+    const { server } = await start(root)
+    expect((await ask(server, '/v1/queues')).body.items).toMatchObject([{ queue: 'pushed', state: 'open', settings: { mode: 'push' } }])
+    for (const path of ['tasks', 'tasks/lease']) expect(await ask(server, `/v1/queues/shop/pushed/${path}`, {})).toMatchObject({ status: 409, body: { code: 'not-served' } })
+    expect(await ask(server, '/taskqueue/v1beta2/projects/shop/taskqueues/pushed/tasks')).toMatchObject({
+      status: 400,
+      body: { error: { errors: [{ reason: 'INVALID_QUEUE_MODE' }] } },
+    })
+  })
+
   it('has every queue where there are neither files nor auth', async () => {
     const { server } = await start(directory().root)
     expect((await ask(server, '/v1/queues/any/thing/tasks', { payload: 1 })).status).toBe(201)

@@ -3,6 +3,7 @@ import type { World } from '../world.ts'
 import type { RouteName, routes } from '../wire/routes.ts'
 import type { Handle, HandleBeside } from './call.ts'
 import * as contracts from './contracts.ts'
+import * as audit from './audit.ts'
 import { createWatchEvents } from './events.ts'
 import * as jobs from './jobs.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
@@ -42,6 +43,7 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
   directRequest: requests.directRequest,
   leaseTasks: work.createLeaseTasks(answers),
   ...workItems,
+  listAudit: audit.listAudit,
   addToken: tokens.addToken,
   listTokens: tokens.listTokens,
   revokeToken: tokens.createRevokeToken(settings.auth),

@@ -1,6 +1,7 @@
 // The command line as a whole: which commands there are, what each takes, and how a mistake is told. What a command does is loaded when it is called, so that help and errors come at once.
 import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
+import { addAudit } from './audit.ts'
 import { action, globalOptions } from './context.ts'
 import { addDemo } from './demo/command.ts'
 import { addEvents } from './events.ts'
@@ -78,6 +79,7 @@ const build = (): Command => {
   addTasks(program)
   addEvents(program)
   addTokens(program)
+  addAudit(program)
   addDemo(program)
   addOffline(program)
   program.addHelpText('after', EXITS + examples('stint demo', 'stint serve', 'stint jobs watch', "stint jobs abort --label 'nightly index'"))

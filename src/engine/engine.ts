@@ -144,6 +144,22 @@ export interface Tokens {
   readonly authenticate: (token: string) => TokenEntry | undefined
 }
 
+/** One refusal as the audit stream has it. */
+export interface RefusalRow {
+  /** In the stream of its day. */
+  readonly revision: number
+  readonly position: Position
+  /** Milliseconds since 1970 UTC. */
+  readonly time: number
+  readonly code: string
+  readonly route: string
+  readonly subject: string
+  /** How people read the subject. */
+  readonly actor: string
+  readonly target: string | undefined
+  readonly detail: string | undefined
+}
+
 export interface Engine {
   /** Load, decide, append, retry: the one way in which anything happens to a work item. Commands on one item run one after another (rules 8). */
   readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
@@ -179,6 +195,11 @@ export interface Engine {
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
   /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
   readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
+  /** What was refused on a day (`2026-01-31`, UTC), newest first: at most `max`, only those with the code, only those before a revision of that day's stream. */
+  readonly refusals: (
+    day: string,
+    filter: { readonly code?: string | undefined; readonly before?: number | undefined; readonly max: number },
+  ) => Promise<E.Either<StoreFault, readonly RefusalRow[]>>
   /** The server's clock in milliseconds, for what is only shown. */
   readonly now: () => number
   readonly status: () => Status

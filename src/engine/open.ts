@@ -12,6 +12,7 @@ import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
+import { createRefusals } from './refusals.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createContracts } from './contracts/contracts.ts'
 import { createOutboxes, type Deliver } from './contracts/outbox.ts'
@@ -104,7 +105,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
   const deliver = options.deliver ?? NOWHERE
   const outboxes = createOutboxes({ store, live, handler, world, tasks, contracts, deliver, onTrouble: trouble })
-  const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
+  const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble: trouble })
 
   const timers = createTimers({ world, live, presence, handler, retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
@@ -173,6 +174,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
       return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
     },
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
+    refusals: createRefusals(store),
     now: world.now,
     status,
     stop,

@@ -83,6 +83,12 @@ const foldStream = (events: readonly RecordedEvent[]): E.Either<FoldFailure, Kno
   return E.right(item.status === 'absent' ? undefined : { item, created, position })
 }
 
+/** The item as its stream has it before `revision`; undefined when its birth is erased or gone. */
+export const loadFromLog = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<FoldFailure, Known | undefined>> => {
+  const events = await eventsBefore(reader, workItem, revision)
+  return E.isLeft(events) ? events : foldStream(events.right)
+}
+
 /** Where an item may have been born whose events were erased: at the stream's first event, or at a tombstone that was erased too. The newest first. */
 const birthsAmong = (events: readonly RecordedEvent[]): readonly number[] =>
   events

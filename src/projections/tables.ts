@@ -3,6 +3,7 @@ import type { Kind, WorkItemId } from '../domain/ids.ts'
 import type { EventOfType } from '../domain/work-item/events.ts'
 import type { Existing, Held, Owing, SurfaceState, Waiting } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
+import type { Order } from './cursor.ts'
 
 export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'>
 /** The event that settled an item. */
@@ -25,12 +26,19 @@ export interface ItemFilter {
   readonly scope?: string | undefined
   readonly server?: string | undefined
   readonly label?: string | undefined
+  /** Of tasks. */
+  readonly tag?: string | undefined
+  /** Of tasks: their concurrency key. */
+  readonly key?: string | undefined
   readonly state?: SurfaceState | undefined
+  /** Only items that can still change, dead letters apart. */
+  readonly live?: true | undefined
   /** Only dead letters, or none of them. */
   readonly deadLetter?: boolean | undefined
   /** Only items made by this subject. */
   readonly by?: string | undefined
-  readonly order: 'newest' | 'oldest'
+  /** By birth, or (of tasks of a scope) as the queue would give them out: by priority, then due time, then birth. */
+  readonly order: Order
   readonly limit: number
   /** Opaque, from the page before. */
   readonly after?: string | undefined

@@ -69,7 +69,7 @@ export type BulkFilterBody = t.TypeOf<typeof bulkFilter>
 
 export const bulk = fields(
   { id: text({ max: 60 }), what: oneOf('purge', 'redrive'), state: oneOf('running', 'finished'), filter: bulkFilter, by: email, startedAt: instant },
-  { finishedAt: instant, done: count, skipped: number({ min: 0, integer: true, description: 'tasks that had changed meanwhile' }) },
+  { finishedAt: instant, done: count, skipped: number({ min: 0, integer: true, description: 'tasks that were meant and had changed before it was their turn' }) },
 )
 export type Bulk = t.TypeOf<typeof bulk>
 

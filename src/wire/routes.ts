@@ -1,5 +1,6 @@
 // The whole surface: every route, in the order in which a server should try them (the most frequent first).
 import * as contracts from './contracts.ts'
+import * as audit from './audit.ts'
 import * as jobs from './jobs.ts'
 import * as queues from './queues.ts'
 import * as requests from './requests.ts'
@@ -63,9 +64,11 @@ export const routes = {
   workItemHistory: service.workItemHistory,
   workItemWhy: service.workItemWhy,
   askDirective: service.askDirective,
+  reportWorkItem: service.reportWorkItem,
   giveDirective: service.giveDirective,
   watchEvents: service.watchEvents,
   statistics: service.statistics,
+  listAudit: audit.listAudit,
   addToken: service.addToken,
   listTokens: service.listTokens,
   revokeToken: service.revokeToken,

@@ -174,6 +174,18 @@ export const oneOf = <Word extends string>(...words: readonly Word[]): Described
     (u) => (words.includes(u as Word) ? undefined : fault('choice', `Expected one of ${words.join(', ')}.`)),
   )
 
+/** Some of these words in one text, separated by commas; spaces around them are let pass. */
+export const someOf = (what: string, words: readonly string[], { max }: Pick<TextLimits, 'max'>): Described<string> => {
+  const whole = text({ max })
+  const known = new Set(words)
+  return described('text', { ...whole.schema, description: `${what}, separated by commas` }, isString, (u) => {
+    if (!isString(u)) return fault('type', 'Expected a string.')
+    if (u.length > max) return fault('length', `Expected at most ${max} characters, but there are ${u.length}.`)
+    const strange = u.split(',').find((word) => !known.has(word.trim()))
+    return strange === undefined ? undefined : fault('choice', `Expected ${what}, but "${strange.trim().slice(0, 60)}" is none. There are ${words.join(', ')}.`)
+  })
+}
+
 /** An object with these fields and no others. */
 export const fields = <Required extends t.Props, Optional extends t.Props = {}>(required: Required, optional?: Optional) =>
   t.exact(t.intersection([t.type(required), t.partial((optional ?? {}) as Optional)]))

@@ -1,12 +1,13 @@
 // Routes that belong to no door: any work item by its global ID, the event stream, tokens, health, metrics and the documents that explain the rest.
 import * as t from 'io-ts'
-import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, reason, route, why, workItemId } from './items.ts'
+import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, reason, reportAnswer, reportBody, route, why, workItemId } from './items.ts'
 import { jobProxy } from './jobs.ts'
 import { quantiles } from './queues.ts'
 import { request } from './requests.ts'
 import { roles } from './route.ts'
-import { fields, instant, json, jsonObject, number, oneOf, text } from './schema.ts'
+import { fields, instant, json, jsonObject, number, oneOf, someOf, text } from './schema.ts'
 import { task } from './tasks.ts'
+import { workItemEvents } from './words.ts'
 
 const oneItem = fields({ workItem: workItemId })
 const readers = 'known' as const
@@ -71,6 +72,19 @@ export const eraseWorkItem = route({
   headers: ['Idempotency-Key'],
   problems: ['not-found', 'not-possible'],
 })
+export const reportWorkItem = route({
+  name: 'reportWorkItem',
+  method: 'POST',
+  path: '/v1/work-items/{workItem}/reports',
+  tag: 'work items',
+  summary: 'Report on any work item that the caller holds, and learn the directive',
+  roles: readers,
+  params: oneItem,
+  body: reportBody,
+  answers: { 200: reportAnswer },
+  headers: ['Idempotency-Key'],
+  problems: ['not-found', 'stale-lease', 'settled'],
+})
 export const giveDirective = route({
   name: 'giveDirective',
   method: 'POST',
@@ -92,7 +106,7 @@ export const watchEvents = route({
   tag: 'events',
   summary: 'Server-sent events: everything that happens, from a position on',
   roles: readers,
-  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task', 'request'), type: text({ max: 400, description: 'event types, separated by commas' }) }),
+  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task', 'request'), type: someOf('event types', Object.keys(workItemEvents), { max: 1_000 }) }),
   answers: { 200: historyEvent },
   mediaType: 'text/event-stream',
   headers: ['Last-Event-ID'],

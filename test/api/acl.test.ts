@@ -29,6 +29,7 @@ const ASKS: Readonly<Partial<Record<RouteName, Asks>>> = {
   workItemHistory: 'see',
   workItemWhy: 'see',
   askDirective: 'see',
+  reportWorkItem: 'consume',
   directTask: 'manage',
   giveDirective: 'manage',
   redriveTask: 'manage',
@@ -89,17 +90,8 @@ describe('the access lists', () => {
     await api.post(tasks, { id, payload: 1, tag: id }, { token: tokenOf(`maker@${app}.example`) })
     const leased = await api.post(`${tasks}/lease`, { tag: id }, { token: tokenOf(holder) ?? '' })
     const purge = await api.post(`/v1/queues/${app}/mail/purge`, { tag: 'none' }, { token: tokenOf('admin@shop.example') })
-    return {
-      contract: 'none',
-      request: 'none',
-      requestLease: 'none',
-      job: 'none',
-      jobLease: 'none',
-      task: id,
-      taskLease: leased.body.items[0].lease,
-      tokenId: 'none',
-      bulk: purge.body.id,
-    }
+    const { lease } = leased.body.items[0]
+    return { contract: 'none', request: 'none', requestLease: 'none', job: 'none', jobLease: lease, task: id, taskLease: lease, tokenId: 'none', bulk: purge.body.id }
   }
 
   const requestOf = (route: AnyRoute, app: App, made: Made): Request => {

@@ -155,6 +155,17 @@ describe('when the log is watched', () => {
     expect(await of('type=TaskInserted,JobRegistered')).toEqual(['job/a', 'job/b', 'task/shop/mail/t'])
   })
 
+  it('refuses types that there are not, and names those that there are', async () => {
+    const api = await startApi()
+    const refused = await api.get('/v1/events?type=Leased,Leasd')
+    expect(refused).toMatchObject({ status: 400, body: { code: 'invalid', errors: [{ path: '/query/type', code: 'choice' }] } })
+    expect(refused.body.errors[0].detail).toMatch(/"Leasd" is none\. There are JobRegistered, .*\bLeased, .*LateResultRecorded/)
+    expect((await api.get('/v1/events?type=')).status).toBe(400)
+    const reader = await watch(api, '?after=start&type=Leased,%20Completed')
+    await reader.until('event: caughtUp')
+    reader.close()
+  })
+
   it('shows every 15 seconds that the connection lives', async () => {
     const api = await startApi()
     const reader = await watch(api)

@@ -16,7 +16,8 @@ const COMMANDS = [
   ...['put', 'list', 'show', 'lease', 'complete', 'fail', 'release'].map((verb) => ['tasks', verb]),
   ...['watch', 'list'].map((verb) => ['events', verb]),
   ...['add', 'list', 'revoke'].map((verb) => ['tokens', verb]),
-  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
+  ['audit', 'list'],
+  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens', 'audit'].map((noun) => [noun]),
 ]
 
 let url = ''
