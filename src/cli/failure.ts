@@ -57,11 +57,23 @@ const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string
     (app, queue, id) => `task ${id} in ${app}/${queue}`,
     (app, queue) => `\`stint tasks list ${app}/${queue}\` shows those there are.`,
   ],
-  [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => 'The queues there are stand in the queue files of the server.'],
+  [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => '`stint queues list` shows those there are; they stand in the queue files of the server.'],
   [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],
 ]
 
-const describeAbsence = (path: string): readonly string[] | undefined => {
+const WORK_ITEM = '/v1/work-items/'
+
+/** The path of a work item's own door, for one that was asked for by its global ID. */
+const doorPath = (path: string): string => {
+  if (!path.startsWith(WORK_ITEM)) return path
+  const [workItem = ''] = path.slice(WORK_ITEM.length).split(/[/?]/)
+  const [kind, ...segments] = decodeURIComponent(workItem).split('/')
+  const [app, queue, id] = segments
+  return kind === 'task' ? `/v1/queues/${app}/${queue}/tasks/${id}` : `/v1/jobs/${segments.join('/')}`
+}
+
+const describeAbsence = (given: string): readonly string[] | undefined => {
+  const path = doorPath(given)
   for (const [pattern, what, advice] of ABSENT) {
     const parts = pattern.exec(path)?.slice(1).map(decodeURIComponent)
     if (parts !== undefined) return [`There is no ${what(...parts)}.`, advice(...parts)]
@@ -69,8 +81,13 @@ const describeAbsence = (path: string): readonly string[] | undefined => {
   return undefined
 }
 
+/** The path of the queue that a task's path leads through. */
+const queuePath = (path: string): string => doorPath(path).split('/').slice(0, 5).join('/')
+
 const describeRefusal = ({ problem, status, code }: StintError): Described => {
-  const absence = code === 'not-found' && problem.detail === undefined ? describeAbsence(problem.instance ?? '') : undefined
+  // A sentence about the queue of a task is worth more than what the path alone tells.
+  const isNamed = problem.detail === undefined || problem.detail.startsWith('There is no queue ')
+  const absence = code === 'not-found' && isNamed ? describeAbsence(problem.detail === undefined ? (problem.instance ?? '') : queuePath(problem.instance ?? '')) : undefined
   if (absence !== undefined) return { exitCode: EXIT.notFound, lines: absence }
   if (code === 'settled' && problem.state !== undefined) return { exitCode: EXIT.conflict, lines: [`It is settled already: ${problem.state}.`, 'Nothing more can be done to it.'] }
 

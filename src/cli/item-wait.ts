@@ -1,11 +1,12 @@
-// Waiting for a job to reach a state, by long polls; a server that restarts meanwhile is waited for too.
-import { showJob, type JobProxy } from '../wire/jobs.ts'
+// Waiting for a work item to reach a state, by long polls; a server that restarts meanwhile is waited for too.
 import type { State } from '../wire/items.ts'
+import { showWorkItem } from '../wire/service.ts'
 import { Unreachable } from '../client/errors.ts'
 import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { formatDuration } from './duration.ts'
 import { CliFailure, EXIT } from './failure.ts'
+import type { Item, Meant } from './item.ts'
 import { isSettled, outcomeText } from './look.ts'
 
 /** Seconds of one long poll, at most; the server cuts at 60. */
@@ -17,26 +18,29 @@ const AWAY_MS = 60_000
 const AGAIN_MS = 500
 
 export interface Wait {
-  readonly id: string
-  /** Any of these ends the wait; empty: any settled state. */
+  readonly meant: Meant
+  /** Any of these ends the wait. */
   readonly states: readonly State[]
+  /** So does any settled state, and completed is the good one. */
+  readonly isSettledWanted: boolean
   /** Undefined: for ever. */
   readonly timeoutMs: number | undefined
 }
 
-const hasReached = ({ states }: Wait, job: JobProxy): boolean => (states.length === 0 ? isSettled(job.state) : states.includes(job.state))
+const hasReached = ({ states, isSettledWanted }: Wait, { state }: Item): boolean => states.includes(state) || (isSettledWanted && state === 'completed')
 
 /** Settled in another way it will never get there. */
-const isOver = (wait: Wait, job: JobProxy): boolean => hasReached(wait, job) || isSettled(job.state)
+const isOver = (wait: Wait, item: Item): boolean => hasReached(wait, item) || isSettled(item.state)
 
-const timedOut = ({ id, timeoutMs }: Wait, last: JobProxy | undefined): CliFailure =>
-  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; job ${id} is ${last?.state ?? 'not known yet'}.`)
+const timedOut = ({ meant: { kind, id }, timeoutMs }: Wait, last: Item | undefined): CliFailure =>
+  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; ${kind} ${id} is ${last?.state ?? 'not known yet'}.`)
 
-/** The job once it is in one of the states, or settled in another one. Throws with exit code 124 when the time is over. */
-export const waitForJob = async ({ http, world, say }: Context, wait: Wait): Promise<JobProxy> => {
+/** The item once it is in one of the states, or settled in another one. Throws with exit code 124 when the time is over. */
+export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Promise<Item> => {
+  const { kind, id, workItem } = wait.meant
   const end = wait.timeoutMs === undefined ? undefined : world.monotonic() + wait.timeoutMs
   const leftMs = (): number => (end === undefined ? Number.POSITIVE_INFINITY : end - world.monotonic())
-  let last: JobProxy | undefined
+  let last: Item | undefined
   let etag: string | undefined
   let awaySince: number | undefined
   for (;;) {
@@ -45,10 +49,10 @@ export const waitForJob = async ({ http, world, say }: Context, wait: Wait): Pro
     const seconds = last === undefined ? 0 : Math.min(POLL_SECONDS, Math.ceil(left / 1_000))
     try {
       const headers = { Prefer: `wait=${seconds}`, 'If-None-Match': etag }
-      const answer = await http.exchange(showJob, { params: { id: wait.id }, headers, timeoutMs: Math.min(seconds * 1_000 + ANSWER_MS, left), attemptsMax: 1 })
+      const answer = await http.exchange(showWorkItem, { params: { workItem }, headers, timeoutMs: Math.min(seconds * 1_000 + ANSWER_MS, left), attemptsMax: 1 })
       awaySince = undefined
       etag = answer.headers.get('etag') ?? etag
-      if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for job ${wait.id}, which is ${answer.body.state}.`)
+      if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for ${kind} ${id}, which is ${answer.body.state}.`)
       last = answer.body ?? last
       if (last !== undefined && isOver(wait, last)) return last
     } catch (cause) {
@@ -62,8 +66,10 @@ export const waitForJob = async ({ http, world, say }: Context, wait: Wait): Pro
   }
 }
 
-/** What the wait comes to as an exit: the wanted state is success; without one, anything but completed is not. */
-export const judgeWait = ({ id, states }: Wait, job: JobProxy): void => {
-  const isGood = states.length === 0 ? job.state === 'completed' : states.includes(job.state)
-  if (!isGood) throw new CliFailure(EXIT.failed, `Job ${id} is ${job.state}${job.outcome === undefined ? '' : ` (${outcomeText(job.outcome)})`}.`)
+/** What the wait comes to as an exit: the wanted state is success, any other is not. */
+export const judgeWait = (wait: Wait, item: Item): void => {
+  if (hasReached(wait, item)) return
+  const { kind, id } = wait.meant
+  const { state, outcome } = item
+  throw new CliFailure(EXIT.failed, `${kind === 'job' ? 'Job' : 'Task'} ${id} is ${state}${outcome === undefined ? '' : ` (${outcomeText(outcome)})`}.`)
 }
