@@ -39,6 +39,9 @@ export interface Described {
   readonly lines: readonly string[]
 }
 
+/** A server that is away, busy or restarts is waited for by what goes on for long; a refusal is not. */
+export const mayPass = (cause: unknown): boolean => cause instanceof Unreachable || (cause instanceof StintError && (cause.status === 503 || cause.status === 429))
+
 const exitCodeOf = (status: number): ExitCode => {
   if (status === 404 || status === 410) return EXIT.notFound
   if (status === 409 || status === 412 || status === 422) return EXIT.conflict
@@ -55,7 +58,7 @@ const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string
   [
     /^\/v1\/queues\/([^/?]+)\/([^/?]+)\/tasks\/([^/?]+)/,
     (app, queue, id) => `task ${id} in ${app}/${queue}`,
-    (app, queue) => `\`stint tasks list ${app}/${queue}\` shows those there are.`,
+    (app, queue) => `\`stint tasks list -q ${app}/${queue}\` shows those there are.`,
   ],
   [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => '`stint queues list` shows those there are; they stand in the queue files of the server.'],
   [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],

@@ -154,7 +154,8 @@ export const boardLines = ({ kind = 'job', items, counts, paces, now, more, trou
   const table = shown.map((item) => rowOf(item, paces.get(item.id), now))
   const widths = layout(table, width)
   const total = counts === undefined ? items.length : Object.values(counts).reduce((sum, count) => sum + count, 0)
-  const hidden = items.length - shown.length
+  // With counts of all the items that were read are no whole to be missing from.
+  const hidden = counts === undefined ? items.length - shown.length : 0
   const summary = [
     `${total.toLocaleString('en')}${more === true && counts === undefined ? ' newest' : ''} ${kind}${total === 1 ? '' : 's'}`,
     countsText(counts ?? countsOf(items), paint),

@@ -1,11 +1,10 @@
 // `watch` of jobs and tasks: a board of bars that is redrawn in place on a terminal, one line a change elsewhere.
 import { events } from '../client/events.ts'
-import { StintError, Unreachable } from '../client/errors.ts'
 import { showWorkItem } from '../wire/service.ts'
 import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { clockOf, colourOf, sentenceOf } from './event-text.ts'
-import { CliFailure, EXIT } from './failure.ts'
+import { CliFailure, EXIT, mayPass } from './failure.ts'
 import type { Item } from './item.ts'
 import { boardLines, countsOfStates, type BoardSize } from './item-board.ts'
 import { itemsSeen, seenOf, type Looked, type Seen, type Watched } from './item-changes.ts'
@@ -27,9 +26,6 @@ const look = async ({ http }: Context, { workItems, list }: Watched): Promise<Lo
   const answers = await Promise.all(workItems.map((workItem) => http.exchange(showWorkItem, { params: { workItem }, attemptsMax: 1 })))
   return { items: answers.flatMap(({ body }) => (body === undefined ? [] : [body])), more: false, position: answers[0]?.headers.get('stint-position') ?? undefined }
 }
-
-/** A server that is away or restarts is waited for; a refusal is not. */
-const mayPass = (cause: unknown): boolean => cause instanceof Unreachable || (cause instanceof StintError && (cause.status === 503 || cause.status === 429))
 
 /** Ids were given and all of them have ended: nothing is left to watch. */
 const isOver = ({ workItems }: Watched, items: readonly Pick<Item, 'state'>[]): boolean =>

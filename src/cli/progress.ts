@@ -1,7 +1,7 @@
 // How far something long has come, on stderr: a line with a bar that is redrawn on a terminal, a line now and then elsewhere. Data on stdout is not touched.
 import type { Context } from './context.ts'
 import { bar } from './terminal/bar.ts'
-import { openScreen, type Screen } from './terminal/screen.ts'
+import { frame } from './terminal/screen.ts'
 import { cut } from './terminal/text.ts'
 
 export interface Step {
@@ -28,19 +28,19 @@ export const withProgress = async <A>({ world, say }: Pick<Context, 'world' | 's
   const { stderr } = process
   const isDrawn = stderr.isTTY && process.env['TERM'] !== 'dumb'
   let toldAt = world.monotonic() - (isDrawn ? FRAME_EVERY_MS : 0)
-  let screen: Screen | undefined
+  let isShown = false
   const tell = (step: Step): void => {
     const now = world.monotonic()
     if (now - toldAt < (isDrawn ? FRAME_EVERY_MS : LINE_EVERY_MS)) return
     toldAt = now
     if (!isDrawn) return say(step.fraction === undefined ? step.text : `${percent(step.fraction).trim()} ${step.text}`)
-    screen ??= openScreen((text) => void stderr.write(text))
-    screen.draw([stepText(step, stderr.columns || 80)])
+    // The cursor stays: Ctrl-C may end the process at any time.
+    stderr.write(frame(isShown ? 1 : 0, [stepText(step, stderr.columns || 80)]))
+    isShown = true
   }
   try {
     return await run(tell)
   } finally {
-    screen?.draw([])
-    screen?.close()
+    if (isShown) stderr.write(frame(1, []))
   }
 }
