@@ -1,10 +1,11 @@
-// The board of `jobs watch` and the pace that it shows: pure, so every size and state can be looked at.
+// The board of `jobs watch` and `tasks watch`, and the pace that it shows: pure, so every size and state can be looked at.
 import { describe, expect, it } from 'vitest'
 import { boardLines, boardOrder, type BoardView } from '../../src/cli/item-board.ts'
 import { observe, rateOf, remainingMs, type Pace } from '../../src/cli/item-pace.ts'
 import { paintFor, widthOf } from '../../src/cli/terminal/text.ts'
 import type { JobProxy } from '../../src/wire/jobs.ts'
 import { states } from '../../src/wire/items.ts'
+import type { Task } from '../../src/wire/tasks.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 12)
 const at = (seconds: number): string => new Date(NOW + seconds * 1_000).toISOString()
@@ -126,4 +127,25 @@ describe('the board', () => {
     expect(boardOrder(jobs).map(({ id }) => id)).toEqual(['old', 'young', 'done-late', 'done-early'])
   })
   it('frees labels of what steers a terminal', () => expect(drawn({ items: [job({ label: '\u001b[2J\nrude' })] })[0]).toMatch(/^▶ {2} ?rude/))
+  it('shows tasks with their holder or their tag, and the counts of the whole queue', () => {
+    const task = (given: Partial<Task>): Task => ({
+      id: 'order-7',
+      workItem: 'task/shop/mails/order-7',
+      kind: 'task',
+      state: 'waiting',
+      attempt: 0,
+      directive: 'normal',
+      createdAt: at(-60),
+      updatedAt: at(-1),
+      position: 'p.0000000000000001',
+      app: 'shop',
+      queue: 'mails',
+      ...given,
+    })
+    const items = [task({ tag: 'newsletter' }), task({ id: 'order-8', state: 'running', tag: 'newsletter', holder: { name: 'worker-1' } })]
+    const lines = drawn({ kind: 'task', items, counts: { waiting: 12_000, running: 1 }, more: true })
+    expect(lines[0]).toMatch(/order-7 +newsletter +waiting/)
+    expect(lines[1]).toMatch(/order-8 +worker-1 +running/)
+    expect(lines.at(-1)).toBe('12,001 tasks: 12,000 waiting, 1 running')
+  })
 })

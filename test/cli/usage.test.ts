@@ -183,4 +183,29 @@ describe('on a terminal', () => {
     watch.kill('SIGTERM')
     await watch.ended()
   })
+
+  /** A command in a terminal 100 columns wide. */
+  const onTerminal = (args: string) => {
+    const cli = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
+    return start('script', ['--quiet', '--return', '--command', `stty cols 100 rows 20; exec "${process.execPath}" "${cli}" ${args}`, '/dev/null'], {
+      env: { STINT_URL: url, TERM: 'xterm' },
+    })
+  }
+
+  it('tasks watch and queues watch redraw what changes', async (context) => {
+    if (!hasScript()) context.skip('there is no `script` of util-linux to make a terminal with')
+    const tasks = onTerminal('tasks watch -q shop/drawn')
+    const queues = onTerminal('queues watch shop/drawn --every 100ms')
+    await tasks.line(/0 tasks/)
+    await queues.line(/1 queue: 0 waiting, 0 leased/)
+    await fetch(`${url}/v1/queues/shop/drawn/tasks`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: 'drawn-1', tag: 'mail' }) })
+    await tasks.line(/drawn-1.*mail.*waiting/)
+    await tasks.line(/1 task: .*1 waiting/)
+    await queues.line(/1 queue: 1 waiting, 0 leased/)
+    for (const watch of [tasks, queues]) {
+      expect(watch.out()).toContain('\u001b[?25l')
+      watch.kill('SIGTERM')
+      await watch.ended()
+    }
+  })
 })
