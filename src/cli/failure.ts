@@ -75,8 +75,7 @@ const doorPath = (path: string): string => {
   return kind === 'task' ? `/v1/queues/${app}/${queue}/tasks/${id}` : `/v1/jobs/${segments.join('/')}`
 }
 
-const describeAbsence = (given: string): readonly string[] | undefined => {
-  const path = doorPath(given)
+const describeAbsence = (path: string): readonly string[] | undefined => {
   for (const [pattern, what, advice] of ABSENT) {
     const parts = pattern.exec(path)?.slice(1).map(decodeURIComponent)
     if (parts !== undefined) return [`There is no ${what(...parts)}.`, advice(...parts)]
@@ -84,13 +83,20 @@ const describeAbsence = (given: string): readonly string[] | undefined => {
   return undefined
 }
 
-/** The path of the queue that a task's path leads through. */
-const queuePath = (path: string): string => doorPath(path).split('/').slice(0, 5).join('/')
+/** `/v1/queues/{app}/{queue}` of a path below it. */
+const QUEUE_PATH = /^\/v1\/queues\/[^/?]+\/[^/?]+/
 
-const describeRefusal = ({ problem, status, code }: StintError): Described => {
-  // A sentence about the queue of a task is worth more than what the path alone tells.
-  const isNamed = problem.detail === undefined || problem.detail.startsWith('There is no queue ')
-  const absence = code === 'not-found' && isNamed ? describeAbsence(problem.detail === undefined ? (problem.instance ?? '') : queuePath(problem.instance ?? '')) : undefined
+const absenceOf = ({ problem, code }: StintError): readonly string[] | undefined => {
+  if (code !== 'not-found') return undefined
+  const path = doorPath(problem.instance ?? '')
+  if (problem.detail === undefined) return describeAbsence(path)
+  // Not even the queue is there, whatever was wanted in it.
+  return problem.detail.startsWith('There is no queue ') ? describeAbsence(QUEUE_PATH.exec(path)?.[0] ?? '') : undefined
+}
+
+const describeRefusal = (refusal: StintError): Described => {
+  const { problem, status, code } = refusal
+  const absence = absenceOf(refusal)
   if (absence !== undefined) return { exitCode: EXIT.notFound, lines: absence }
   if (code === 'settled' && problem.state !== undefined) return { exitCode: EXIT.conflict, lines: [`It is settled already: ${problem.state}.`, 'Nothing more can be done to it.'] }
 

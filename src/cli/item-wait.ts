@@ -32,8 +32,8 @@ const hasReached = ({ states, isSettledWanted }: Wait, { state }: Item): boolean
 /** Settled in another way it will never get there. */
 const isOver = (wait: Wait, item: Item): boolean => hasReached(wait, item) || isSettled(item.state)
 
-const timedOut = ({ meant: { kind, id }, timeoutMs }: Wait, last: Item | undefined): CliFailure =>
-  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; ${kind} ${id} is ${last?.state ?? 'not known yet'}.`)
+const timedOut = ({ meant: { kind, id }, timeoutMs }: Wait, last: Item): CliFailure =>
+  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; ${kind} ${id} is ${last.state}.`)
 
 /** The item once it is in one of the states, or settled in another one. Throws with exit code 124 when the time is over. */
 export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Promise<Item> => {
@@ -45,18 +45,24 @@ export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Pr
   let awaySince: number | undefined
   for (;;) {
     const left = leftMs()
-    if (left <= 0) throw timedOut(wait, last)
+    // The first look is taken in any case: what it is in then says more than that the time was short.
+    if (left <= 0 && last !== undefined) throw timedOut(wait, last)
     const seconds = last === undefined ? 0 : Math.min(POLL_SECONDS, Math.ceil(left / 1_000))
     try {
       const headers = { Prefer: `wait=${seconds}`, 'If-None-Match': etag }
-      const answer = await http.exchange(showWorkItem, { params: { workItem }, headers, timeoutMs: Math.min(seconds * 1_000 + ANSWER_MS, left), attemptsMax: 1 })
+      const answer = await http.exchange(showWorkItem, {
+        params: { workItem },
+        headers,
+        timeoutMs: last === undefined ? ANSWER_MS : Math.min(seconds * 1_000 + ANSWER_MS, left),
+        attemptsMax: 1,
+      })
       awaySince = undefined
       etag = answer.headers.get('etag') ?? etag
       if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for ${kind} ${id}, which is ${answer.body.state}.`)
       last = answer.body ?? last
       if (last !== undefined && isOver(wait, last)) return last
     } catch (cause) {
-      if (leftMs() <= 0) throw timedOut(wait, last)
+      if (leftMs() <= 0 && last !== undefined) throw timedOut(wait, last)
       if (!(cause instanceof Unreachable) || last === undefined) throw cause
       if (awaySince === undefined) say('stint: The server does not answer; waiting for it.')
       awaySince ??= world.monotonic()

@@ -168,14 +168,18 @@ describe('queues purge', () => {
 })
 
 describe('redrive', () => {
-  it('gives dead letters another life: one by its id, those with a code, or all', async () => {
+  const tasks = (...args: readonly string[]) => stint(['tasks', ...args], { env: { STINT_URL: url } })
+
+  it('gives one dead letter another life, by its id', async () => {
     await bury('dead', ['a', 'b', 'c'], 'smtp')
-    const tasks = (...args: readonly string[]) => stint(['tasks', ...args], { env: { STINT_URL: url } })
     expect((await tasks('list', '-q', 'shop/dead', '--dead-letters')).out).toMatch(/^a +✗ dead letter +3 /m)
     expect((await queues('list')).out).toMatch(/^shop\/dead +open +0 +0 +0 +0 +3 /m)
     expect(await tasks('wait', 'a', '-q', 'shop/dead')).toMatchObject({ code: 1, err: expect.stringContaining('smtp') })
     expect(await tasks('redrive', 'a', '-q', 'shop/dead')).toMatchObject({ code: 0, out: 'a  waiting\n' })
     expect(await tasks('redrive', 'nix', '-q', 'shop/dead')).toMatchObject({ code: 3 })
+  })
+
+  it('gives all of a queue another life, or those with a code, once that is confirmed', async () => {
     expect(await tasks('redrive', '--all', '-q', 'shop/dead')).toMatchObject({ code: 2, err: expect.stringContaining('Redrive all 2 dead letters of shop/dead?') })
     expect(await tasks('redrive', '--all', '-q', 'shop/dead', '--code', 'other', '--yes')).toMatchObject({ code: 0, out: 'shop/dead  0 redriven\n' })
     expect(await queues('redrive', 'shop/dead', '--yes', '--code', 'smtp')).toMatchObject({ code: 0, out: 'shop/dead  2 redriven\n' })

@@ -250,7 +250,7 @@ describe('tasks wait', () => {
 
   it('ends with 124 when the time is over', async () => {
     await put('vain', 'one')
-    expect(await tasks('wait', 'one', '-q', 'shop/vain', '--for', 'running', '--timeout', '3s')).toMatchObject({
+    expect(await tasks('wait', 'one', '-q', 'shop/vain', '--for', 'running', '--timeout', '300ms')).toMatchObject({
       code: 124,
       err: expect.stringContaining('task one is waiting'),
     })
