@@ -5,6 +5,8 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { Deliveries } from './delivery/deliveries.ts'
+import type { Notifications } from './queues/notifications.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
 import type { ItemRow, Tables } from '../projections/tables.ts'
@@ -152,6 +154,10 @@ export interface Engine {
   readonly gateOf: TaskQueues['gateOf']
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
+  /** News of work, for those who listen to a queue. */
+  readonly notifications: Notifications
+  /** Messages that this server sends out, until they are acknowledged. */
+  readonly deliveries: Omit<Deliveries, 'close'>
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
   /** State, birth and ending of one item, live or settled. */

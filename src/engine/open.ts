@@ -4,6 +4,9 @@ import { foreignPosition, type StoreFault, type EventStore, type Position } from
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
+import type { UrlPattern } from '../domain/policy/url-pattern.ts'
+import type { Lookup } from './delivery/addresses.ts'
+import { createDeliveries } from './delivery/deliveries.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
@@ -11,9 +14,10 @@ import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createBulks } from './queues/bulk.ts'
+import { createNotifiedTasks } from './queues/notified-tasks.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
-import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
+import type { TaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
 import { createTimers } from './timers.ts'
@@ -27,15 +31,23 @@ export interface EngineSettings {
   readonly maxLiveItems: number
   /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
   readonly openQueues: boolean
+  /** What messages may be sent to; nothing else (rules 30). */
+  readonly allowUrls: readonly UrlPattern[]
+  /** What messages that are sent out say of their sender: `Stint/1.2.3`. */
+  readonly userAgent: string
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true }
+export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true, allowUrls: [], userAgent: 'Stint' }
 
 export interface EngineOptions {
   readonly store: EventStore
   readonly tables: Tables
   readonly world: World
   readonly settings?: Partial<EngineSettings>
+  /** A variable of the environment, where the secrets of webhooks are; without it there are none. */
+  readonly secretOf?: (name: string) => string | undefined
+  /** How the names of receivers are resolved; the system's way, unless said. */
+  readonly lookup?: Lookup | undefined
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
   readonly onRecovering?: (folded: number, position: Position) => void
@@ -57,9 +69,14 @@ const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' 
   admits: tasks.admits,
 })
 
+const senderOf = ({ world, lookup }: EngineOptions, { allowUrls: patterns, userAgent }: EngineSettings) => ({
+  patterns,
+  deliveries: createDeliveries({ world, patterns, userAgent, lookup }),
+})
+
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
-  const { store, tables, world, onTrouble: trouble = () => undefined } = options
+  const { store, tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
   const settings = { ...defaultSettings, ...options.settings }
   const live = createLive()
   const presence = createPresence(world)
@@ -89,9 +106,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
 
-  const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
+  const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => refresh(key) })
   const isOpen = (): boolean => settings.openQueues
-  const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
+  const { patterns, deliveries } = senderOf(options, settings)
+  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen, onTrouble: trouble }
+  const { tasks, notifications, refresh } = createNotifiedTasks({ ...parts, isStopping: () => stopping, position: () => position })
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
   const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
@@ -113,13 +132,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
+  const queues = createQueues({ book, tasks, bulks, notifications, position: () => position, isOpen })
   const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
   for (const [workItem] of live.entries()) timers.touch(workItem)
+  for (const [key] of book.entries()) refresh(key)
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -127,6 +147,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stopping = true
     watch.stop()
     tasks.stop()
+    notifications.stop()
+    void deliveries.close()
     timers.close()
     stopped.abort()
   }
@@ -135,6 +157,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     execute: handler.execute,
     ...taskDoors(tasks),
     queues,
+    notifications,
+    deliveries,
     read: createRead(store, handler),
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
@@ -158,6 +182,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
       await bulks.close()
       closing = true
       await handler.idle()
+      await deliveries.close()
       await tables.close()
       await store.close()
     },

@@ -32,6 +32,7 @@ export const routes = {
   redriveTask: tasks.redriveTask,
   listQueues: queues.listQueues,
   showQueue: queues.showQueue,
+  listenToQueue: queues.listenToQueue,
   pauseQueue: queues.pauseQueue,
   resumeQueue: queues.resumeQueue,
   purgeQueue: queues.purgeQueue,

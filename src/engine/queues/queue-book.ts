@@ -110,6 +110,9 @@ export const createQueueBook = (options: {
   }
 }
 
+/** The config of a queue that its file names, paused or not. */
+export const openConfigOf = (queue: Queue): QueueConfig | undefined => (queue.status === 'open' ? queue.config : undefined)
+
 /** Whether the config in force lets its tasks be leased now. */
 export const servedConfig = (queue: Queue, open: ((key: string) => QueueConfig) | undefined, key: string): QueueConfig | undefined => {
   if (queue.status === 'absent') return open?.(key)

@@ -70,6 +70,10 @@ export interface QueueIndex {
   readonly pardon: (workItem: WorkItemId) => () => void
   /** Config or pause changed. */
   readonly refresh: () => void
+  /** Somebody listens now who did not, or the other way round: delayed tasks are told when they are due, though nobody waits, only while somebody listens. */
+  readonly listeningChanged: () => void
+  /** Whether something lies there that could be leased now, but for keys and rates. */
+  readonly hasReady: () => boolean
   readonly figures: () => QueueFigures
   /** Whether this key has all the holders it may have. */
   readonly isKeyInUse: (key: string) => boolean
@@ -81,9 +85,19 @@ export interface QueueIndex {
 /** The task's facts while it can be leased. */
 const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? item.task : undefined)
 
-/** @param served the config in force, or undefined while nothing may be leased (paused, removed, push) */
-export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => QueueConfig | undefined }): QueueIndex => {
-  const { world, live, served } = options
+export interface QueueIndexOptions {
+  readonly world: World
+  readonly live: Live
+  /** The config in force, or undefined while nothing may be leased (paused, removed, push). */
+  readonly served: () => QueueConfig | undefined
+  /** Somebody wants to be told when work has come for which no worker waits. */
+  readonly isListenedTo?: (() => boolean) | undefined
+  /** Such work has come. It may be taken again by the time this is looked into. */
+  readonly onReady?: (() => void) | undefined
+}
+
+export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
+  const { world, live, served, isListenedTo = () => false, onReady = () => undefined } = options
   const claimed = new Map<WorkItemId, string | undefined>()
   const waiters = new Set<Waiter>()
   const reserved = new Set<Waiter>()
@@ -187,11 +201,16 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     }
   }
 
+  /** Says that work has come, if any of these is still there after it was offered. */
+  const tell = (candidates: readonly Candidate[]): void => {
+    if (!stopped && isListenedTo() && served() !== undefined && candidates.some(isUnclaimed)) onReady()
+  }
+
   const schedule = (): void => {
-    if (waiters.size === 0) {
+    if (waiters.size === 0) again = Infinity
+    if (stopped || (waiters.size === 0 && !isListenedTo())) {
       timer?.cancel()
       timer = undefined
-      again = Infinity
       return
     }
     const dueAt = ready.nextDueAt()
@@ -202,16 +221,19 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     const cancel = world.timer(Math.max(0, at - now), () => {
       timer = undefined
       again = Infinity
-      ready.ripen()
+      const ripe = ready.ripen()
       serveAll()
+      tell(ripe)
     })
     timer = { at, cancel }
   }
 
   const offerAll = (candidates: readonly Candidate[]): void => {
-    if (waiters.size === 0) return
-    for (const candidate of candidates) offer(candidate)
-    schedule()
+    if (waiters.size > 0) {
+      for (const candidate of candidates) offer(candidate)
+      schedule()
+    }
+    tell(candidates)
   }
 
   // ---- what changes ----
@@ -324,9 +346,21 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
       for (const candidate of keys.release()) ready.push(candidate)
       ready.ripen()
       again = Infinity
-      if (served() !== undefined) return serveAll()
+      if (served() !== undefined) {
+        serveAll()
+        if (!ready.isEmpty() && !stopped && isListenedTo()) onReady()
+        return
+      }
       for (const waiter of waiters) dismiss(waiter)
       schedule()
+    },
+    listeningChanged: () => {
+      ripen()
+      schedule()
+    },
+    hasReady: () => {
+      ripen()
+      return served() !== undefined && !ready.isEmpty()
     },
     figures: () => {
       ripen()

@@ -45,6 +45,10 @@ export interface TaskQueues {
   readonly gateOf: (item: Existing) => QueueGate | undefined
   /** The queue's config or pause changed. */
   readonly refresh: (key: string) => void
+  /** Somebody listens to the queue now who did not, or the other way round. */
+  readonly listeningChanged: (key: string) => void
+  /** Whether a task could be leased from the queue now, but for keys and rates. */
+  readonly hasReady: (key: string) => boolean
   readonly stop: () => void
 }
 
@@ -58,7 +62,7 @@ export const openConfig = (key: string): QueueConfig => {
 
 const GATES = { 'queue-paused': 'queue-paused', 'queue-removed': 'queue-removed', 'not-served': 'not-served', 'not-found': 'queue-removed' } as const
 
-export const createTaskQueues = (options: {
+export interface TaskQueuesOptions {
   readonly store: EventStore
   readonly handler: Handler
   readonly live: Live
@@ -67,7 +71,12 @@ export const createTaskQueues = (options: {
   /** Every queue exists, with the defaults: a server that has no queue files. */
   readonly isOpen: () => boolean
   readonly isStopping: () => boolean
-}): TaskQueues => {
+  /** Whether somebody wants to be told when work has come for which no worker waits; and that it has. */
+  readonly isListenedTo: (key: string) => boolean
+  readonly onReady: (key: string) => void
+}
+
+export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
   const { store, handler, live, book, world } = options
   const indexes = new Map<string, QueueIndex>()
   const requests = createRequests(live)
@@ -77,7 +86,13 @@ export const createTaskQueues = (options: {
   const indexOf = (key: string): QueueIndex => {
     let index = indexes.get(key)
     if (index === undefined) {
-      index = createQueueIndex({ world, live, served: () => servedConfig(book.get(key), options.isOpen() ? openConfig : undefined, key) })
+      index = createQueueIndex({
+        world,
+        live,
+        served: () => servedConfig(book.get(key), options.isOpen() ? openConfig : undefined, key),
+        isListenedTo: () => options.isListenedTo(key),
+        onReady: () => options.onReady(key),
+      })
       indexes.set(key, index)
     }
     return index
@@ -255,6 +270,8 @@ export const createTaskQueues = (options: {
       return index.figures().waiters === 0 ? { gate: 'no-worker' } : undefined
     },
     refresh: (key) => indexes.get(key)?.refresh(),
+    listeningChanged: (key) => indexes.get(key)?.listeningChanged(),
+    hasReady: (key) => indexes.get(key)?.hasReady() ?? false,
     stop: () => {
       for (const index of indexes.values()) index.stop()
     },
