@@ -25,7 +25,8 @@ const signed = (secret: string, id: string, seconds: number, body: string | Uint
     .update(body)
     .digest('base64')}`
 
-const faultOf = async (given: WebhookHeaders, { body = VECTOR.body, secrets = VECTOR.secret as string | readonly string[], now = VECTOR.seconds } = {}): Promise<unknown> => {
+const faultOf = async (given: WebhookHeaders, more: { readonly body?: string; readonly secrets?: string | readonly string[]; readonly now?: number } = {}): Promise<unknown> => {
+  const { body = VECTOR.body, secrets = VECTOR.secret, now = VECTOR.seconds } = more
   const verified = await verifyWebhook(given, body, secrets, at(now)).catch((cause: unknown) => cause)
   return verified instanceof WebhookRejected ? verified.fault : verified
 }
