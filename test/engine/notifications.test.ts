@@ -42,7 +42,7 @@ type Stint = NonNullable<Parameters<typeof queueConfig>[2]>['stint']
 
 /** A queue shop/mail whose webhook is the receiver. */
 const withWebhook = async (test: TestEngine, receiver: Pick<Receiver, 'url'>, stint: Stint = {}): Promise<void> =>
-  configure(test, queueConfig('shop', 'mail', { stint: { webhook: { url: `${receiver.url}/work`, debounceMs: DEBOUNCE_MS }, ...stint } }))
+  configure(test, queueConfig('shop', 'mail', { stint: { webhook: { url: `${receiver.url}/told`, debounceMs: DEBOUNCE_MS }, ...stint } }))
 
 const begin = async (stint: Stint = {}) => {
   const test = await start()
@@ -82,9 +82,9 @@ describe('the message', () => {
       oldestDueAt: new Date(bornAt).toISOString(),
       at: new Date(test.world.now()).toISOString(),
     })
-    expect([path, headers['webhook-id']]).toEqual(['/work', expect.stringMatching(/^msg_[\w-]{36}$/)])
+    expect([path, headers['webhook-id']]).toEqual(['/told', expect.stringMatching(/^msg_[\w-]{36}$/)])
     await settle()
-    expect(webhookOf(test)).toEqual({ url: `${receiver.url}/work`, failures: 0, lastAttemptAt: test.world.now(), lastStatus: 204 })
+    expect(webhookOf(test)).toEqual({ url: `${receiver.url}/told`, failures: 0, lastAttemptAt: test.world.now(), lastStatus: 204 })
   })
 
   it('is signed with the secret that the environment holds', async () => {
