@@ -182,6 +182,39 @@ describe('news comes', () => {
     expect(receiver.received.length).toBe(1)
   })
 
+  it('of what somebody may ask for again who was held back by the rate', async () => {
+    const { test, receiver } = await begin({ rate: { perSecond: 0.1, burst: 1 } })
+    await put(test, 'a')
+    await put(test, 'b')
+    expect([await take(test), await take(test)]).toEqual([['a'], []])
+    await finish(test, 'a')
+    await pass(test, DEBOUNCE_MS)
+    expect(told(receiver)).toMatchObject([{ waiting: 1 }])
+    await pass(test, 10_000 - DEBOUNCE_MS)
+    await pass(test, DEBOUNCE_MS)
+    expect(told(receiver)).toMatchObject([{ waiting: 1 }, { waiting: 1 }])
+    // Whoever does not ask is not told again.
+    await pass(test, 60_000)
+    expect(receiver.received).toHaveLength(2)
+  })
+
+  it('of a task that the one may have again who gave it back', async () => {
+    const { test, receiver } = await begin()
+    await put(test, 'a')
+    // It is passed over for 1, 2 and 4 seconds.
+    for (let count = 1; count <= 3; count++) {
+      expect(await take(test)).toEqual(['a'])
+      await giveBack(test, 'a')
+      expect(await take(test)).toEqual([])
+      await pass(test, DEBOUNCE_MS)
+      expect(receiver.received).toHaveLength(count)
+    }
+    await pass(test, DEBOUNCE_MS)
+    expect(receiver.received).toHaveLength(3)
+    await pass(test, DEBOUNCE_MS)
+    expect(receiver.received).toHaveLength(4)
+  })
+
   it('of what waits when the server starts', async () => {
     const world = virtualWorld()
     const store = memoryStore({ world })

@@ -27,7 +27,7 @@ const inPython = (headers: object, body: string, secrets: readonly string[], now
     execFile('python3', ['-c', block('Verify what you receive', 'python') + call, JSON.stringify({ headers, body, secrets, now })], (error, out) => {
       if (error === null) resolve(out.trim())
       else if ('code' in error && (error.code as unknown) === 'ENOENT') resolve(undefined)
-      else reject(error)
+      else reject(new Error('The program of the guide failed', { cause: error }))
     })
   })
 

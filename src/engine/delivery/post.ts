@@ -55,7 +55,6 @@ export const post = ({ to, headers, body, signal }: Post, lookup: Lookup = syste
     const cut = (): void => void sent.destroy(signal.reason as Error)
     if (signal.aborted) cut()
     else signal.addEventListener('abort', cut, { once: true })
-    sent.once('close', () => signal.removeEventListener('abort', cut))
     let isAnswered = false
     sent.once('response', (answer) => {
       isAnswered = true
@@ -65,6 +64,11 @@ export const post = ({ to, headers, body, signal }: Post, lookup: Lookup = syste
     // After the answer has come an error only ends its body.
     sent.on('error', (error) => {
       if (!isAnswered) reject(error)
+    })
+    sent.once('close', () => {
+      signal.removeEventListener('abort', cut)
+      // An answer that changes the protocol ends the connection without an error.
+      if (!isAnswered) reject(new Error('The connection was closed without an answer.'))
     })
     sent.end(bytes)
   })

@@ -11,7 +11,7 @@ import { createWebhook, type WebhookEnd, type WebhookOptions, type WebhookView }
 /** There is work in a queue. A hint: by the time it is read others may have taken it. */
 export interface Ready extends QueueName {
   readonly waiting: number
-  /** Since when the task that has waited longest could have been leased; undefined when the tables could not tell in time. */
+  /** Since when the task that has waited longest could have been leased, to the second; undefined when the tables could not tell in time. */
   readonly oldestDueAt?: number | undefined
   readonly at: number
 }

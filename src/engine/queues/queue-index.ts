@@ -201,16 +201,17 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     }
   }
 
-  /** Says that work has come, if any of these is still there after it was offered. */
-  const tell = (candidates: readonly Candidate[]): void => {
-    if (!stopped && isListenedTo() && served() !== undefined && candidates.some(isUnclaimed)) onReady()
+  /** Says that work has come, if there is any. */
+  const tell = (isThere: () => boolean): void => {
+    if (!stopped && isListenedTo() && served() !== undefined && isThere()) onReady()
   }
+  const hasReady = (): boolean => !ready.isEmpty()
 
   const schedule = (): void => {
-    if (waiters.size === 0) again = Infinity
     if (stopped || (waiters.size === 0 && !isListenedTo())) {
       timer?.cancel()
       timer = undefined
+      again = Infinity
       return
     }
     const dueAt = ready.nextDueAt()
@@ -220,10 +221,12 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     timer?.cancel()
     const cancel = world.timer(Math.max(0, at - now), () => {
       timer = undefined
+      // Who asked, was held back and does not wait has to be told when it may ask again.
+      const isAgain = again <= world.monotonic()
       again = Infinity
       const ripe = ready.ripen()
       serveAll()
-      tell(ripe)
+      tell(() => (isAgain ? hasReady() : ripe.some(isUnclaimed)))
     })
     timer = { at, cancel }
   }
@@ -233,7 +236,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
       for (const candidate of candidates) offer(candidate)
       schedule()
     }
-    tell(candidates)
+    tell(() => candidates.some(isUnclaimed))
   }
 
   // ---- what changes ----
@@ -309,7 +312,9 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     changed,
     take: (ask) => {
       ripen()
-      return takeFor(ask)
+      const taken = takeFor(ask)
+      if (again < Infinity) schedule()
+      return taken
     },
     giveBack,
     wait: (waiter) => {
@@ -348,7 +353,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
       again = Infinity
       if (served() !== undefined) {
         serveAll()
-        if (!ready.isEmpty() && !stopped && isListenedTo()) onReady()
+        tell(hasReady)
         return
       }
       for (const waiter of waiters) dismiss(waiter)
@@ -360,7 +365,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     },
     hasReady: () => {
       ripen()
-      return served() !== undefined && !ready.isEmpty()
+      return served() !== undefined && hasReady()
     },
     figures: () => {
       ripen()

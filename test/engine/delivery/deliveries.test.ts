@@ -197,12 +197,14 @@ describe('a receiver that does not acknowledge', () => {
     await once(nonsense, 'listening')
     const receiver = await startReceiver()
     receiver.answer((res) => res.socket?.resetAndDestroy())
-    for (const url of [closed.url, receiver.url, `http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`]) {
+    const switching = await startReceiver()
+    switching.answer((res) => res.writeHead(101, { Connection: 'Upgrade', Upgrade: 'chat' }).flushHeaders())
+    for (const url of [closed.url, receiver.url, switching.url, `http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`]) {
       const { deliveries } = stage()
       const { onFailed, until } = failures()
       const sent = deliveries.send(message(url), { onFailed })
       const failed = await until(1)
-      expect(failed).toMatchObject({ number: 1, status: undefined, detail: expect.stringMatching(/ECONNREFUSED|ECONNRESET|socket hang up|Parse Error/) })
+      expect(failed).toMatchObject({ number: 1, status: undefined, detail: expect.stringMatching(/ECONNREFUSED|ECONNRESET|socket hang up|Parse Error|without an answer/) })
       expect(failed.nextAt).toBeGreaterThanOrEqual(failed.at + 5_000)
       await deliveries.close()
       expect((await sent).type).toBe('given-up')
