@@ -1,7 +1,9 @@
 // Every setting of a server in one table: its name in `stint.yaml`, flag, environment variable, unit, default and meaning. The config, the help and the docs are made from it.
 import * as t from 'io-ts'
+import * as E from 'fp-ts/lib/Either.js'
+import { parseUrlPattern } from './domain/policy/url-pattern.ts'
 import { defaultApiSettings } from './api/settings.ts'
-import { fields, number, oneOf, text, type Described } from './wire/schema.ts'
+import { checkedText, fields, number, oneOf, text, type Described } from './wire/schema.ts'
 
 /** `data` of a server that keeps nothing. */
 export const IN_MEMORY = ':memory:'
@@ -36,6 +38,12 @@ const flag: t.Type<boolean, unknown, unknown> = t.boolean
 const path = text({ min: 1, max: 4_000 })
 const url = text({ max: 2_000, pattern: /^(?:https?:\/\/\S+)?$/ })
 
+/** A pattern of URLs, as it was written. */
+const urlPattern = checkedText(2_000, (written) => {
+  const parsed = parseUrlPattern(written)
+  return E.isLeft(parsed) ? parsed.left : undefined
+})
+
 const { bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax } = defaultApiSettings
 
 export const settings = {
@@ -54,6 +62,11 @@ export const settings = {
     placeholder: 'names',
     default: [] as string[],
     what: 'without auth: names beside loopback that the `Host` header may carry, separated by commas',
+  }),
+  allowUrls: setting('allowUrls', 'list', t.array(urlPattern), {
+    placeholder: 'patterns',
+    default: [] as string[],
+    what: 'URLs that webhooks and callbacks may be sent to: https://hooks.example.com, https://*.example.com/stint/, http://127.0.0.1:*; without auth this machine too',
   }),
   server: setting('server', 'text', text({ min: 1, max: 100 }), { placeholder: 'name', default: 'stint', what: 'name of this server in the metadata of events' }),
   maxLiveItems: setting('maxLiveItems', 'number', count('items'), {

@@ -79,6 +79,13 @@ describe('a mistake in a setting', () => {
     expect(refused({ flags: { port: 'x', auth: 'y' }, env: { STINT_LOG_LEVEL: 'z' } }).split('\n')).toHaveLength(3)
   })
 
+  it('is a pattern of URLs that is none, in its place', () => {
+    expect(inFile('port: 7070\nallowUrls:\n  - https://hooks.example.com\n  - https://*\n')).toMatch(/^stint\.yaml:4:5: allowUrls: Expected a pattern such as https:/)
+    expect(refused({ env: { STINT_ALLOW_URLS: 'http://127.0.0.1:*, https://*.0.0.1' } })).toBe('STINT_ALLOW_URLS: Expected a name behind `*.`, but it is an address.')
+    expect(refused({ flags: { allowUrls: 'ftp://x.example' } })).toMatch(/^--allow-urls: Expected a pattern/)
+    expect(loaded({ flags: { allowUrls: 'https://*.example.com/in/,http://127.0.0.1:*' } }).allowUrls).toEqual(['https://*.example.com/in/', 'http://127.0.0.1:*'])
+  })
+
   it('can lie in two settings that do not go together', () => {
     expect(refused({ flags: { host: '0.0.0.0' } })).toMatch(/^host: Without auth .*\(--auth tokens\)/)
     expect(loaded({ flags: { host: '0.0.0.0', auth: 'tokens' } }).host).toBe('0.0.0.0')

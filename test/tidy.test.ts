@@ -57,7 +57,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   client: { rooms: ['wire', 'world.ts'], packages: PURE, node: false },
   cli: { rooms: ['client', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
   offline: { rooms: ['domain', 'engine/queue-files.ts', 'store', 'projections', 'wire', 'settings.ts', 'api/settings.ts', 'world.ts'], node: true },
-  'settings.ts': { rooms: ['wire', 'api/settings.ts'], packages: PURE, node: false },
+  'settings.ts': { rooms: ['domain', 'wire', 'api/settings.ts'], packages: PURE, node: false },
   'config.ts': { rooms: ['settings.ts', 'wire', 'api/settings.ts'], node: true },
   'log.ts': { rooms: ['world.ts'], node: true },
   'main.ts': { rooms: ['world.ts', 'domain', 'store', 'projections', 'engine', 'wire', 'api', 'settings.ts', 'config.ts', 'log.ts'], node: true },

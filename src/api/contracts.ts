@@ -23,6 +23,7 @@ const configOf = (body: wire.ContractBody): ContractConfig => {
     interruptedAfterMs: body.interruptedAfterSeconds === undefined ? defaultContract.interruptedAfterMs : Math.round(body.interruptedAfterSeconds * 1_000),
     ...(attemptsMax === undefined ? {} : { attemptsMax }),
     ...(quota === undefined ? {} : { quota }),
+    ...(body.callbackSecretEnv === undefined ? {} : { callbackSecretEnv: body.callbackSecretEnv }),
   }
 }
 

@@ -52,6 +52,23 @@ export const createMetrics = (engine: Engine): Metrics => {
   gauge('stint_waiting_polls', 'Long polls that wait for a change', () => engine.status().waitingPolls)
   gauge('stint_ready', '1 while commands are taken', () => Number(engine.status().status !== 'not-ready'))
 
+  const total = (name: string, help: string, read: () => number): void => {
+    const made: Counter = new Counter({
+      name,
+      help,
+      registers,
+      collect: () => {
+        made.reset()
+        made.inc(read())
+      },
+    })
+  }
+  const deliveries = (): ReturnType<Engine['deliveries']['figures']> => engine.deliveries.figures()
+  total('stint_deliveries_acknowledged_total', 'Messages that their receiver has acknowledged', () => deliveries().acknowledged)
+  total('stint_deliveries_given_up_total', 'Messages that were given up: refused, gone, out of time or cancelled', () => deliveries().givenUp)
+  total('stint_delivery_attempts_failed_total', 'Attempts to deliver a message that did not succeed', () => deliveries().failedAttempts)
+  gauge('stint_deliveries_under_way', 'Messages that are neither acknowledged nor given up', () => deliveries().underWay)
+
   const counted = (events: number): void => {
     recorded.inc(events)
     commands.inc({ outcome: events > 0 ? 'recorded' : 'nothing-new' })

@@ -22,6 +22,7 @@ export const contractView = ({ contract, config, isConfigured, createdAt, update
   interruptedAfterSeconds: config.interruptedAfterMs / 1_000,
   attemptsMax: config.attemptsMax,
   quota: config.quota,
+  callbackSecretEnv: config.callbackSecretEnv,
   waiting: figures.waiting + figures.delayed,
   running: figures.leased,
   waitingWorkers: figures.waiters,

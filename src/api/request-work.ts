@@ -61,7 +61,7 @@ const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: Reply
 }
 
 /** One effect as it is stored, if the worker itself may do what it asks for. */
-const effectOf = (call: Call, said: wire.EffectBody, path: string): E.Either<Problem, Effect> => {
+const effectOf = (call: Call, contract: string, said: wire.EffectBody, path: string): E.Either<Problem, Effect> => {
   if ('task' in said) {
     const { app, queue, payload, payloadBase64, mediaType, delaySeconds, id, tag, priority, key } = said.task
     const allowed = queueFor(call, { app, queue }, 'insert')
@@ -73,13 +73,13 @@ const effectOf = (call: Call, said: wire.EffectBody, path: string): E.Either<Pro
     return E.right({ task: { app, queue, ...known, mediaType: content.right.mediaType ?? 'application/json', bodyBase64: content.right.bytes.toString('base64') } })
   }
   if ('request' in said) {
-    const { contract, id } = said.request
-    const allowed = contractFor(call, contract, 'insert')
+    const { contract: other, id } = said.request
+    const allowed = contractFor(call, other, 'insert')
     if (E.isLeft(allowed)) return allowed
     const content = contentOf(said.request, `${path}/request`, REQUEST_BYTES_MAX)
     if (E.isLeft(content)) return content
     const { bytes, mediaType = 'application/octet-stream' } = content.right
-    return E.right({ request: { contract, ...(id === undefined ? {} : { id }), mediaType, bodyBase64: bytes.toString('base64') } })
+    return E.right({ request: { contract: other, ...(id === undefined ? {} : { id }), mediaType, bodyBase64: bytes.toString('base64') } })
   }
   if ('directive' in said) {
     if (!call.principal.roles.has('admin')) return E.left(problem('forbidden', 'Expected the role admin for an effect that is a directive.'))
@@ -87,16 +87,18 @@ const effectOf = (call: Call, said: wire.EffectBody, path: string): E.Either<Pro
     return E.right({ directive: { workItem, directive, ...(reason === undefined ? {} : { reason }) } })
   }
   const { url } = said.callback
+  const addressee = call.engine.contracts.addresseeFor(contract, url)
+  if (E.isLeft(addressee)) return bad(`${path}/callback/url`, 'pattern', `Expected a URL that may be called. ${addressee.left}`)
   const content = contentOf(said.callback, `${path}/callback`, REQUEST_BYTES_MAX)
   if (E.isLeft(content)) return content
   return E.right({ callback: { url, mediaType: content.right.mediaType ?? 'application/octet-stream', bodyBase64: content.right.bytes.toString('base64') } })
 }
 
-const effectsOf = (call: Call, said: readonly wire.EffectBody[]): E.Either<Problem, readonly Effect[]> => {
+const effectsOf = (call: Call, contract: string, said: readonly wire.EffectBody[]): E.Either<Problem, readonly Effect[]> => {
   if (said.length > EFFECTS_MAX) return bad('/effects', 'length', `Expected at most ${EFFECTS_MAX} effects, but there are ${said.length}.`)
   const effects: Effect[] = []
   for (const [index, one] of said.entries()) {
-    const effect = effectOf(call, one, `/effects/${index}`)
+    const effect = effectOf(call, contract, one, `/effects/${index}`)
     if (E.isLeft(effect)) return effect
     effects.push(effect.right)
   }
@@ -147,7 +149,7 @@ export const replyToRequest: Handle<typeof wire.replyToRequest> = async ({ param
   if (E.isLeft(workItem)) return workItem
   const reply = replyOf(body.reply)
   if (E.isLeft(reply)) return reply
-  const effects = effectsOf(call, body.effects ?? [])
+  const effects = effectsOf(call, params.contract, body.effects ?? [])
   if (E.isLeft(effects)) return effects
   const { head, bytes } = reply.right
   const digest = contentDigest({ head, effects: effects.right }, bytes)

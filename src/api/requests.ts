@@ -82,6 +82,18 @@ const accepted = async (call: Call, workItem: WorkItemId, location: string, { it
   })
 }
 
+const CALLBACK_CHARACTERS_MAX = 2_000
+
+/** Where the caller wants its reply delivered, if anywhere and if Stint may call there. */
+const callbackOf = (call: Call, contract: string): E.Either<Problem, { readonly callback?: string }> => {
+  const url = call.headers['stint-callback']
+  if (url === undefined) return E.right({})
+  const bad = (code: 'length' | 'pattern', detail: string) => E.left(invalid([{ path: '/headers/stint-callback', code, detail }]))
+  if (typeof url !== 'string' || url.length > CALLBACK_CHARACTERS_MAX) return bad('length', `Expected one URL of at most ${CALLBACK_CHARACTERS_MAX} characters.`)
+  const addressee = call.engine.contracts.addresseeFor(contract, url)
+  return E.isLeft(addressee) ? bad('pattern', `Expected a URL that may be called. ${addressee.left}`) : E.right({ callback: url })
+}
+
 const callWith = async (call: Call, contract: string, id: string): Promise<Handled<wire.RequestShown>> => {
   const allowed = contractFor(call, contract, 'insert')
   if (E.isLeft(allowed)) return allowed
@@ -91,12 +103,14 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
   const body = await call.bytes(REQUEST_BYTES_MAX)
   if (E.isLeft(body)) return body
   const { bytes, mediaType } = body.right
+  const callback = callbackOf(call, contract)
+  if (E.isLeft(callback)) return callback
   const done = await call.engine.contracts.accept(
     workItem.right,
     {
       type: 'AcceptRequest',
       by: subject,
-      request: factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()),
+      request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
       mediaType,
       digest: fingerprintOf(body.right),
     },

@@ -1,11 +1,12 @@
 // A work item of either kind as the command line handles it: what it is called, where it is, and how its kind is spoken to.
 import * as E from 'fp-ts/lib/Either.js'
 import type { JobProxy } from '../wire/jobs.ts'
+import type { RequestShown } from '../wire/requests.ts'
 import type { Task } from '../wire/tasks.ts'
 import { parseWorkItemId, queueOfTask, type Kind } from '../wire/words.ts'
 
 /** Any work item as the surface shows it. */
-export type Item = JobProxy | Task
+export type Item = JobProxy | Task | RequestShown
 
 /** The work item that a person means. */
 export interface Meant {
@@ -31,4 +32,4 @@ export const meantBy = (workItem: string): Meant | undefined => {
 export const titleOf = (item: Item): string => ('label' in item ? (item.label ?? item.id) : item.id)
 
 /** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it. */
-export const placeOf = (item: Item): string => ('service' in item ? `${item.service}@${item.server}` : (item.holder?.name ?? item.tag ?? ''))
+export const placeOf = (item: Item): string => ('service' in item ? `${item.service}@${item.server}` : (item.holder?.name ?? ('tag' in item ? (item.tag ?? '') : '')))

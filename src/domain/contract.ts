@@ -26,6 +26,8 @@ export const ContractConfig = t.intersection([
     attemptsMax: t.number,
     /** What one caller may have unreleased, pending requests among it. */
     quota: t.partial({ requests: t.number, bytes: t.number }),
+    /** Variable of the server's environment that holds the secret with which callbacks are signed: no secret stands in the log. */
+    callbackSecretEnv: t.string,
   }),
 ])
 export type ContractConfig = t.TypeOf<typeof ContractConfig>

@@ -6,6 +6,8 @@ import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
 import type { Contracts } from './contracts/contracts.ts'
+import type { Deliveries } from './delivery/deliveries.ts'
+import type { Notifications } from './queues/notifications.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
 import type { Birth, ItemRow, Tables } from '../projections/tables.ts'
@@ -174,6 +176,10 @@ export interface Engine {
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
   readonly contracts: Contracts
+  /** News of work, for those who listen to a queue. */
+  readonly notifications: Notifications
+  /** Messages that this server sends out, until they are acknowledged. */
+  readonly deliveries: Omit<Deliveries, 'close'>
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */

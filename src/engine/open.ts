@@ -4,8 +4,9 @@ import { foreignPosition, type StoreFault, type EventStore, type Position } from
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createAudit } from './audit.ts'
-import type { RetryPolicy } from '../domain/work-item/commands.ts'
-import { isOwing, type Existing } from '../domain/work-item/state.ts'
+import type { UrlPattern } from '../domain/policy/url-pattern.ts'
+import type { Lookup } from './delivery/addresses.ts'
+import { createDoors } from './doors.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
@@ -13,12 +14,6 @@ import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createRefusals } from './refusals.ts'
-import { createBulks } from './queues/bulk.ts'
-import { createContracts } from './contracts/contracts.ts'
-import { createOutboxes, type Deliver } from './contracts/outbox.ts'
-import { createQueueBook } from './queues/queue-book.ts'
-import { createQueues } from './queues/queues.ts'
-import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
 import { createTimers } from './timers.ts'
@@ -30,21 +25,29 @@ export interface EngineSettings {
   readonly server: string
   /** Births beyond so many live work items are refused (rules 7). */
   readonly maxLiveItems: number
-  /** Every queue and every contract exists, with default settings, until one is configured: for a server without auth and without queue files. */
+  /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
   readonly openQueues: boolean
+  /** Every contract exists, with default settings: for a server without auth. */
+  readonly openContracts: boolean
+  /** What messages may be sent to; nothing else (rules 30). */
+  readonly allowUrls: readonly UrlPattern[]
+  /** What messages that are sent out say of their sender: `Stint/1.2.3`. */
+  readonly userAgent: string
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true }
+export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true, openContracts: true, allowUrls: [], userAgent: 'Stint' }
 
 export interface EngineOptions {
   readonly store: EventStore
   readonly tables: Tables
   readonly world: World
   readonly settings?: Partial<EngineSettings>
+  /** A variable of the environment, where the secrets of webhooks are; without it there are none. */
+  readonly secretOf?: (name: string) => string | undefined
+  /** How the names of receivers are resolved; the system's way, unless said. */
+  readonly lookup?: Lookup | undefined
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
-  /** Carries messages out of Stint; without it there is nowhere that may be called. */
-  readonly deliver?: Deliver
   readonly onRecovering?: (folded: number, position: Position) => void
 }
 
@@ -55,19 +58,9 @@ export interface OpenedEngine extends Engine {
   readonly failed: (cause: unknown) => void
 }
 
-const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits'> => ({
-  insertTask: tasks.insert,
-  leaseTasks: tasks.lease,
-  takeBack: tasks.takeBack,
-  gateOf: tasks.gateOf,
-  admits: tasks.admits,
-})
-
-const NOWHERE: Deliver = () => Promise.resolve({ outcome: 'refused', code: 'not-allowed' })
-
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
-  const { store, tables, world, onTrouble: trouble = () => undefined } = options
+  const { store, tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
   const settings = { ...defaultSettings, ...options.settings }
   const live = createLive()
   const presence = createPresence(world)
@@ -97,24 +90,29 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
 
-  const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
-  const isOpen = (): boolean => settings.openQueues
-  const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
-  const bookOptions = { store, world, server: settings.server, onAppended }
-  const contracts = createContracts({ store, handler, live, world, bookOptions: { ...bookOptions, onChange: () => undefined }, isOpen, isStopping: () => stopping })
-  const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
-  const deliver = options.deliver ?? NOWHERE
-  const outboxes = createOutboxes({ store, live, handler, world, tasks, contracts, deliver, onTrouble: trouble })
-  const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble: trouble })
-
-  const timers = createTimers({ world, live, presence, handler, retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
+  const doors = createDoors({
+    store,
+    handler,
+    live,
+    tables,
+    world,
+    server: settings.server,
+    isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
+    patterns: settings.allowUrls,
+    userAgent: settings.userAgent,
+    lookup: options.lookup,
+    secretOf,
+    position: () => position,
+    onAppended,
+    isStopping: () => stopping,
+    onTrouble: trouble,
+  })
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
   live.onChange((workItem, before, after) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
-    tasks.changed(workItem, before, after)
-    contracts.changed(workItem, before, after)
-    if (hasRecovered && isOwing(after)) outboxes.changed(workItem)
+    doors.changed(workItem, before, after)
     watch.wake(workItem)
   })
 
@@ -122,43 +120,32 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(recovered)) return recovered
   position = recovered.right.position > position ? recovered.right.position : position
   tables.follow(position)
-  const loaded = await book.loadAll(recovered.right.queues)
+  const loaded = await doors.recovered(recovered.right)
   if (E.isLeft(loaded)) return loaded
-  for (const name of recovered.right.queues) void bulks.carryOn(name)
-  const known = await contracts.loadAll(recovered.right.contracts)
-  if (E.isLeft(known)) return known
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
-  const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch })
+  const status = (): Status => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
-  for (const [workItem, { item }] of live.entries()) {
-    timers.touch(workItem)
-    if (isOwing(item)) outboxes.changed(workItem)
-  }
+  for (const [workItem] of live.entries()) timers.touch(workItem)
+  doors.begin()
 
   const stopped = new AbortController()
   const stop = (): void => {
     if (stopping) return
     stopping = true
     watch.stop()
-    tasks.stop()
-    contracts.stop()
-    outboxes.stop()
+    doors.stop()
     timers.close()
     stopped.abort()
   }
 
   return E.right({
     execute: handler.execute,
-    ...taskDoors(tasks),
-    retryFor,
-    contracts,
-    queues,
+    ...doors.face,
     read: createRead(store, handler),
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
@@ -180,8 +167,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
-      await bulks.close()
-      await outboxes.close()
+      await doors.close()
       closing = true
       await handler.idle()
       await tables.close()

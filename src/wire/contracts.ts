@@ -30,6 +30,12 @@ export const contractBody = fields(
     interruptedAfterSeconds: number({ min: 1, max: 2_592_000, description: 'a request of middleware that broke off and that nobody repeats fails after so long (3,600)' }),
     attemptsMax: number({ min: 1, max: 1_000, integer: true, description: 'executions of one request; no limit unless given' }),
     quota,
+    callbackSecretEnv: text({
+      min: 1,
+      max: 100,
+      pattern: /^[A-Za-z_][A-Za-z0-9_]*$/,
+      description: "variable of the server's environment with the secret that callbacks are signed with",
+    }),
   },
 )
 export type ContractBody = t.TypeOf<typeof contractBody>
@@ -50,7 +56,7 @@ export const contract = fields(
     /** False: nobody has set it up, and it has the defaults. */
     configured: t.boolean,
   },
-  { retainSeconds: seconds, attemptsMax: count, quota, createdAt: instant, updatedAt: instant },
+  { retainSeconds: seconds, attemptsMax: count, quota, callbackSecretEnv: text({ max: 100 }), createdAt: instant, updatedAt: instant },
 )
 export type ContractShown = t.TypeOf<typeof contract>
 

@@ -55,6 +55,7 @@ export const routes = {
   showContract: contracts.showContract,
   listQueues: queues.listQueues,
   showQueue: queues.showQueue,
+  listenToQueue: queues.listenToQueue,
   pauseQueue: queues.pauseQueue,
   resumeQueue: queues.resumeQueue,
   purgeQueue: queues.purgeQueue,

@@ -60,6 +60,15 @@ export const text = ({ min = 0, max, pattern, description }: TextLimits): Descri
     },
   )
 
+/** A string that `check` has nothing to say against; what it says is a sentence. */
+export const checkedText = (max: number, check: (text: string) => string | undefined): Described<string> =>
+  described('text', { type: 'string', maxLength: max }, isString, (u) => {
+    if (!isString(u)) return fault('type', 'Expected a string.')
+    if (u.length > max) return fault('length', `Expected at most ${max} characters, but there are ${u.length}.`)
+    const wrong = check(u)
+    return wrong === undefined ? undefined : fault('pattern', wrong)
+  })
+
 export interface NumberLimits {
   readonly min?: number
   readonly max?: number

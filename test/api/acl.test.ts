@@ -34,6 +34,7 @@ const ASKS: Readonly<Partial<Record<RouteName, Asks>>> = {
   giveDirective: 'manage',
   redriveTask: 'manage',
   showQueue: 'look',
+  listenToQueue: 'consume',
   showBulk: 'look',
   pauseQueue: 'manage',
   resumeQueue: 'manage',
@@ -100,9 +101,13 @@ describe('the access lists', () => {
     return { ...request, params: { ...request.params, app, queue: 'mail' } }
   }
 
-  const send = (route: AnyRoute, app: App, made: Made, email: string, body?: unknown): Promise<Answer> => {
+  const send = async (route: AnyRoute, app: App, made: Made, email: string, body?: unknown): Promise<Answer> => {
     const request = requestOf(route, app, made)
-    return api.ask(route.method, pathOf(route, request), { body: body ?? request.body, token: tokenOf(email) })
+    const ask = (method: string): Promise<Answer> => api.ask(method, pathOf(route, request), { body: body ?? request.body, token: tokenOf(email) })
+    if (route.mediaType !== 'text/event-stream') return ask(route.method)
+    // Whoever may listen gets an answer that does not end.
+    const head = await ask('HEAD')
+    return head.status < 300 ? head : ask(route.method)
   }
 
   const about = allRoutes.filter((route) => route.path.startsWith('/v1/queues/{app}/{queue}') || route.path.includes('{workItem}'))

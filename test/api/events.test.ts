@@ -1,51 +1,12 @@
 // The event stream: followed, filtered, resumed, kept from those who may not see it, and ended by a stop.
-import { request, type IncomingMessage } from 'node:http'
-import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { right, settle } from '../support/engine.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
+import { readStream, type Reader } from '../support/sse.ts'
 
 afterEach(closeAll)
 
-interface Reader {
-  /** Resolves with everything read so far as soon as it holds `wanted`. */
-  readonly until: (wanted: string | RegExp) => Promise<string>
-  readonly text: () => string
-  readonly ended: Promise<void>
-  readonly close: () => void
-  readonly response: IncomingMessage
-}
-
-/** Reads the stream as EventSource does: one long answer. */
-const watch = async (api: TestApi, query = '', headers: Record<string, string> = {}): Promise<Reader> => {
-  const req = request(`${api.url}/v1/events${query}`, { headers: { Accept: 'text/event-stream', ...headers }, agent: false })
-  req.end()
-  const [response] = (await once(req, 'response')) as [IncomingMessage]
-  const chunks: string[] = []
-  const text = (): string => chunks.join('')
-  let look = (_news: string): void => undefined
-  response.setEncoding('utf8')
-  response.on('data', (chunk: string) => {
-    const end = (chunks.at(-1) ?? '').slice(-200)
-    chunks.push(chunk)
-    look(end + chunk)
-  })
-  req.on('error', () => undefined)
-  return {
-    text,
-    until: (wanted) =>
-      new Promise((resolve) => {
-        // A text is looked for in what is new, so that long streams are not read again and again.
-        look = (news) => {
-          if (typeof wanted === 'string' ? news.includes(wanted) : wanted.test(text())) resolve(text())
-        }
-        look(text())
-      }),
-    ended: new Promise((resolve) => response.once('close', () => resolve())),
-    close: () => req.destroy(),
-    response,
-  }
-}
+const watch = (api: TestApi, query = '', headers: Record<string, string> = {}): Promise<Reader> => readStream(`${api.url}/v1/events${query}`, headers)
 
 const register = (api: TestApi, id: string, token?: string) => api.post('/v1/jobs', { id, service: 'index', server: 's1' }, { token })
 const typesIn = (text: string): string[] => [...text.matchAll(/"type":"(\w+)"/g)].map((match) => match[1] ?? '')

@@ -167,6 +167,7 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   showContract: (made) => ({ params: { contract: made.contract } }),
   listQueues: () => ({ query: { app: 'shop', limit: '10' } }),
   showQueue: (made) => ({ params: queue(made) }),
+  listenToQueue: (made) => ({ params: queue(made) }),
   pauseQueue: (made) => ({ params: queue(made), body: { reason: 'lunch' } }),
   resumeQueue: (made) => ({ params: queue(made), body: {} }),
   purgeQueue: (made) => ({ params: queue(made), body: { tag: 'a', key: 'k', insertedBefore: '2026-01-01T00:00:00.000Z' } }),

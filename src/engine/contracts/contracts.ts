@@ -12,6 +12,8 @@ import type { World } from '../../world.ts'
 import { createBook, type Aggregate, type Book } from '../book.ts'
 import { contentDigest } from '../digest.ts'
 import type { Context, Done, LeaseCall, LeasedItem, Refusal, Timeless } from '../engine.ts'
+import { secretsFor, type Addressees } from '../delivery/addressee.ts'
+import type { Secret } from '../delivery/signature.ts'
 import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
 import { createLeaseDesk } from '../queues/lease-desk.ts'
@@ -50,6 +52,8 @@ export interface Contracts {
   readonly replyOf: ReplyShelf['replyOf']
   /** The request that is or was held under this lease lately. */
   readonly heldUnder: (contract: string, id: string, lease: string) => WorkItemId | undefined
+  /** The secrets that messages on behalf of this contract are signed with at this address, or a sentence on why it may not be called. */
+  readonly addresseeFor: (contract: string | undefined, url: string) => E.Either<string, readonly Secret[]>
   /** Whether an execution that broke off is followed by another. */
   readonly retryFor: (item: Existing) => RetryPolicy
 }
@@ -79,6 +83,7 @@ export const createContracts = (options: {
   readonly live: Live
   readonly world: World
   readonly bookOptions: Parameters<typeof createBook>[1]
+  readonly addressees: Addressees
   /** Every contract exists, with the defaults: a server without auth. */
   readonly isOpen: () => boolean
   readonly isStopping: () => boolean
@@ -149,6 +154,7 @@ export const createContracts = (options: {
     },
     replyOf: shelf.replyOf,
     heldUnder: held.find,
+    addresseeFor: (contract, url) => secretsFor({ url, secretEnv: contract === undefined ? undefined : configOf(contract)?.callbackSecretEnv }, options.addressees),
     retryFor: (item) => (item.request === undefined ? { pauseMs: 0 } : requestRetry(item.request, item.attempt, world.random())),
     changed: (workItem, before, after) => {
       if (after.kind !== 'request') return

@@ -13,6 +13,7 @@ import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
 import { pause, type World } from '../../world.ts'
 import { canonicalJson, contentDigest } from '../digest.ts'
+import type { Deliveries, Message } from '../delivery/deliveries.ts'
 import type { Context, Refusal } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
@@ -28,18 +29,6 @@ const TRY_AGAIN_MS = 1_000
 
 /** Events read at once when a directive is looked for in a stream. */
 const PAGE = 1_000
-
-/** A message that leaves Stint; the same in each attempt. */
-export interface OutboxMessage {
-  readonly id: string
-  readonly url: string
-  readonly about: string
-  readonly body: Uint8Array
-  readonly mediaType: string
-}
-
-/** Delivers a message; resolves when its receiver has acknowledged it or it is given up. Undefined: this server stops, and the next start goes on. */
-export type Deliver = (message: OutboxMessage, signal: AbortSignal) => Promise<Omit<CarriedOut, 'entry'> | undefined>
 
 export interface Outboxes {
   /** Carries on with what is owed. */
@@ -97,8 +86,8 @@ export const createOutboxes = (options: {
   readonly handler: Handler
   readonly world: World
   readonly tasks: Pick<TaskQueues, 'insert'>
-  readonly contracts: Pick<Contracts, 'accept' | 'configOf' | 'replyOf'>
-  readonly deliver: Deliver
+  readonly contracts: Pick<Contracts, 'accept' | 'addresseeFor' | 'configOf' | 'replyOf'>
+  readonly deliveries: Pick<Deliveries, 'send'>
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Outboxes => {
   const { store, live, handler, world, tasks, contracts, onTrouble } = options
@@ -177,13 +166,23 @@ export const createOutboxes = (options: {
     return born(await handler.execute(workItem, { type: 'GiveDirective', by: owed.context.actor, commandId: own, directive, reason }, { ...owed.context, commandId: own }))
   }
 
+  /** Resolves when the receiver has acknowledged it or it is given up; undefined: this server stops, and the next start goes on. */
+  const deliver = async (owed: Owed, message: Pick<Message, 'id' | 'url' | 'body' | 'mediaType'>): Promise<Omit<CarriedOut, 'entry'> | undefined> => {
+    const secrets = contracts.addresseeFor(owed.item.request?.contract, message.url)
+    if (E.isLeft(secrets)) return { outcome: 'refused', code: 'not-allowed' }
+    const sent = await options.deliveries.send({ ...message, about: owed.workItem, secrets: secrets.right }, { signal: closing.signal })
+    if (sent.type === 'acknowledged') return { outcome: 'done', attempts: sent.attempts }
+    if (sent.reason === 'stopped' || sent.reason === 'cancelled') return undefined
+    return { outcome: sent.reason === 'not-allowed' ? 'refused' : 'given-up', code: sent.reason, attempts: sent.attempts }
+  }
+
   const deliverReply = async (owed: Owed, own: string): Promise<Omit<CarriedOut, 'entry'> | undefined> => {
     const url = owed.item.request?.callback
     if (url === undefined) return { outcome: 'refused', code: 'no-callback' }
     const reply = await contracts.replyOf(owed.workItem, owed.item)
     if (E.isLeft(reply)) throw reply.left
     const body = Buffer.from(replyDocument(owed, reply.right && { ...reply.right.head, body: reply.right.body }))
-    return options.deliver({ id: own, url, about: owed.workItem, body, mediaType: 'application/json' }, closing.signal)
+    return deliver(owed, { id: own, url, body, mediaType: 'application/json' })
   }
 
   /** One entry; undefined when the server stops before it is done. */
@@ -197,7 +196,7 @@ export const createOutboxes = (options: {
       if ('request' in effect) return callRequest(effect.request, owed, own)
       if ('directive' in effect) return direct(effect.directive, owed, own)
       const { url, mediaType, bodyBase64 } = effect.callback
-      return options.deliver({ id: own, url, about: owed.workItem, body: Buffer.from(bodyBase64, 'base64'), mediaType }, closing.signal)
+      return deliver(owed, { id: own, url, body: Buffer.from(bodyBase64, 'base64'), mediaType })
     }
     underWay += 1
     try {

@@ -40,6 +40,8 @@ export interface LeaseDesk {
   readonly lines: () => Iterable<string>
   /** Whether the line may be leased from has changed. */
   readonly refresh: (line: string) => void
+  readonly listeningChanged: (line: string) => void
+  readonly hasReady: (line: string) => boolean
   readonly stop: () => void
 }
 
@@ -54,6 +56,9 @@ export const createLeaseDesk = (options: {
   readonly served: (line: string) => Served | undefined
   /** Why no lease is given, for ever or (a pause) for now. */
   readonly admits: (line: string) => E.Either<Refusal, unknown>
+  /** Somebody wants to be told when work has come for which no worker waits; and that it has. */
+  readonly isListenedTo?: (line: string) => boolean
+  readonly onReady?: (line: string) => void
   readonly isStopping: () => boolean
 }): LeaseDesk => {
   const { store, handler, live, world, lineOf } = options
@@ -64,7 +69,13 @@ export const createLeaseDesk = (options: {
   const indexOf = (key: string): QueueIndex => {
     let index = indexes.get(key)
     if (index === undefined) {
-      index = createQueueIndex({ world, live, served: () => options.served(key) })
+      index = createQueueIndex({
+        world,
+        live,
+        served: () => options.served(key),
+        isListenedTo: () => options.isListenedTo?.(key) ?? false,
+        onReady: () => options.onReady?.(key),
+      })
       indexes.set(key, index)
     }
     return index
@@ -190,6 +201,8 @@ export const createLeaseDesk = (options: {
     figures: (key) => indexes.get(key)?.figures() ?? NOBODY,
     lines: () => indexes.keys(),
     refresh: (key) => indexes.get(key)?.refresh(),
+    listeningChanged: (key) => indexes.get(key)?.listeningChanged(),
+    hasReady: (key) => indexes.get(key)?.hasReady() ?? false,
     stop: () => {
       for (const index of indexes.values()) index.stop()
     },

@@ -50,6 +50,9 @@ export const createQueueBook = (options: Parameters<typeof createBook>[1]): Queu
   }
 }
 
+/** The config of a queue that its file names, paused or not. */
+export const openConfigOf = (queue: Queue): QueueConfig | undefined => (queue.status === 'open' ? queue.config : undefined)
+
 /** Whether the config in force lets its tasks be leased now. */
 export const servedConfig = (queue: Queue, open: ((key: string) => QueueConfig) | undefined, key: string): QueueConfig | undefined => {
   if (queue.status === 'absent') return open?.(key)

@@ -75,6 +75,10 @@ export interface QueueIndex {
   readonly pardon: (workItem: WorkItemId) => () => void
   /** Config or pause changed. */
   readonly refresh: () => void
+  /** Somebody listens now who did not, or the other way round: delayed tasks are told when they are due, though nobody waits, only while somebody listens. */
+  readonly listeningChanged: () => void
+  /** Whether something lies there that could be leased now, but for keys and rates. */
+  readonly hasReady: () => boolean
   readonly figures: () => QueueFigures
   /** Whether this key has all the holders it may have. */
   readonly isKeyInUse: (key: string) => boolean
@@ -83,9 +87,19 @@ export interface QueueIndex {
   readonly stop: () => void
 }
 
-/** @param served the config in force, or undefined while nothing may be leased (paused, removed, push) */
-export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => Served | undefined }): QueueIndex => {
-  const { world, live, served } = options
+export interface QueueIndexOptions {
+  readonly world: World
+  readonly live: Live
+  /** What limits the leases now, or undefined while nothing may be leased (paused, removed, push). */
+  readonly served: () => Served | undefined
+  /** Somebody wants to be told when work has come for which no worker waits. */
+  readonly isListenedTo?: (() => boolean) | undefined
+  /** Such work has come. It may be taken again by the time this is looked into. */
+  readonly onReady?: (() => void) | undefined
+}
+
+export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
+  const { world, live, served, isListenedTo = () => false, onReady = () => undefined } = options
   const claimed = new Map<WorkItemId, string | undefined>()
   const waiters = new Set<Waiter>()
   const reserved = new Set<Waiter>()
@@ -189,8 +203,14 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     }
   }
 
+  /** Says that work has come, if there is any. */
+  const tell = (isThere: () => boolean): void => {
+    if (!stopped && isListenedTo() && served() !== undefined && isThere()) onReady()
+  }
+  const hasReady = (): boolean => !ready.isEmpty()
+
   const schedule = (): void => {
-    if (waiters.size === 0) {
+    if (stopped || (waiters.size === 0 && !isListenedTo())) {
       timer?.cancel()
       timer = undefined
       again = Infinity
@@ -203,17 +223,22 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     timer?.cancel()
     const cancel = world.timer(Math.max(0, at - now), () => {
       timer = undefined
+      // Who asked, was held back and does not wait has to be told when it may ask again.
+      const isAgain = again <= world.monotonic()
       again = Infinity
-      ready.ripen()
+      const ripe = ready.ripen()
       serveAll()
+      tell(() => (isAgain ? hasReady() : ripe.some(isUnclaimed)))
     })
     timer = { at, cancel }
   }
 
   const offerAll = (candidates: readonly Candidate[]): void => {
-    if (waiters.size === 0) return
-    for (const candidate of candidates) offer(candidate)
-    schedule()
+    if (waiters.size > 0) {
+      for (const candidate of candidates) offer(candidate)
+      schedule()
+    }
+    tell(() => candidates.some(isUnclaimed))
   }
 
   // ---- what changes ----
@@ -289,7 +314,9 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     changed,
     take: (ask) => {
       ripen()
-      return takeFor(ask)
+      const taken = takeFor(ask)
+      if (again < Infinity) schedule()
+      return taken
     },
     giveBack,
     wait: (waiter) => {
@@ -326,9 +353,21 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
       for (const candidate of keys.release()) ready.push(candidate)
       ready.ripen()
       again = Infinity
-      if (served() !== undefined) return serveAll()
+      if (served() !== undefined) {
+        serveAll()
+        tell(hasReady)
+        return
+      }
       for (const waiter of waiters) dismiss(waiter)
       schedule()
+    },
+    listeningChanged: () => {
+      ripen()
+      schedule()
+    },
+    hasReady: () => {
+      ripen()
+      return served() !== undefined && hasReady()
     },
     figures: () => {
       ripen()

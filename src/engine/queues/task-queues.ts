@@ -40,6 +40,10 @@ export interface TaskQueues {
   readonly gateOf: (item: Existing) => QueueGate | undefined
   /** The queue's config or pause changed. */
   readonly refresh: (key: string) => void
+  /** Somebody listens to the queue now who did not, or the other way round. */
+  readonly listeningChanged: (key: string) => void
+  /** Whether a task could be leased from the queue now, but for keys and rates. */
+  readonly hasReady: (key: string) => boolean
   readonly stop: () => void
 }
 
@@ -51,7 +55,7 @@ export const openConfig = (key: string): QueueConfig => {
 
 const GATES = { 'queue-paused': 'queue-paused', 'queue-removed': 'queue-removed', 'not-served': 'not-served', 'not-found': 'queue-removed' } as const
 
-export const createTaskQueues = (options: {
+export interface TaskQueuesOptions {
   readonly store: EventStore
   readonly handler: Handler
   readonly live: Live
@@ -60,7 +64,12 @@ export const createTaskQueues = (options: {
   /** Every queue exists, with the defaults: a server that has no queue files. */
   readonly isOpen: () => boolean
   readonly isStopping: () => boolean
-}): TaskQueues => {
+  /** Whether somebody wants to be told when work has come for which no worker waits; and that it has. */
+  readonly isListenedTo: (key: string) => boolean
+  readonly onReady: (key: string) => void
+}
+
+export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
   const { store, handler, live, book, world } = options
   const storage = createStorage()
 
@@ -87,6 +96,8 @@ export const createTaskQueues = (options: {
       const admitted = mayDo(key, 'lease')
       return E.isLeft(admitted) && admitted.left.type === 'queue-paused' ? E.right(undefined) : admitted
     },
+    isListenedTo: options.isListenedTo,
+    onReady: options.onReady,
     isStopping: options.isStopping,
   })
 
@@ -143,6 +154,8 @@ export const createTaskQueues = (options: {
       return index.figures().waiters === 0 ? { gate: 'no-worker' } : undefined
     },
     refresh: desk.refresh,
+    listeningChanged: desk.listeningChanged,
+    hasReady: desk.hasReady,
     stop: desk.stop,
   }
 }
