@@ -136,7 +136,7 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
           drafts.set(workItem, draft)
         }
         draft.after = evolve(draft.after, event.right, recorded)
-        draft.facts.push({ event: event.right, time: recorded.time })
+        draft.facts.push({ event: event.right, time: recorded.time, position: recorded.position })
         draft.position = recorded.position
       }
       if (recorded.revision === 0 && isBookStream(recorded.stream)) bookStreams.push(recorded.stream)

@@ -18,6 +18,7 @@ export interface Fact {
   readonly event: WorkItemEvent
   /** When it was recorded, milliseconds since 1970 UTC. */
   readonly time: number
+  readonly position: Position
 }
 
 /** What a batch did to one work item. */

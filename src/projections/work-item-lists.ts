@@ -2,7 +2,7 @@
 // A list looks at rows in slices and lets others have their turn between them, so that one that finds little in much holds nobody up.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { SurfaceState } from '../domain/work-item/state.ts'
-import { cursorAfter, readCursor } from './cursor.ts'
+import { cursorAfter, readCursor, type Order } from './cursor.ts'
 import { positionAt } from './sequence.ts'
 import type { ItemFilter } from './tables.ts'
 
@@ -66,7 +66,7 @@ interface Direction {
   readonly within: '>=' | '<='
 }
 
-const DIRECTIONS: Readonly<Record<ItemFilter['order'], Direction>> = {
+const DIRECTIONS: Readonly<Record<Order, Direction>> = {
   newest: { sort: 'DESC', start: Number.MAX_SAFE_INTEGER, end: -1, beyond: '<', within: '>=' },
   oldest: { sort: 'ASC', start: -1, end: Number.MAX_SAFE_INTEGER, beyond: '>', within: '<=' },
 }
@@ -80,15 +80,20 @@ const mergedStates = ({ beyond, sort }: Direction): string => {
   return `${each.join(' UNION ALL ')} ORDER BY created ${sort} LIMIT ?3`
 }
 
-/** SQL of one list: the rows of a slice, and where a slice ends. Exported so that a test can ask SQLite how it would go about it. */
-export const sqlOf = (filter: ItemFilter): { readonly rows: string; readonly sliceEnd?: string } => {
-  const direction = DIRECTIONS[filter.order]
-  const { beyond, within, sort } = direction
-  const { walk, rest } = planOf(filter)
-  if (isWholeKind(filter)) return { rows: mergedStates(direction) }
+interface ListSql {
+  readonly rows: string
+  readonly sliceEnd?: string
+}
+
+/** SQL of one way: the rows of a slice, and where a slice ends. */
+export const sqlOfPlan = ({ walk, rest }: Plan, order: Order): ListSql => {
+  const { beyond, within, sort } = DIRECTIONS[order]
   const rows = `SELECT created FROM ${walk} AND created ${beyond} ? AND created ${within} ?${rest} ORDER BY created ${sort} LIMIT ?`
   return rest === '' ? { rows } : { rows, sliceEnd: `SELECT created FROM ${walk} AND created ${beyond} ? ORDER BY created ${sort} LIMIT 1 OFFSET ${ROWS_A_SLICE - 1}` }
 }
+
+/** SQL of one list. Exported so that a test can ask SQLite how it would go about it. */
+export const sqlOf = (filter: ItemFilter): ListSql => (isWholeKind(filter) ? { rows: mergedStates(DIRECTIONS[filter.order]) } : sqlOfPlan(planOf(filter), filter.order))
 
 const isWholeKind = ({ scope, server, label, state, deadLetter, by }: ItemFilter): boolean =>
   scope === undefined && server === undefined && label === undefined && state === undefined && deadLetter === undefined && by === undefined
@@ -108,8 +113,12 @@ export interface PageText {
   readonly next?: string
 }
 
+type Paging = Pick<ItemFilter, 'order' | 'limit' | 'after'>
+
 export interface WorkItemQuestions {
   readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
+  /** A page of the items that a way finds. */
+  readonly page: (paging: Paging, plan: Plan) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
   /** Streams of all queues that the log has. */
@@ -134,38 +143,55 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     return (statement.all(...args) as unknown as readonly [number][]).map((row) => row[0])
   }
 
-  const list: WorkItemQuestions['list'] = async (filter) => {
-    const { start, end } = DIRECTIONS[filter.order]
-    const after = filter.after === undefined ? start : readCursor(filter.after, filter.order, incarnation)
+  /** @param walk finds the rows of a page behind a place, as many as are wanted; it is told of each few and stops when it hears that they are enough */
+  const pageOf = async (
+    { order, limit, after: cursor }: Paging,
+    walk: (after: number, wanted: number, collect: (keys: readonly number[]) => number) => Promise<void> | void,
+  ): Promise<PageText | { readonly invalid: 'cursor' }> => {
+    const after = cursor === undefined ? DIRECTIONS[order].start : readCursor(cursor, order, incarnation)
     if (after === undefined) return { invalid: 'cursor' }
-    const wanted = filter.limit + 1
-    const sql = sqlOf(filter)
-    const { walkArgs, restArgs } = planOf(filter)
+    const wanted = limit + 1
     const found: { readonly at: number; readonly text: ItemText }[] = []
     let characters = 0
     let isFull = false
-    const collect = (keys: readonly number[]): void => {
+    /** Answers how many more are wanted. */
+    const collect = (keys: readonly number[]): number => {
       for (const at of keys) {
-        const text = textOf(show.get(at) as unknown as ShownRow, incarnation)
+        const row = show.get(at) as unknown as ShownRow | undefined
+        // Another projection that has not come as far may still know what is gone here.
+        if (row === undefined) continue
+        const text = textOf(row, incarnation)
         isFull = found.length > 0 && characters + text.length > PAGE_CHARACTERS_MAX
-        if (isFull) return
+        if (isFull) return 0
         characters += text.length
         found.push({ at, text })
       }
+      return wanted - found.length
     }
-    if (isWholeKind(filter)) collect(created(sql.rows, [filter.kind, after, wanted]))
-    else {
-      for (let from = after; from !== end && found.length < wanted && !isFull;) {
-        const to = sql.sliceEnd === undefined ? end : (created(sql.sliceEnd, [...walkArgs, from])[0] ?? end)
-        collect(created(sql.rows, [...walkArgs, from, to, ...restArgs, wanted - found.length]))
-        from = to
-        if (from !== end && found.length < wanted && !isFull) await turn()
-      }
-    }
-    const page = found.slice(0, filter.limit)
+    await walk(after, wanted, collect)
+    const page = found.slice(0, limit)
     const last = page[page.length - 1]
     const items = `[${page.map(({ text }) => text).join(',')}]`
-    return (isFull || found.length > page.length) && last !== undefined ? { items, next: cursorAfter(filter.order, incarnation, last.at) } : { items }
+    return (isFull || found.length > page.length) && last !== undefined ? { items, next: cursorAfter(order, incarnation, last.at) } : { items }
+  }
+
+  const page: WorkItemQuestions['page'] = (paging, plan) => {
+    const { rows, sliceEnd } = sqlOfPlan(plan, paging.order)
+    const { walkArgs, restArgs } = plan
+    const { end } = DIRECTIONS[paging.order]
+    return pageOf(paging, async (after, wanted, collect) => {
+      for (let from = after, missing = wanted; from !== end && missing > 0;) {
+        const to = sliceEnd === undefined ? end : (created(sliceEnd, [...walkArgs, from])[0] ?? end)
+        missing = collect(created(rows, [...walkArgs, from, to, ...restArgs, missing]))
+        from = to
+        if (from !== end && missing > 0) await turn()
+      }
+    })
+  }
+
+  const list: WorkItemQuestions['list'] = (filter) => {
+    if (!isWholeKind(filter)) return page(filter, planOf(filter))
+    return pageOf(filter, (after, wanted, collect) => void collect(created(sqlOf(filter).rows, [filter.kind, after, wanted])))
   }
 
   const liveItems = (): readonly string[] => {
@@ -182,5 +208,5 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
 
   const queues = db.prepare('SELECT stream FROM book_streams ORDER BY stream')
 
-  return { list, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
+  return { list, page, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
 }

@@ -23,6 +23,9 @@ const schema = `
 /** Service of a job, `<app>/<queue>` of a task, contract of a request: what lists and statistics are grouped by. */
 export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? item.request?.contract ?? '') : `${item.task.app}/${item.task.queue}`)
 
+/** Of what was erased no row is left: lists show and statistics count what is kept (rules 26). */
+export const isErased = (item: WorkItem): boolean => item.status === 'settled' && item.erased === true
+
 /** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
 const livenessOf = (item: WorkItem): 0 | 1 | 2 => (item.status === 'deadLetter' ? 2 : isLive(item) ? 1 : 0)
 
@@ -31,9 +34,6 @@ interface Facts {
   readonly ending: string | null
   readonly late: string | null
 }
-
-/** Of what was erased no row is left: lists show what is kept (rules 26). */
-const isErased = (item: Existing): boolean => item.status === 'settled' && item.erased === true
 
 /** The facts of a change that a reader is shown, as JSON. */
 const shownFacts = (change: ItemChange): Facts => {
