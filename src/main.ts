@@ -6,10 +6,11 @@ import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
 import { openEngine, type OpenedEngine } from './engine/open.ts'
 import { checkQueueFiles, followQueueFiles, type FollowedFiles } from './engine/queues/follow-files.ts'
+import type { Retention } from './engine/sweeper.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
-import { IN_MEMORY, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { IN_MEMORY, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
@@ -106,6 +107,13 @@ const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, 
   return added.right.token
 }
 
+const DAY_MS = 86_400_000
+
+const retentionOf = ({ retentionDays, releasedKeptDays }: ServerConfig): Retention => ({
+  ...(retentionDays === OFF ? {} : { settledMs: retentionDays * DAY_MS }),
+  ...(releasedKeptDays === OFF ? {} : { releasedMs: releasedKeptDays * DAY_MS }),
+})
+
 const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
   const { world, log } = options
   const opened = await openEngine({
@@ -113,7 +121,7 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
     tables,
     world,
     // Without auth and without files somebody is trying it out: every queue exists.
-    settings: { server: config.server, maxLiveItems: config.maxLiveItems, openQueues: config.auth === 'none' && !hasApps },
+    settings: { server: config.server, maxLiveItems: config.maxLiveItems, openQueues: config.auth === 'none' && !hasApps, retention: retentionOf(config) },
     onTrouble: (what, cause) => log.error({ err: cause }, what),
     onRecovering: await recoveryReport(store, options),
   })

@@ -5,6 +5,7 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
 import type { Birth, ItemRow, Tables } from '../projections/tables.ts'
@@ -108,6 +109,23 @@ export interface Check {
   readonly detail?: string
 }
 
+/** What time has released and erased since the start of this server. */
+export interface SweeperFigures {
+  /** Replies whose time was over. */
+  readonly released: number
+  /** Work items past their retention. */
+  readonly erased: number
+  /** Rows of erased events that were deleted. */
+  readonly pruned: number
+  /** What was due and could not be done. */
+  readonly refused: number
+  readonly isSweeping: boolean
+  /** When a sweep last came to its end, milliseconds since 1970 UTC. */
+  readonly lastSweptAt?: number | undefined
+  /** Why the last sweep did not, if so. */
+  readonly failing?: string | undefined
+}
+
 export interface Status {
   readonly status: 'ready' | 'degraded' | 'not-ready'
   readonly checks: readonly Check[]
@@ -116,6 +134,7 @@ export interface Status {
   /** Held jobs and tasks. */
   readonly heldItems: number
   readonly waitingPolls: number
+  readonly sweeper: SweeperFigures
 }
 
 /** A token as it is kept: never its secret. */
@@ -156,6 +175,8 @@ export interface Engine {
   readonly gateOf: TaskQueues['gateOf']
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
+  /** What callers have at contracts, to hold against their quota. */
+  readonly requestUsage: RequestUsage
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */

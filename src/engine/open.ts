@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
+import { createRequestUsage } from './contracts/usage.ts'
 import { createAudit } from './audit.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
@@ -16,6 +17,7 @@ import { createQueues } from './queues/queues.ts'
 import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
+import { createSweeper, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
@@ -27,9 +29,11 @@ export interface EngineSettings {
   readonly maxLiveItems: number
   /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
   readonly openQueues: boolean
+  /** How long settled work items are kept. */
+  readonly retention: Retention
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true }
+export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true, retention: {} }
 
 export interface EngineOptions {
   readonly store: EventStore
@@ -94,11 +98,24 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
+  const requestUsage = createRequestUsage({ tables, world, position: () => position })
+  const sweeper = createSweeper({
+    world,
+    tables,
+    handler,
+    eraseItem: handler.execute,
+    retention: settings.retention,
+    position: () => position,
+    isOff: () => stopping || failure !== undefined,
+    onTrouble: trouble,
+  })
   const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
-  live.onChange((workItem, before, after) => {
+  live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
+    sweeper.touch(after)
+    requestUsage.changed(workItem, before, after, at)
     tasks.changed(workItem, before, after)
     watch.wake(workItem)
   })
@@ -114,12 +131,13 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(tokens)) return tokens
 
   const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
-  const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch })
+  const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch, sweeper })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
   for (const [workItem] of live.entries()) timers.touch(workItem)
+  sweeper.start()
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -128,6 +146,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     watch.stop()
     tasks.stop()
     timers.close()
+    void sweeper.close()
     stopped.abort()
   }
 
@@ -135,6 +154,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     execute: handler.execute,
     ...taskDoors(tasks),
     queues,
+    requestUsage,
     read: createRead(store, handler),
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
@@ -155,7 +175,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
-      await bulks.close()
+      await Promise.all([bulks.close(), sweeper.close()])
       closing = true
       await handler.idle()
       await tables.close()
