@@ -79,13 +79,13 @@ export const settings = {
   retentionDays: setting('retentionDays', 'number', days, {
     placeholder: 'days',
     unit: 'days',
-    default: 30 as number | typeof OFF,
+    default: 30,
     what: 'settled jobs and tasks are erased after so many days; 0: at once, off: never',
   }),
   releasedKeptDays: setting('releasedKeptDays', 'number', days, {
     placeholder: 'days',
     unit: 'days',
-    default: 1 as number | typeof OFF,
+    default: 1,
     what: 'requests are erased so many days after the release of their reply; 0: at once, off: never. A repeat is still refused',
   }),
   bodyBytesMax: setting('bodyBytesMax', 'number', count('bytes'), { placeholder: 'bytes', unit: 'bytes', default: bodyBytesMax, what: 'largest body of a request' }),

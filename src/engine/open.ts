@@ -98,18 +98,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
+  const isOff = (): boolean => stopping || failure !== undefined
+  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff, onTrouble: trouble })
+  const sweeping = { world, tables, handler, position: () => position, isOff, onTrouble: trouble }
+  const sweeper = createSweeper({ ...sweeping, eraseItem: handler.execute, retention: settings.retention })
   const requestUsage = createRequestUsage({ tables, world, position: () => position })
-  const sweeper = createSweeper({
-    world,
-    tables,
-    handler,
-    eraseItem: handler.execute,
-    retention: settings.retention,
-    position: () => position,
-    isOff: () => stopping || failure !== undefined,
-    onTrouble: trouble,
-  })
-  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
 
   live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)

@@ -12,7 +12,7 @@ import { isErased } from './work-items.ts'
 
 /** By time rather than by place: a clock that once ran ahead then holds up nothing but what it dated. Within one time they lie in log order. */
 const schema = `
-  CREATE TABLE retired (position INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+  CREATE TABLE retired (position INTEGER PRIMARY KEY, created INTEGER NOT NULL, work_item TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
   CREATE INDEX retired_by_time ON retired (kind, since);
   CREATE UNIQUE INDEX retired_by_name ON retired (work_item);
 `
@@ -26,16 +26,16 @@ const RELEASING: ReadonlySet<string> = new Set<WorkItemEventType>(['ReplyRelease
 const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => facts.findLast(({ event }) => (after.kind === 'request' ? RELEASING : SETTLING).has(event.type))
 
 const open = (db: DatabaseSync): OpenedProjection => {
-  const add = db.prepare('INSERT INTO retired (position, work_item, kind, since) VALUES (?, ?, ?, ?)')
+  const add = db.prepare('INSERT INTO retired (position, created, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
   const drop = db.prepare('DELETE FROM retired WHERE work_item = ?')
   return {
     apply: ({ changes }) => {
       for (const change of changes) {
-        const { workItem, before, after } = change
+        const { workItem, created, before, after } = change
         if (isErased(after)) drop.run(workItem)
         if (!isRetired(after) || isRetired(before)) continue
         const fact = retiredBy(change)
-        if (fact !== undefined) add.run(sequenceOf(fact.position), workItem, after.kind, Math.floor(fact.time))
+        if (fact !== undefined) add.run(sequenceOf(fact.position), created, workItem, after.kind, Math.floor(fact.time))
       }
     },
   }

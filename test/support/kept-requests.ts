@@ -1,5 +1,5 @@
 // Requests as an engine meets them: accepted, replied to and released by one call each, for tests of what is kept of them.
-import * as E from 'fp-ts/lib/Either.js'
+import type * as E from 'fp-ts/lib/Either.js'
 import { requestId, type WorkItemId } from '../../src/domain/ids.ts'
 import type { Effect, Release } from '../../src/domain/work-item/events.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
