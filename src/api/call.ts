@@ -6,6 +6,7 @@ import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.ts'
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
+import { readBytes } from './body.ts'
 import type { Principal } from './principal.ts'
 import { fromRefusal, type Problem } from './problem.ts'
 
@@ -19,6 +20,8 @@ export interface Answer<Body> {
   readonly status: number
   /** Sent as JSON. */
   readonly body?: Body | undefined
+  /** Somebody else's answer, given on: its headers and bytes. */
+  readonly given?: { readonly headers: readonly (readonly [string, string])[]; readonly body: Uint8Array } | undefined
   /** Sent as it is, in the media type of the route. */
   readonly text?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -56,8 +59,17 @@ export interface Call {
   readonly isGone: () => boolean
   /** Runs once when the answer is out or the client is gone: `isWritten` when all of it was handed over. */
   readonly onEnd: (run: (isWritten: boolean) => void) => void
+  /** The body as it came, at most `limit` bytes, with its media type: for routes that take any. */
+  readonly bytes: (limit: number) => Promise<E.Either<Problem, RawBody>>
+  /** The Idempotency-Key without its quotes. */
+  readonly key: string | undefined
   /** The same call for one of its many items, under a command id of its own. */
   readonly forItem: (index: number) => Call
+}
+
+export interface RawBody {
+  readonly bytes: Buffer
+  readonly mediaType: string
 }
 
 /** Waits that long polls have under way in this server, so that a stop can end them. */
@@ -119,6 +131,16 @@ class CallOfRequest implements Call {
 
   get isNamed(): boolean {
     return this.#caller.key !== undefined
+  }
+
+  get key(): string | undefined {
+    return this.#caller.key
+  }
+
+  async bytes(limit: number): Promise<E.Either<Problem, RawBody>> {
+    const { req } = this.#caller
+    const read = await readBytes(req, limit)
+    return E.isLeft(read) ? read : E.right({ bytes: read.right, mediaType: req.headers['content-type'] ?? 'application/octet-stream' })
   }
 
   get context(): Context {

@@ -61,7 +61,7 @@ const NOBODY: Principal = { subject: 'nobody', email: 'nobody', roles: new Set()
 
 const isAcceptable = (route: AnyRoute, req: Request): boolean => {
   const { accept } = req.headers
-  return accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
+  return route.mediaType === '*/*' || accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
 }
 
 /** Waits until the position that a query names is in what it reads; who reads one item does not wait for the tables. */
@@ -101,9 +101,10 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     return refuse(handled.left)
   }
 
-  const encode = ({ status, body, text, headers, stream }: Answer<unknown>): Reply => {
+  const encode = ({ status, body, given, text, headers, stream }: Answer<unknown>): Reply => {
     const all: string[] = []
     for (const name in headers) all.push(name, headers[name] as string)
+    if (given !== undefined) return { status, headers: [...given.headers.flat(), ...all], body: given.body }
     if (stream !== undefined) return { status, headers: ['Content-Type', route.mediaType, ...all], stream }
     if (status === 304 || status === 204) return { status, headers: all }
     if (text === undefined) return jsonReply(status, body, all)

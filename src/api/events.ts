@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Engine } from '../engine/engine.ts'
 import type * as wire from '../wire/service.ts'
-import { parseWorkItemId, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
+import { parseWorkItemId, kindOf, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
 import type { Cancel } from '../world.ts'
 import { POSITION_WAIT_MS, type Call, type Handle } from './call.ts'
 import type { Metrics } from './metrics.ts'
@@ -37,14 +37,16 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
   const makerOf = async (event: StoredEvent, workItem: WorkItemId): Promise<string | undefined> => {
     const known = makers.get(workItem)
     if (known !== undefined) return known
-    if (event.revision === 0) return remember(workItem, String((JSON.parse(event.data) as { readonly by?: string }).by))
+    // Of an item that was erased meanwhile the birth says nothing any more, but its state does.
+    const birth = event.revision === 0 ? (JSON.parse(event.data) as { readonly by?: string } | null) : null
+    if (birth !== null) return remember(workItem, String(birth.by))
     const live = call.engine.live(workItem)
     if (live !== undefined) return remember(workItem, live.by)
     const row = await call.engine.read(workItem)
     return E.isLeft(row) ? undefined : remember(workItem, row.right.item.by)
   }
   return async (event, workItem) => {
-    if (seesAll(call, workItem.startsWith('job/') ? 'job' : 'task', queueOfTask(workItem))) return true
+    if (seesAll(call, kindOf(workItem), queueOfTask(workItem))) return true
     const by = await makerOf(event, workItem)
     return by !== undefined && maySee(call, workItem, by)
   }

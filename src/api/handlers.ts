@@ -2,12 +2,15 @@
 import type { World } from '../world.ts'
 import type { RouteName, routes } from '../wire/routes.ts'
 import type { Handle, HandleBeside } from './call.ts'
+import * as contracts from './contracts.ts'
 import { createWatchEvents } from './events.ts'
 import * as jobs from './jobs.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import type { Metrics } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import * as queues from './queues.ts'
+import * as requestWork from './request-work.ts'
+import * as requests from './requests.ts'
 import * as service from './service.ts'
 import type { ApiSettings } from './settings.ts'
 import * as work from './task-work.ts'
@@ -25,6 +28,18 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
   ...tasks,
   ...work,
   ...queues,
+  ...contracts,
+  ...requestWork,
+  callRequest: requests.callRequest,
+  callRequestByKey: requests.callRequestByKey,
+  listRequests: requests.listRequests,
+  showRequest: requests.showRequest,
+  showReply: requests.showReply,
+  releaseReply: requests.releaseReply,
+  requestHistory: requests.requestHistory,
+  requestWhy: requests.requestWhy,
+  askRequestDirective: requests.askRequestDirective,
+  directRequest: requests.directRequest,
   leaseTasks: work.createLeaseTasks(answers),
   ...workItems,
   addToken: tokens.addToken,

@@ -6,11 +6,23 @@ import type { Handle } from './call.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, showHistory, showItem, showWhy } from './items.ts'
 import { invalid, type Problem } from './problem.ts'
-import { itemView } from './views.ts'
+import { requestView } from './request-views.ts'
+import { jobView, taskView, type Shown } from './views.ts'
 
 const idOf = (params: { readonly workItem: string }): E.Either<Problem, WorkItemId> => {
   const parsed = parseWorkItemId(params.workItem)
   return E.isLeft(parsed) ? E.left(invalid([{ path: '/params/workItem', code: 'pattern', detail: `${parsed.left}.` }])) : E.right(params.workItem)
+}
+
+const itemView = (one: Shown) => {
+  switch (one.item.kind) {
+    case 'job':
+      return jobView(one)
+    case 'task':
+      return taskView(one)
+    case 'request':
+      return requestView(one)
+  }
 }
 
 export const showWorkItem: Handle<typeof wire.showWorkItem> = ({ params }, call) => {

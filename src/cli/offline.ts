@@ -130,7 +130,8 @@ const short = (value: unknown): string => {
 const printTables = ({ out, paint }: Context, tables: Verified['tables']): void => {
   if (tables === undefined) return out('tables  none: a server folds them anew at its start')
   if (E.isLeft(tables)) return out(`tables  ${paint('red', 'cannot be compared')}: ${tables.left}`)
-  const { equal, events, position, differences } = tables.right
+  const { equal, events, position, differences, notCompared = {} } = tables.right
+  for (const [name, why] of Object.entries(notCompared)) out(`tables  ${name} not compared: ${why}`)
   if (equal) return out(`tables  ${paint('green', 'equal')} to a rebuild of ${count(events)} events, at ${position}`)
   out(`tables  ${paint('red', 'differ')} from a rebuild of ${count(events)} events:`)
   for (const { table, key, kept, rebuilt } of differences) out(`  ${table} ${key}\n    kept     ${short(kept)}\n    rebuilt  ${short(rebuilt)}`)
@@ -141,10 +142,9 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
   out(`log     ${file}`)
   if (E.isLeft(chain)) out(`chain   ${paint('red', 'broken')} at ${chain.left.position}: ${chain.left.problem}`)
   else {
-    const { events, erased, head } = chain.right
-    out(
-      `chain   ${paint('green', 'unbroken')}: ${count(events)} events${erased === 0 ? '' : `, ${count(erased)} of them erased`}, head ${head.position} ${head.digest.slice(0, 16)}…`,
-    )
+    const { events, erased, pruned, gaps, head } = chain.right
+    const taken = `${erased === 0 ? '' : `, ${count(erased)} of them erased`}${pruned === 0 ? '' : `, and ${count(pruned)} pruned in ${count(gaps)} ${gaps === 1 ? 'gap' : 'gaps'}`}`
+    out(`chain   ${paint('green', 'unbroken')}: ${count(events)} events${taken}, head ${head.position} ${head.digest.slice(0, 16)}…`)
   }
   printTables(context, tables)
   out(`in ${formatDuration(ms)}`)

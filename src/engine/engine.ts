@@ -5,6 +5,7 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { Contracts } from './contracts/contracts.ts'
 import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
@@ -177,6 +178,7 @@ export interface Engine {
   readonly queues: Queues
   /** What callers have at contracts, to hold against their quota. */
   readonly requestUsage: RequestUsage
+  readonly contracts: Contracts
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */

@@ -5,6 +5,8 @@ import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createRequestUsage } from './contracts/usage.ts'
 import { createAudit } from './audit.ts'
+import type { RetryPolicy } from '../domain/work-item/commands.ts'
+import { isOwing, type Existing } from '../domain/work-item/state.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler } from './handle.ts'
 import { createLag } from './lag.ts'
@@ -12,12 +14,14 @@ import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createBulks } from './queues/bulk.ts'
+import { createContracts } from './contracts/contracts.ts'
+import { createOutboxes, type Deliver } from './contracts/outbox.ts'
 import { createQueueBook } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
 import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
-import { createSweeper, type Retention } from './sweeper.ts'
+import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
@@ -27,7 +31,7 @@ export interface EngineSettings {
   readonly server: string
   /** Births beyond so many live work items are refused (rules 7). */
   readonly maxLiveItems: number
-  /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
+  /** Every queue and every contract exists, with default settings, until one is configured: for a server without auth and without queue files. */
   readonly openQueues: boolean
   /** How long settled work items are kept. */
   readonly retention: Retention
@@ -42,6 +46,8 @@ export interface EngineOptions {
   readonly settings?: Partial<EngineSettings>
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
+  /** Carries messages out of Stint; without it there is nowhere that may be called. */
+  readonly deliver?: Deliver
   readonly onRecovering?: (folded: number, position: Position) => void
 }
 
@@ -52,14 +58,15 @@ export interface OpenedEngine extends Engine {
   readonly failed: (cause: unknown) => void
 }
 
-const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'retryFor' | 'gateOf' | 'admits'> => ({
+const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits'> => ({
   insertTask: tasks.insert,
   leaseTasks: tasks.lease,
   takeBack: tasks.takeBack,
-  retryFor: tasks.retryFor,
   gateOf: tasks.gateOf,
   admits: tasks.admits,
 })
+
+const NOWHERE: Deliver = () => Promise.resolve({ outcome: 'refused', code: 'not-allowed' })
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
@@ -96,12 +103,18 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
   const isOpen = (): boolean => settings.openQueues
   const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
+  const bookOptions = { store, world, server: settings.server, onAppended }
+  const contracts = createContracts({ store, handler, live, world, bookOptions: { ...bookOptions, onChange: () => undefined }, isOpen, isStopping: () => stopping })
+  const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
+  const deliver = options.deliver ?? NOWHERE
+  const outboxes = createOutboxes({ store, live, handler, world, tasks, contracts, deliver, onTrouble: trouble })
   const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
 
   const isOff = (): boolean => stopping || failure !== undefined
-  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff, onTrouble: trouble })
+  const timers = createTimers({ world, live, presence, handler, retryFor, isOff, onTrouble: trouble })
   const sweeping = { world, tables, handler, position: () => position, isOff, onTrouble: trouble }
-  const sweeper = createSweeper({ ...sweeping, eraseItem: handler.execute, retention: settings.retention })
+  const prune: Prune | undefined = store.capabilities.prune ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
+  const sweeper = createSweeper({ ...sweeping, eraseItem: handler.execute, prune, retention: settings.retention })
   const requestUsage = createRequestUsage({ tables, world, position: () => position })
 
   live.onChange((workItem, before, after, at) => {
@@ -110,6 +123,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     sweeper.touch(after)
     requestUsage.changed(workItem, before, after, at)
     tasks.changed(workItem, before, after)
+    contracts.changed(workItem, before, after)
+    if (hasRecovered && isOwing(after)) outboxes.changed(workItem)
     watch.wake(workItem)
   })
 
@@ -120,6 +135,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const loaded = await book.loadAll(recovered.right.queues)
   if (E.isLeft(loaded)) return loaded
   for (const name of recovered.right.queues) void bulks.carryOn(name)
+  const known = await contracts.loadAll(recovered.right.contracts)
+  if (E.isLeft(known)) return known
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
@@ -129,7 +146,10 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
-  for (const [workItem] of live.entries()) timers.touch(workItem)
+  for (const [workItem, { item }] of live.entries()) {
+    timers.touch(workItem)
+    if (isOwing(item)) outboxes.changed(workItem)
+  }
   sweeper.start()
 
   const stopped = new AbortController()
@@ -138,6 +158,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stopping = true
     watch.stop()
     tasks.stop()
+    contracts.stop()
+    outboxes.stop()
     timers.close()
     void sweeper.close()
     stopped.abort()
@@ -146,6 +168,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   return E.right({
     execute: handler.execute,
     ...taskDoors(tasks),
+    retryFor,
+    contracts,
     queues,
     requestUsage,
     read: createRead(store, handler),
@@ -168,7 +192,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
-      await Promise.all([bulks.close(), sweeper.close()])
+      await Promise.all([bulks.close(), outboxes.close(), sweeper.close()])
       closing = true
       await handler.idle()
       await tables.close()

@@ -98,5 +98,6 @@ export const requests: Projection = {
     { name: 'requests', key: ['created'] },
     { name: 'request_usage', key: ['contract', 'caller'] },
   ],
+  outlivesErasure: true,
   open,
 }

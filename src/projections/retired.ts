@@ -46,6 +46,7 @@ export const retired: Projection = {
   version: 1,
   schema,
   tables: [{ name: 'retired', key: ['position'] }],
+  outlivesErasure: true,
   open,
 }
 

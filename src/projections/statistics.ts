@@ -26,12 +26,13 @@ const DEAD_LETTER = 'deadLetter'
 
 type Times = 'run' | 'wait'
 
-/** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. */
-const runMsOf = ({ before, after, facts }: ItemChange): number | undefined => {
-  if (after.status !== 'settled' || after.end !== 'completed' || before.status === 'settled') return undefined
+/** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. It may be erased in the same batch. */
+const runMsOf = ({ before, facts }: ItemChange): number | undefined => {
+  const completed = facts.find(({ event }) => event.type === 'Completed')
+  if (completed === undefined) return undefined
   const leased = facts.findLast(({ event }) => event.type === 'Leased')
   const since = leased?.time ?? (isHeld(before) ? before.lease.since : undefined)
-  return since === undefined ? undefined : Math.max(0, Math.floor(after.settledAt - since))
+  return since === undefined ? undefined : Math.max(0, Math.floor(completed.time - since))
 }
 
 /** How long a task had been due each time it was leased, in milliseconds. */
@@ -118,13 +119,13 @@ const open = (db: DatabaseSync): OpenedProjection => {
         const scope = scopeOfChange(change)
         if (scope === undefined) continue
         for (const state of countedStates(before)) states.add([kind, scope, state], -1)
-        for (const state of countedStates(after)) states.add([kind, scope, state], 1)
+        for (const state of countedStates(after)) states.add([after.kind, scopeOf(after), state], 1)
         const ran = runMsOf(change)
         if (ran !== undefined) times.add([kind, scope, 'run', bucketOf(ran)], 1, ran)
+        const [dueBefore, dueAfter] = [dueSecond(before), dueSecond(after)]
+        if (dueBefore !== undefined) due.add([scope, dueBefore], -1)
+        if (dueAfter !== undefined) due.add([scopeOf(after), dueAfter], 1)
         if (kind !== 'task') continue
-        const [was, is] = [dueSecond(before), dueSecond(after)]
-        if (was !== undefined) due.add([scope, was], -1)
-        if (is !== undefined) due.add([scope, is], 1)
         for (const ms of waitMsOf(change)) times.add([kind, scope, 'wait', bucketOf(ms)], 1, ms)
         recentOf(change, (time, what) => lately.add(scope, time, what))
       }
@@ -146,6 +147,7 @@ export const statistics: Projection = {
     { name: 'statistics_due', key: ['scope', 'second'] },
     { name: 'statistics_recent', key: ['scope', 'ring'] },
   ],
+  outlivesErasure: false,
   open,
 }
 

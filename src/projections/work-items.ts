@@ -40,7 +40,13 @@ const shownFacts = (change: ItemChange): Facts => {
   let birth: string | null = null
   let ending: string | null = null
   let late: string | null = null
-  for (const { event } of change.facts) {
+  for (const { event, begins } of change.facts) {
+    if (begins === true) {
+      birth = JSON.stringify(event)
+      ending = null
+      late = null
+      continue
+    }
     switch (event.type) {
       case 'JobRegistered':
       case 'TaskInserted':
@@ -71,9 +77,10 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const setItem = db.prepare('UPDATE work_items SET state = ?, live = ? WHERE created = ?')
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
-  const drops = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
   const find = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.work_item = ? AND w.live = 1')
-  find.setReturnArrays(true)
+  const findBorn = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.created = ?2 AND w.work_item = ?1')
+  for (const statement of [find, findBorn]) statement.setReturnArrays(true)
+  const removals = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
   const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
     addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), livenessOf(after), after.job?.server ?? null, after.job?.label ?? null, after.by)
@@ -93,7 +100,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
       for (const stream of bookStreams) addQueue.run(stream)
       for (const change of changes) {
         if (isErased(change.after)) {
-          for (const drop of drops) drop.run(change.created)
+          for (const remove of removals) remove.run(change.replaces ?? change.created)
           continue
         }
         const facts = shownFacts(change)
@@ -101,8 +108,8 @@ const open = (db: DatabaseSync): OpenedProjection => {
         else update(change, facts)
       }
     },
-    load: (workItem: WorkItemId) => {
-      const row = find.get(workItem) as unknown as readonly [number, string] | undefined
+    load: (workItem: WorkItemId, created?: number) => {
+      const row = (created === undefined ? find.get(workItem) : findBorn.get(workItem, created)) as unknown as readonly [number, string] | undefined
       // What stands there was written by this version of the fold: another version's tables have been dropped.
       return row === undefined ? undefined : { created: row[0], item: JSON.parse(row[1]) as Existing }
     },
@@ -119,5 +126,13 @@ export const workItems: Projection = {
     { name: 'work_item_facts', key: ['created'] },
     { name: 'book_streams', key: ['stream'] },
   ],
+  outlivesErasure: true,
+  createdOf: (db, workItems) => {
+    const found = new Set<number>()
+    const rows = db.prepare('SELECT created, work_item FROM work_items')
+    rows.setReturnArrays(true)
+    for (const [created, workItem] of rows.iterate() as unknown as Iterable<readonly [number, WorkItemId]>) if (workItems.has(workItem)) found.add(created)
+    return found
+  },
   open,
 }

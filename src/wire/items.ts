@@ -61,7 +61,7 @@ export const common = {
   required: {
     id: text({ max: 500 }),
     workItem: workItemId,
-    kind: oneOf('job', 'task'),
+    kind: oneOf('job', 'task', 'request'),
     state,
     attempt: number({ min: 0, integer: true }),
     directive,

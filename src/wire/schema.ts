@@ -133,6 +133,35 @@ export const jsonObject = (maxBytes: number): Described<Record<string, unknown>>
     return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
   })
 
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/
+const HEADER_VALUE = /^[\x20-\x7e\x80-\xff\t]{0,8192}$/
+
+/** Headers of an HTTP message: a name with its value, or with several that are sent one after another. At most 100. */
+export const headerFields: Described<Record<string, string | readonly string[]>> = described(
+  'headers',
+  {
+    type: 'object',
+    description: 'Headers: a name with its value, or a list of values that are sent one after another',
+    additionalProperties: {
+      anyOf: [
+        { type: 'string', maxLength: 8_192 },
+        { type: 'array', items: { type: 'string', maxLength: 8_192 } },
+      ],
+    },
+  },
+  isObject as (u: unknown) => u is Record<string, string | readonly string[]>,
+  (u) => {
+    if (!isObject(u)) return fault('type', 'Expected an object.')
+    const names = Object.keys(u)
+    if (names.length > 100) return fault('length', `Expected at most 100 headers, but there are ${names.length}.`)
+    const name = names.find((each) => !HEADER_NAME.test(each))
+    if (name !== undefined) return fault('pattern', 'Expected names of headers as HTTP allows them.')
+    const isValue = (value: unknown): boolean => isString(value) && HEADER_VALUE.test(value)
+    const bad = names.find((each) => (Array.isArray(u[each]) ? !u[each].every(isValue) : !isValue(u[each])))
+    return bad === undefined ? undefined : fault('pattern', `Expected ${bad} to be a header value, or a list of them, of at most 8192 printable characters.`)
+  },
+)
+
 /** RFC 3339, UTC, with milliseconds. */
 export const instant = text({ max: 30, pattern: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, description: 'RFC 3339, UTC, with milliseconds' })
 

@@ -89,7 +89,17 @@ describe('the access lists', () => {
     await api.post(tasks, { id, payload: 1, tag: id }, { token: tokenOf(`maker@${app}.example`) })
     const leased = await api.post(`${tasks}/lease`, { tag: id }, { token: tokenOf(holder) ?? '' })
     const purge = await api.post(`/v1/queues/${app}/mail/purge`, { tag: 'none' }, { token: tokenOf('admin@shop.example') })
-    return { job: 'none', jobLease: 'none', task: id, taskLease: leased.body.items[0].lease, tokenId: 'none', bulk: purge.body.id }
+    return {
+      contract: 'none',
+      request: 'none',
+      requestLease: 'none',
+      job: 'none',
+      jobLease: 'none',
+      task: id,
+      taskLease: leased.body.items[0].lease,
+      tokenId: 'none',
+      bulk: purge.body.id,
+    }
   }
 
   const requestOf = (route: AnyRoute, app: App, made: Made): Request => {

@@ -114,7 +114,6 @@ describe('what is past its retention', () => {
     await pass(test, 1)
     expect(await fates()).toEqual(['erased', 'erased', 'erased', 'settled'])
     expect(test.engine.status().sweeper).toMatchObject({ erased: 3, refused: 0 })
-    await expectReplayEqual(test.engine, test.store)
   })
 
   it('is erased at once when nothing is to be kept', async () => {
@@ -134,18 +133,6 @@ describe('what is past its retention', () => {
     const job = await finishJob(test, 'a')
     await pass(test, 2 * DAY_MS)
     expect([await fateOf(test, job), soon(test)]).toEqual(['settled', []])
-  })
-
-  it('keeps its item as long as it owes effects', async () => {
-    const test = await start({ retention: { releasedMs: 0 } })
-    const workItem = await accept(test, '1')
-    await reply(test, workItem, { effects: [{ callback: { url: 'http://127.0.0.1/', mediaType: 'text/plain', bodyBase64: '' } }] })
-    await release(test, workItem)
-    await pass(test, DAY_MS)
-    expect(await fateOf(test, workItem)).toBe('released by client')
-    right(await test.engine.execute(workItem, { type: 'NoteEffects', effects: [{ entry: 0, outcome: 'done' }] }, contextOf(test.world, 'stint')))
-    await pass(test, 5_000)
-    expect(await fateOf(test, workItem)).toBe('erased')
   })
 })
 

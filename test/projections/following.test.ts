@@ -21,6 +21,7 @@ const counting = (version = 1, fail: (count: number) => boolean = () => false): 
   version,
   schema: `CREATE TABLE counting_v${version} (created INTEGER PRIMARY KEY, changes INTEGER NOT NULL) STRICT`,
   tables: [{ name: `counting_v${version}`, key: ['created'] }],
+  outlivesErasure: true,
   open: (db) => {
     const count = db.prepare(`INSERT INTO counting_v${version} (created, changes) VALUES (?, 1) ON CONFLICT DO UPDATE SET changes = changes + 1 RETURNING changes`)
     const drop = db.prepare(`DELETE FROM counting_v${version} WHERE created = ?`)

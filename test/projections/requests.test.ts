@@ -408,8 +408,7 @@ describe('of an item whose stream was erased', () => {
   })
 })
 
-/** The data of all there was is taken before its tombstone comes. */
+/** The data of all there was is taken as its tombstone comes. */
 const eraseWithTombstone = async (store: EventStore, workItem: WorkItemId, tombstone: WorkItemEvent): Promise<void> => {
-  right(await store.erase(streamOf(workItem))())
-  right(await store.append(streamOf(workItem), 'any', [{ id: `tombstone ${workItem}`, ...encodeEvent(tombstone), time: BIRTH + DAY_MS, meta: '{}' }])())
+  right(await store.erase(streamOf(workItem), 'any', [{ id: `tombstone ${workItem}`, ...encodeEvent(tombstone), time: BIRTH + DAY_MS, meta: '{}' }])())
 }

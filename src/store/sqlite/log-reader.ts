@@ -9,8 +9,8 @@ import { unavailable } from './batch.ts'
 import { assertSqliteVersion } from './checks.ts'
 import { describeError, isNotADatabase, readFault } from './errors.ts'
 import { StoreOpenError } from './open-error.ts'
-import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, linkOfRow, linkRows } from './rows.ts'
-import { assertCurrent, readIdentity, type Identity } from './schema.ts'
+import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, gapOfRow, gapRows, linkOfRow, linkRows } from './rows.ts'
+import { assertReadable, readIdentity, type Identity } from './schema.ts'
 
 /** Reads a log that another thread or process may be writing, or nobody. Takes no engine's lock. */
 export interface SqliteReader extends ChainReader {
@@ -30,7 +30,7 @@ export const openReadOnly = (file: string): { readonly db: DatabaseSync; readonl
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
     db.exec('PRAGMA cache_size = -16384')
-    assertCurrent(db, file)
+    assertReadable(db, file)
     return { db, identity: readIdentity(db, file) }
   } catch (cause) {
     db?.close()
@@ -46,6 +46,9 @@ const statementsOf = (db: DatabaseSync) => {
     stream: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`),
     all: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
     chain: prepare(`SELECT ${LINK_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
+    gaps: prepare(
+      'SELECT first, last, lower(hex(chain)) FROM gaps WHERE first >= ifnull((SELECT max(first) FROM gaps WHERE first <= ?1), 0) AND first <= ?2 AND last > ?1 ORDER BY first',
+    ),
     tail: prepare('SELECT position, lower(hex(digest)) FROM events ORDER BY position DESC LIMIT 1'),
   }
 }
@@ -77,6 +80,13 @@ export const openSqliteReader = (file: string): SqliteReader => {
       read(() => {
         const sequence = sequenceOf(after, incarnation)
         return E.isLeft(sequence) ? sequence : E.right(linkRows(statements.chain.all(sequence.right, max)).map((row) => linkOfRow(row, incarnation)))
+      }),
+    readGaps: (range) =>
+      read(() => {
+        const [after, upTo] = [sequenceOf(range.after, incarnation), sequenceOf(range.upTo, incarnation)]
+        if (E.isLeft(after)) return after
+        if (E.isLeft(upTo)) return upTo
+        return E.right(gapRows(statements.gaps.all(after.right, upTo.right)).map((row) => gapOfRow(row, incarnation)))
       }),
     head: () =>
       read(() => {
