@@ -7,10 +7,11 @@ import type { ApiSettings } from './api/settings.ts'
 import { LOOPBACK_PATTERNS, parseUrlPattern, type UrlPattern } from './domain/policy/url-pattern.ts'
 import { openEngine, type OpenedEngine } from './engine/open.ts'
 import { checkQueueFiles, followQueueFiles, type FollowedFiles } from './engine/queues/follow-files.ts'
+import type { Retention } from './engine/sweeper.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
-import { IN_MEMORY, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { IN_MEMORY, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
@@ -116,6 +117,13 @@ const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, 
   return added.right.token
 }
 
+const DAY_MS = 86_400_000
+
+const retentionOf = ({ retentionDays, releasedKeptDays }: ServerConfig): Retention => ({
+  ...(retentionDays === OFF ? {} : { settledMs: retentionDays * DAY_MS }),
+  ...(releasedKeptDays === OFF ? {} : { releasedMs: releasedKeptDays * DAY_MS }),
+})
+
 const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
   const { world, log } = options
   const opened = await openEngine({
@@ -130,6 +138,7 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
       openContracts: config.auth === 'none',
       allowUrls: allowedPatterns(config),
       userAgent: `Stint/${version}`,
+      retention: retentionOf(config),
     },
     secretOf: (name) => process.env[name],
     onTrouble: (what, cause) => log.error({ err: cause }, what),

@@ -34,6 +34,20 @@ const setting = <Value>(name: string, form: Form, codec: t.Type<Value, unknown, 
 }
 
 const count = (description: string): Described<number> => number({ min: 1, max: 1_000_000_000, integer: true, description })
+
+/** Instead of a number of days: never. */
+export const OFF = 'off'
+const daysNumber = number({ min: 0, max: 36_500 })
+const days = new t.Type<number | typeof OFF, unknown, unknown>(
+  'days',
+  (u): u is number | typeof OFF => u === OFF || daysNumber.is(u),
+  (u, context) => {
+    if (u === OFF) return t.success(OFF)
+    return typeof u === 'number' ? daysNumber.validate(u, context) : t.failure(u, context, `type:Expected a number of days, or ${OFF}.`)
+  },
+  (value) => value,
+)
+
 const flag: t.Type<boolean, unknown, unknown> = t.boolean
 const path = text({ min: 1, max: 4_000 })
 const url = text({ max: 2_000, pattern: /^(?:https?:\/\/\S+)?$/ })
@@ -74,6 +88,18 @@ export const settings = {
     unit: 'work items',
     default: 1_000_000,
     what: 'more live work items than this are refused with 429',
+  }),
+  retentionDays: setting('retentionDays', 'number', days, {
+    placeholder: 'days',
+    unit: 'days',
+    default: 30,
+    what: 'settled jobs and tasks are erased after so many days; 0: at once, off: never',
+  }),
+  releasedKeptDays: setting('releasedKeptDays', 'number', days, {
+    placeholder: 'days',
+    unit: 'days',
+    default: 1,
+    what: 'requests are erased so many days after the release of their reply; 0: at once, off: never. A repeat is still refused',
   }),
   bodyBytesMax: setting('bodyBytesMax', 'number', count('bytes'), { placeholder: 'bytes', unit: 'bytes', default: bodyBytesMax, what: 'largest body of a request' }),
   manyBytesMax: setting('manyBytesMax', 'number', count('bytes'), {

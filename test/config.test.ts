@@ -50,6 +50,13 @@ describe('the settings of a server', () => {
     })
   })
 
+  it('have a word for what never happens', () => {
+    expect(loaded({ env: { STINT_RETENTION_DAYS: 'off', STINT_RELEASED_KEPT_DAYS: '0.5' } })).toMatchObject({ retentionDays: 'off', releasedKeptDays: 0.5 })
+    expect(inFile('retentionDays: off\nreleasedKeptDays: 0')).toEqual({ retentionDays: 'off', releasedKeptDays: 0 })
+    expect(refused({ flags: { retentionDays: 'never' } })).toBe('--retention-days: Expected a number of days, or off.')
+    expect(refused({ flags: { retentionDays: '-1' } })).toBe('--retention-days: Expected 0 to 36500.')
+  })
+
   it('do not need a file', () => expect(loaded({ directory: join(directory, 'nowhere') }).port).toBe(7070))
 
   it('treat an empty environment variable as none', () => expect(loaded({ env: { STINT_PORT: '' } }).port).toBe(7070))

@@ -8,6 +8,7 @@ import type { Tables } from '../projections/tables.ts'
 import type { EventStore, Position, StoreFault } from '../store/port.ts'
 import type { World } from '../world.ts'
 import { createContracts } from './contracts/contracts.ts'
+import type { RequestUsage } from './contracts/usage.ts'
 import { createOutboxes } from './contracts/outbox.ts'
 import { createDeliveries } from './delivery/deliveries.ts'
 import type { Lookup } from './delivery/addresses.ts'
@@ -24,6 +25,8 @@ export interface DoorsOptions {
   readonly store: EventStore
   readonly handler: Handler
   readonly live: Live
+  /** What callers have at contracts. */
+  readonly requestUsage: RequestUsage
   readonly tables: Tables
   readonly world: World
   readonly server: string
@@ -62,7 +65,17 @@ export const createDoors = (options: DoorsOptions): Doors => {
   const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, onTrouble }
   const { tasks, notifications, refresh } = createNotifiedTasks(parts)
   const bookOptions = { ...books, onChange: () => undefined }
-  const contracts = createContracts({ store, handler, live, world, bookOptions, addressees: { patterns, secretOf }, isOpen: isOpen.contracts, isStopping })
+  const contracts = createContracts({
+    store,
+    handler,
+    live,
+    world,
+    bookOptions,
+    usage: options.requestUsage,
+    addressees: { patterns, secretOf },
+    isOpen: isOpen.contracts,
+    isStopping,
+  })
   const outboxes = createOutboxes({ ...parts, tasks, contracts })
   const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble })
   const queues = createQueues({ book, tasks, bulks, notifications, position, isOpen: isOpen.queues })

@@ -8,6 +8,7 @@ import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
 import type { Contracts } from './contracts/contracts.ts'
 import type { Deliveries } from './delivery/deliveries.ts'
 import type { Notifications } from './queues/notifications.ts'
+import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
 import type { Birth, ItemRow, Tables } from '../projections/tables.ts'
@@ -111,6 +112,23 @@ export interface Check {
   readonly detail?: string
 }
 
+/** What time has released and erased since the start of this server. */
+export interface SweeperFigures {
+  /** Replies whose time was over. */
+  readonly released: number
+  /** Work items past their retention. */
+  readonly erased: number
+  /** Rows of erased events that were deleted. */
+  readonly pruned: number
+  /** What was due and could not be done. */
+  readonly refused: number
+  readonly isSweeping: boolean
+  /** When a sweep last came to its end, milliseconds since 1970 UTC. */
+  readonly lastSweptAt?: number | undefined
+  /** Why the last sweep did not, if so. */
+  readonly failing?: string | undefined
+}
+
 export interface Status {
   readonly status: 'ready' | 'degraded' | 'not-ready'
   readonly checks: readonly Check[]
@@ -119,6 +137,7 @@ export interface Status {
   /** Held jobs and tasks. */
   readonly heldItems: number
   readonly waitingPolls: number
+  readonly sweeper: SweeperFigures
 }
 
 /** A token as it is kept: never its secret. */
@@ -175,6 +194,8 @@ export interface Engine {
   readonly gateOf: TaskQueues['gateOf']
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
+  /** What callers have at contracts, to hold against their quota. */
+  readonly requestUsage: RequestUsage
   readonly contracts: Contracts
   /** News of work, for those who listen to a queue. */
   readonly notifications: Notifications

@@ -115,7 +115,8 @@ export const createHandler = (options: {
     payload?: Uint8Array,
   ): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
     const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
-    const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
+    const write = command.type === 'Erase' && store.capabilities.erase ? store.erase : store.append
+    const appended = await write(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
     const item = evolveAll(before.item, events, command.time)
     const { position } = appended.right

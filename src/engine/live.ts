@@ -10,8 +10,8 @@ export interface Entry<Item extends Existing = Existing> {
   readonly position: Position
 }
 
-/** Told of every change after it happened; `after` may be settled. */
-export type ChangeListener = (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+/** Told of every change after it happened; `after` may be settled, and `position` is that of its last event. */
+export type ChangeListener = (workItem: WorkItemId, before: WorkItem, after: Existing, position: Position) => void
 
 export interface Live {
   /** The entry, live or lately settled. */
@@ -56,7 +56,7 @@ export const createLive = (): Live => {
       remember(workItem, { item: after, position })
     }
     if (isLive(after)) settled.delete(workItem)
-    for (const listener of listeners) listener(workItem, before, after)
+    for (const listener of listeners) listener(workItem, before, after, position)
   }
 
   return {

@@ -3,12 +3,13 @@ import * as E from 'fp-ts/lib/Either.js'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
+import { createRequestUsage } from './contracts/usage.ts'
 import { createAudit } from './audit.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Lookup } from './delivery/addresses.ts'
 import { createDoors } from './doors.ts'
 import type { Busy, Engine, Status } from './engine.ts'
-import { createHandler } from './handle.ts'
+import { createHandler, type Handler } from './handle.ts'
 import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
@@ -16,6 +17,7 @@ import { createHistory, createRead } from './read.ts'
 import { createRefusals } from './refusals.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
+import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
@@ -33,9 +35,19 @@ export interface EngineSettings {
   readonly allowUrls: readonly UrlPattern[]
   /** What messages that are sent out say of their sender: `Stint/1.2.3`. */
   readonly userAgent: string
+  /** How long settled work items are kept. */
+  readonly retention: Retention
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true, openContracts: true, allowUrls: [], userAgent: 'Stint' }
+export const defaultSettings: EngineSettings = {
+  server: 'stint',
+  maxLiveItems: 1_000_000,
+  openQueues: true,
+  openContracts: true,
+  allowUrls: [],
+  userAgent: 'Stint',
+  retention: {},
+}
 
 export interface EngineOptions {
   readonly store: EventStore
@@ -56,6 +68,21 @@ export interface OpenedEngine extends Engine {
   readonly recovered: Recovered
   /** The store failed for good: commands are refused until a restart (rules 9). */
   readonly failed: (cause: unknown) => void
+}
+
+/** Erases and prunes what is past its time, as far as the store can; what the tables have not seen yet is not pruned from under them. */
+const sweeperOf = (
+  parts: Pick<EngineOptions, 'store' | 'world' | 'tables'> & {
+    readonly handler: Handler
+    readonly position: () => Position
+    readonly isOff: () => boolean
+    readonly onTrouble: (what: string, cause: unknown) => void
+  },
+  retention: Retention,
+) => {
+  const { store, tables, handler } = parts
+  const prune: Prune | undefined = store.capabilities.prune ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
+  return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
 }
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
@@ -90,28 +117,24 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
 
+  const isOff = (): boolean => stopping || failure !== undefined
+  const requestUsage = createRequestUsage({ tables, world, position: () => position })
   const doors = createDoors({
-    store,
-    handler,
-    live,
-    tables,
-    world,
-    server: settings.server,
+    ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
     patterns: settings.allowUrls,
     userAgent: settings.userAgent,
-    lookup: options.lookup,
-    secretOf,
     position: () => position,
-    onAppended,
     isStopping: () => stopping,
-    onTrouble: trouble,
   })
-  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff, onTrouble: trouble })
+  const sweeper = sweeperOf({ store, world, tables, handler, position: () => position, isOff, onTrouble: trouble }, settings.retention)
 
-  live.onChange((workItem, before, after) => {
+  live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
+    sweeper.touch(after)
+    requestUsage.changed(workItem, before, after, at)
     doors.changed(workItem, before, after)
     watch.wake(workItem)
   })
@@ -125,13 +148,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const status = (): Status => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch })
+  const status = (): Status => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch, sweeper })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
   for (const [workItem] of live.entries()) timers.touch(workItem)
   doors.begin()
+  sweeper.start()
 
   const stopped = new AbortController()
   const stop = (): void => {
@@ -140,12 +164,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     watch.stop()
     doors.stop()
     timers.close()
+    void sweeper.close()
     stopped.abort()
   }
 
   return E.right({
     execute: handler.execute,
     ...doors.face,
+    requestUsage,
     read: createRead(store, handler),
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
@@ -167,7 +193,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     stop,
     close: async () => {
       stop()
-      await doors.close()
+      await Promise.all([doors.close(), sweeper.close()])
       closing = true
       await handler.idle()
       await tables.close()

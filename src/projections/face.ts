@@ -1,8 +1,8 @@
 // The tables as the engine and the api see them, over a core that may be in this thread or in another: texts become rows here, and waits for positions are kept here.
 import { StoreFault, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { ListText, LiveText, Statistics } from './runner.ts'
-import type { ItemFilter, ItemRow, StatisticsFilter, Tables, TablesStatus } from './tables.ts'
+import type { ListText, LiveText, Statistics, UsageAnswer } from './runner.ts'
+import type { DueFilter, DuePage, ItemFilter, ItemRow, Page, RequestFilter, RetiredFilter, StatisticsFilter, Tables, TablesStatus, UsageFilter } from './tables.ts'
 
 /** How a core is reached. */
 export interface Link {
@@ -10,6 +10,10 @@ export interface Link {
   readonly follow: (head: Position) => void
   readonly list: (filter: ItemFilter) => Promise<ListText>
   readonly statistics: (filter: StatisticsFilter) => Promise<Statistics>
+  readonly requests: (filter: RequestFilter) => Promise<ListText>
+  readonly usage: (filter: UsageFilter) => Promise<UsageAnswer>
+  readonly expiring: (filter: DueFilter) => Promise<DuePage>
+  readonly retired: (filter: RetiredFilter) => Promise<DuePage>
   readonly close: () => Promise<void>
 }
 
@@ -48,6 +52,7 @@ const waiters = (world: World) => {
 
 /** Rows come from tables that this version of the fold wrote, so their JSON is trusted as it is. */
 const rowsOf = (text: string): readonly ItemRow[] => JSON.parse(text) as readonly ItemRow[]
+const pageOf = (page: ListText): Page<ItemRow> | { readonly invalid: 'cursor' } => ('invalid' in page ? page : { ...page, items: rowsOf(page.items) })
 type LiveItems = Awaited<ReturnType<Tables['liveItems']>>['items']
 const liveOf = (chunks: readonly string[]): LiveItems => chunks.flatMap((chunk) => JSON.parse(chunk) as LiveItems)
 
@@ -78,11 +83,12 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
         if (status.position >= position) return true
         return closed === undefined && ms > 0 ? waiting.add(position, ms) : false
       },
-      list: async (filter) => {
-        const page = await open(() => link.list(filter))
-        return 'invalid' in page ? page : { ...page, items: rowsOf(page.items) }
-      },
+      list: async (filter) => pageOf(await open(() => link.list(filter))),
       statistics: (filter) => open(() => link.statistics(filter)),
+      requests: async (filter) => pageOf(await open(() => link.requests(filter))),
+      usage: (filter) => open(() => link.usage(filter)),
+      expiring: (filter) => open(() => link.expiring(filter)),
+      retired: (filter) => open(() => link.retired(filter)),
       status: () => status,
       close: () => {
         waiting.giveUp()

@@ -121,7 +121,7 @@ const takeInto = (draft: Draft, event: WorkItemEvent, recorded: RecordedEvent): 
     draft.created = sequenceOf(recorded.position)
   }
   draft.after = evolve(draft.after, event, recorded)
-  draft.facts.push({ event, time: recorded.time, ...(begins ? { begins } : {}) })
+  draft.facts.push({ event, time: recorded.time, position: recorded.position, ...(begins ? { begins } : {}) })
   draft.position = recorded.position
 }
 

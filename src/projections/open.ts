@@ -7,8 +7,8 @@ import { tablesFace, type Face, type Link } from './face.ts'
 import { projections as allProjections } from './index.ts'
 import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
 import type { Projection } from './projection.ts'
-import { openCore, type ListText, type LiveText, type Statistics } from './runner.ts'
-import type { Tables, TablesStatus } from './tables.ts'
+import { openCore, type ListText, type LiveText, type Statistics, type UsageAnswer } from './runner.ts'
+import type { DuePage, Tables, TablesStatus } from './tables.ts'
 
 export interface TablesOptions {
   /** Of the tables. */
@@ -88,6 +88,10 @@ const linkTo = (worker: Worker, exited: Promise<void>) => {
     follow,
     list: (filter) => ask({ type: 'list', filter }) as Promise<ListText>,
     statistics: (filter) => ask({ type: 'statistics', filter }) as Promise<Statistics>,
+    requests: (filter) => ask({ type: 'requests', filter }) as Promise<ListText>,
+    usage: (filter) => ask({ type: 'usage', filter }) as Promise<UsageAnswer>,
+    expiring: (filter) => ask({ type: 'expiring', filter }) as Promise<DuePage>,
+    retired: (filter) => ask({ type: 'retired', filter }) as Promise<DuePage>,
     liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
     close: async () => {
       closing = true
@@ -168,6 +172,10 @@ export const tablesInProcess = async ({ file, reader, projections = allProjectio
     liveItems: async () => core.liveItems(),
     list: core.list,
     statistics: async (filter) => core.statistics(filter),
+    requests: core.requests,
+    usage: async (filter) => core.usage(filter),
+    expiring: async (filter) => core.expiring(filter),
+    retired: async (filter) => core.retired(filter),
     close: core.close,
   }
   const face = tablesFace(link, world, core.status())

@@ -18,6 +18,7 @@ export interface Fact {
   readonly event: WorkItemEvent
   /** When it was recorded, milliseconds since 1970 UTC. */
   readonly time: number
+  readonly position: Position
   /** It is a tombstone: of what came before it nothing is shown any more. */
   readonly begins?: true
 }

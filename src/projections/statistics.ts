@@ -2,12 +2,13 @@
 // answer is long; and whatever the batches were, the same log makes the same rows.
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../domain/ids.ts'
-import { isHeld, surfaceState, type SurfaceState, type WorkItem } from '../domain/work-item/state.ts'
+import { evolve } from '../domain/work-item/evolve.ts'
+import { absent, isHeld, surfaceState, type SurfaceState, type WorkItem } from '../domain/work-item/state.ts'
 import { bucketOf, quantile, type Bucket } from './histogram.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { askRecent, openRecent, recentSchema, type RecentCounts } from './recent.ts'
 import type { Quantiles, ScopeStatistics, StatisticsFilter } from './tables.ts'
-import { scopeOf } from './work-items.ts'
+import { isErased, scopeOf } from './work-items.ts'
 
 /** `statistics_times` has what `run` and `wait` took; `statistics_due` when waiting tasks are due, to the second. */
 const schema = `
@@ -57,9 +58,18 @@ const recentOf = ({ facts }: ItemChange, add: (time: number, what: keyof RecentC
 
 const dueSecond = (item: WorkItem): number | undefined => (item.status === 'waiting' && item.task !== undefined ? Math.floor(item.task.dueAt / 1_000) : undefined)
 
+/** Scope of the item; of one that was erased, as it was before, since a tombstone says nothing of it. Undefined when nobody knows any more. */
+const scopeOfChange = ({ before, after, facts }: ItemChange): string | undefined => {
+  if (!isErased(after)) return scopeOf(after)
+  if (before.status !== 'absent') return scopeOf(before)
+  const [birth] = facts
+  const born = birth === undefined ? absent : evolve(absent, birth.event, { time: birth.time, revision: 0 })
+  return born.status === 'absent' || isErased(born) ? undefined : scopeOf(born)
+}
+
 /** States in which the item is counted. */
 const countedStates = (item: WorkItem): readonly string[] => {
-  if (item.status === 'absent') return []
+  if (item.status === 'absent' || isErased(item)) return []
   return item.status === 'deadLetter' ? [surfaceState(item), DEAD_LETTER] : [surfaceState(item)]
 }
 
@@ -105,10 +115,9 @@ const open = (db: DatabaseSync): OpenedProjection => {
       const lately = recent.batch()
       for (const change of changes) {
         const { before, after } = change
-        // Where it was counted before: a tombstone may say less of the item than its birth did.
-        const was = before.status === 'absent' ? after : before
-        const { kind } = was
-        const scope = scopeOf(was)
+        const { kind } = after
+        const scope = scopeOfChange(change)
+        if (scope === undefined) continue
         for (const state of countedStates(before)) states.add([kind, scope, state], -1)
         for (const state of countedStates(after)) states.add([after.kind, scopeOf(after), state], 1)
         const ran = runMsOf(change)
@@ -130,7 +139,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const statistics: Projection = {
   name: 'statistics',
-  version: 2,
+  version: 3,
   schema,
   tables: [
     { name: 'statistics_states', key: ['kind', 'scope', 'state'] },

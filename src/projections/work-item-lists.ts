@@ -64,6 +64,17 @@ export const walksOf = (filter: ItemFilter): readonly Walk[] => {
       ]
     return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
   }
+  if (kind === 'request') {
+    if (scope === undefined)
+      return [
+        walkOf('work_items NOT INDEXED WHERE true', [], filter, [
+          ['kind', kind],
+          ['state', state],
+        ]),
+      ]
+    if (state !== undefined) return [walkOf("work_items INDEXED BY requests_by_state WHERE kind = 'request' AND scope = ? AND state = ?", [scope, state], filter)]
+    return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'request' AND scope = ?", [scope], filter)]
+  }
   const byState = (each: string): Walk => walkOf("work_items INDEXED BY jobs_by_state WHERE kind = 'job' AND state = ?", [each], filter, [['scope', scope]])
   if (state !== undefined) return [byState(state)]
   if (scope !== undefined) return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'job' AND scope = ?", [scope], filter)]
@@ -131,8 +142,12 @@ export interface PageText {
   readonly next?: string
 }
 
+type Paging = Pick<ItemFilter, 'order' | 'limit' | 'after'>
+
 export interface WorkItemQuestions {
   readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
+  /** A page of the items that these ways find. */
+  readonly page: (paging: Paging, walks: readonly Walk[]) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
   /** Streams of all queues that the log has. */
@@ -189,12 +204,11 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     return places.toSorted(DIRECTIONS[order].compare)
   }
 
-  const list: WorkItemQuestions['list'] = async (filter) => {
-    const { order, limit } = filter
+  const page: WorkItemQuestions['page'] = async ({ order, limit, after: cursor }, walks) => {
     const { start, compare } = DIRECTIONS[order]
-    const after = filter.after === undefined ? start : readCursor(filter.after, order, incarnation)
+    const after = cursor === undefined ? start : readCursor(cursor, order, incarnation)
     if (after === undefined) return { invalid: 'cursor' }
-    const places = await placesOf(order, walksOf(filter), after, limit + 1)
+    const places = await placesOf(order, walks, after, limit + 1)
     const shown: ItemText[] = []
     let characters = 0
     let last: Place | undefined
@@ -226,5 +240,5 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
 
   const queues = db.prepare('SELECT stream FROM book_streams ORDER BY stream')
 
-  return { list, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
+  return { list: (filter) => page(filter, walksOf(filter)), page, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
 }

@@ -13,8 +13,9 @@ const schema = `
     server TEXT, label TEXT, tag TEXT, task_key TEXT, /* of tasks: their order in the queue, with created */ rank INTEGER, due INTEGER, made_by TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX work_items_live ON work_items (work_item) WHERE live = 1;
-  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created) WHERE kind = 'job' OR live = 1;
+  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created) WHERE kind = 'job' OR kind = 'request' OR live = 1;
   CREATE INDEX jobs_by_state ON work_items (state, created) WHERE kind = 'job';
+  CREATE INDEX requests_by_state ON work_items (scope, state, created) WHERE kind = 'request';
   CREATE INDEX tasks_by_state ON work_items (scope, state, rank, due, created) WHERE kind = 'task';
   CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
   CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
@@ -23,6 +24,9 @@ const schema = `
 
 /** Service of a job, `<app>/<queue>` of a task, contract of a request: what lists and statistics are grouped by. */
 export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? item.request?.contract ?? '') : `${item.task.app}/${item.task.queue}`)
+
+/** Of what was erased no row is left: lists show and statistics count what is kept (rules 26). */
+export const isErased = (item: WorkItem): boolean => item.status === 'settled' && item.erased === true
 
 /** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
 const livenessOf = (item: WorkItem): 0 | 1 | 2 => (item.status === 'deadLetter' ? 2 : isLive(item) ? 1 : 0)
@@ -40,9 +44,6 @@ interface Facts {
   readonly ending: string | null
   readonly late: string | null
 }
-
-/** Of what was erased no row is left: lists show what is kept (rules 26). */
-const isErased = (item: Existing): boolean => item.status === 'settled' && item.erased === true
 
 /** The facts of a change that a reader is shown, as JSON. */
 const shownFacts = (change: ItemChange): Facts => {

@@ -20,6 +20,7 @@ import { createLeaseDesk } from '../queues/lease-desk.ts'
 import type { QueueFigures } from '../queues/queue-index.ts'
 import { createHeldRequests } from './held-requests.ts'
 import { createReplyShelf, type ReplyShelf } from './reply-shelf.ts'
+import type { RequestUsage } from './usage.ts'
 
 export type { ContractConfig }
 export const defaultContract = DEFAULT_CONTRACT
@@ -83,6 +84,8 @@ export const createContracts = (options: {
   readonly live: Live
   readonly world: World
   readonly bookOptions: Parameters<typeof createBook>[1]
+  /** What callers have, to hold against their quota. */
+  readonly usage: RequestUsage
   readonly addressees: Addressees
   /** Every contract exists, with the defaults: a server without auth. */
   readonly isOpen: () => boolean
@@ -117,6 +120,13 @@ export const createContracts = (options: {
     figures: desk.figures(contract),
   })
 
+  const accepted: Contracts['accept'] = (workItem, command, context, body) => {
+    const { request } = command
+    // Who brings its own lease runs it itself.
+    if (request.runs === 'middleware' || live.get(workItem) !== undefined) return handler.execute(workItem, command, context, body)
+    return desk.bear(request.contract, workItem, request, (leaseTo) => ({ ...command, leaseTo }), context, body)
+  }
+
   return {
     configOf,
     get: (contract) => {
@@ -138,11 +148,22 @@ export const createContracts = (options: {
       const { state } = done.right
       return E.right({ view: viewOf(contract, state.status === 'open' ? state : undefined), isNew })
     },
-    accept: (workItem, command, context, body) => {
+    accept: async (workItem, command, context, body) => {
       const { request } = command
-      // Who brings its own lease runs it itself.
-      if (request.runs === 'middleware' || live.get(workItem) !== undefined) return handler.execute(workItem, command, context, body)
-      return desk.bear(request.contract, workItem, request, (leaseTo) => ({ ...command, leaseTo }), context, body)
+      const quota = configOf(request.contract)?.quota
+      if (quota === undefined || live.get(workItem) !== undefined) return accepted(workItem, command, context, body)
+      const claimed = await options.usage.claim({ workItem, ...request }, quota)
+      if (E.isRight(claimed)) {
+        try {
+          return await accepted(workItem, command, context, body)
+        } finally {
+          claimed.right()
+        }
+      }
+      // A duplicate is no new request: it is answered whatever else its caller has.
+      const known = await handler.load(workItem)
+      if (E.isLeft(known)) return known
+      return known.right.item.status === 'absent' ? claimed : accepted(workItem, command, context, body)
     },
     lease: desk.lease,
     takeBack: desk.takeBack,
