@@ -38,6 +38,7 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
     callRequest: requests.callRequest,
     callRequestByKey: requests.callRequestByKey,
     listRequests: requests.listRequests,
+    listCallers: requests.listCallers,
     showRequest: requests.showRequest,
     showReply: requests.showReply,
     releaseReply: requests.releaseReply,

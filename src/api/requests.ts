@@ -177,9 +177,37 @@ export const listRequests: Handle<typeof wire.listRequests> = async ({ params, q
   const isOwnOnly = E.isLeft(looks)
   const allowed = isOwnOnly ? contractFor(call, params.contract, 'insert') : looks
   if (E.isLeft(allowed)) return looks as typeof allowed
-  const { state, after } = query
-  const filter = { kind: 'request', scope: params.contract, state, order: 'newest', limit: limitOf(query), after, by: isOwnOnly ? call.principal.subject : undefined } as const
-  return pageAnswer(call, await call.engine.tables.list(filter), (one) => requestView(one))
+  const { state, after, olderThanSeconds, released } = query
+  const filter = {
+    contract: params.contract,
+    caller: isOwnOnly ? call.principal.subject : query.caller,
+    state,
+    released: released === undefined ? undefined : released === 'true',
+    settledBefore: olderThanSeconds === undefined ? undefined : call.engine.now() - olderThanSeconds * 1_000,
+    order: 'newest',
+    limit: limitOf(query),
+    after,
+  } as const
+  return pageAnswer(call, await call.engine.tables.requests(filter), (one) => requestView(one))
+}
+
+/** What each caller has: of all for those who look after or work the contract, of themselves for its callers. */
+export const listCallers: Handle<typeof wire.listCallers> = async ({ params, query }, call) => {
+  const looks = contractFor(call, params.contract, 'look')
+  const isOwnOnly = E.isLeft(looks)
+  const allowed = isOwnOnly ? contractFor(call, params.contract, 'insert') : looks
+  if (E.isLeft(allowed)) return looks as typeof allowed
+  const caller = isOwnOnly ? call.principal.subject : query.caller
+  const page = await call.engine.tables.usage({ contract: params.contract, caller, limit: limitOf(query), after: query.after })
+  if ('invalid' in page) return E.left(invalid([{ path: '/query/after', code: 'pattern', detail: 'Expected `next` of the page before.' }]))
+  const items = page.items.map(({ caller: name, pending: open, unreleased, bytes, oldestUnreleased: oldest }) => ({
+    caller: name,
+    pending: open,
+    unreleased,
+    bytes,
+    oldest: oldest && { workItem: oldest.workItem, at: instantOf(oldest.settledAt) },
+  }))
+  return E.right({ status: 200, body: { items, next: page.next }, position: page.position })
 }
 
 /** Callers release their own; administrators any, by force, which is kept in the audit stream. */

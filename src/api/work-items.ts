@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type * as wire from '../wire/service.ts'
 import { contractOfRequest, parseWorkItemId, queueOfTask, type ParsedWorkItemId, type WorkItemId } from '../wire/words.ts'
-import type { Handle } from './call.ts'
+import { execute, ok, type Handle } from './call.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, showHistory, showItem, showWhy } from './items.ts'
 import { reportJob } from './jobs.ts'
@@ -75,4 +75,14 @@ export const reportWorkItem: Handle<typeof wire.reportWorkItem> = ({ params, bod
 export const giveDirective: Handle<typeof wire.giveDirective> = ({ params, body }, call) => {
   const id = idOf(params)
   return E.isLeft(id) ? id : direct(call, id.right, body)
+}
+
+/** For good, and so an administrator's deed that is kept in the audit stream. */
+export const eraseWorkItem: Handle<typeof wire.eraseWorkItem> = async ({ params, body }, call) => {
+  const id = idOf(params)
+  if (E.isLeft(id)) return id
+  const done = await execute(call, id.right, { type: 'Erase', by: call.principal.email, reason: body.reason })
+  if (E.isLeft(done)) return done
+  if (done.right.events.length > 0) call.engine.audit({ code: 'erased', route: 'eraseWorkItem', target: id.right, detail: body.reason }, call.context)
+  return ok({ workItem: id.right, erased: true })
 }
