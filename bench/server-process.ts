@@ -73,8 +73,11 @@ const parsed = (line: string): Readonly<Record<string, unknown>> => {
   }
 }
 
-/** The one queue of the bench, `bench/work`, which tasks need to stand in a file. The data directory is the config directory too, so that no file of the working directory has a say. */
-const QUEUE_FILE = 'queue: [{ name: work, mode: pull }]\n'
+/** The queues of the app `bench`: what is measured, and what only warms up. */
+export const WORK_QUEUE = 'work'
+export const WARM_UP_QUEUE = 'warm-up'
+/** The data directory is the config directory too, so that no file of the working directory has a say. */
+const QUEUE_FILE = `queue: [{ name: ${WORK_QUEUE}, mode: pull }, { name: ${WARM_UP_QUEUE}, mode: pull }]\n`
 
 const makeQueue = (directory: string): void => {
   const app = join(directory, 'apps', 'bench')
