@@ -64,7 +64,7 @@ export const closes = (make: MakeStore): void => {
 
   it('answers unavailable afterwards, to everything', async () => {
     await store().close()
-    const asked = [store().append('a', 'any', [sample(1)])(), store().readStream('a')(), store().readAll()(), store().head()(), store().erase('a')()]
+    const asked = [store().append('a', 'any', [sample(1)])(), store().readStream('a')(), store().readFirst(['a'])(), store().readAll()(), store().head()(), store().erase('a')()]
     for (const answer of await Promise.all<Promise<Parameters<typeof left>[0]>>(asked)) expect(left(answer)).toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
   })
 

@@ -48,6 +48,8 @@ export interface TaskQueues {
   readonly stop: () => void
 }
 
+type Leased = Omit<LeasedTask, 'birth' | 'payload'>
+
 const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0, claims: 0 }
 
 /** What an open server, on which nobody configured queues, takes every queue to be. */
@@ -94,16 +96,19 @@ export const createTaskQueues = (options: {
     return options.isOpen() ? openConfig(key) : undefined
   }
 
-  const withPayload = async (workItem: WorkItemId, done: Done): Promise<E.Either<Refusal, LeasedTask>> => {
-    const { item } = done
-    // A stream that is full ends its task in place of leasing it.
-    if (!isHeld(item)) return E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
-    const first = await store.readStream(streamOf(workItem), { from: 0, max: 1 })()
+  /** With births and payloads, read all at once. */
+  const withPayloads = async (leased: readonly Leased[]): Promise<E.Either<StoreFault, readonly LeasedTask[]>> => {
+    if (leased.length === 0) return E.right([])
+    const first = await store.readFirst(leased.map(({ workItem }) => streamOf(workItem)))()
     if (E.isLeft(first)) return first
-    const [recorded] = first.right
-    const birth = recorded === undefined ? undefined : readEvent(recorded)
-    if (birth === undefined || E.isLeft(birth) || birth.right.type !== 'TaskInserted') throw new Error(`The stream of ${workItem} does not begin with its birth`)
-    return E.right({ ...done, item, workItem, birth: birth.right, payload: recorded?.payload })
+    return E.right(
+      leased.map((one, index) => {
+        const recorded = first.right[index]
+        const birth = recorded === undefined ? undefined : readEvent(recorded)
+        if (birth === undefined || E.isLeft(birth) || birth.right.type !== 'TaskInserted') throw new Error(`The stream of ${one.workItem} does not begin with its birth`)
+        return { ...one, birth: birth.right, payload: recorded?.payload }
+      }),
+    )
   }
 
   const grantOf = (request: LeaseRequest): LeaseGrant => ({
@@ -113,7 +118,7 @@ export const createTaskQueues = (options: {
     ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
   })
 
-  const leaseOne = async (index: QueueIndex, request: LeaseRequest, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, LeasedTask>> => {
+  const leaseOne = async (index: QueueIndex, request: LeaseRequest, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
     let done: E.Either<Refusal, Done>
     try {
       done = await handler.execute(workItem, { type: 'LeaseTask', ...grantOf(request) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
@@ -124,7 +129,10 @@ export const createTaskQueues = (options: {
     // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
     const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
     if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
-    return E.isLeft(done) ? done : withPayload(workItem, done.right)
+    if (E.isLeft(done)) return done
+    const { item } = done.right
+    // A stream that is full ends its task in place of leasing it.
+    return isHeld(item) ? E.right({ ...done.right, item, workItem }) : E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
   }
 
   const leaseFrom = async (request: LeaseRequest, context: Context, signal: AbortSignal): Promise<E.Either<Refusal, readonly LeasedTask[]>> => {
@@ -148,21 +156,18 @@ export const createTaskQueues = (options: {
       // A task that slipped away is nobody's failure; a store that does not answer is.
       if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
       // What slipped away does not count: there may be more behind it.
-      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return E.right(leased)
+      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return withPayloads(leased)
     }
   }
 
-  const leaseAgain = async (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedTask[]>> => {
-    const tasks: LeasedTask[] = []
-    for (const workItem of held) {
-      const entry = live.get(workItem)
-      if (entry === undefined) continue
-      const leased = await withPayload(workItem, { item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position })
-      if (E.isRight(leased)) tasks.push(leased.right)
-      else if (leased.left instanceof Error) return leased
-    }
-    return E.right(tasks)
-  }
+  const leaseAgain = (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedTask[]>> =>
+    withPayloads(
+      held.flatMap((workItem): readonly Leased[] => {
+        const entry = live.get(workItem)
+        if (entry === undefined || !isHeld(entry.item)) return []
+        return [{ workItem, item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position }]
+      }),
+    )
 
   const takeBack: TaskQueues['takeBack'] = async (workItem, lease, context) => {
     const task = live.get(workItem)?.item.task
