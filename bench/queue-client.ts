@@ -28,6 +28,9 @@ export const taskOf = (n: number): NewTask & { readonly id: string } => ({ id: c
 
 export const tasksOf = (count: number): readonly NewTask[] => Array.from({ length: count }, (_, n) => taskOf(n))
 
+/** More than any measurement makes: a million tasks may wait while others warm up. */
+const FLAGS = ['--max-live-items', '2000000']
+
 /** Gives a server with a client to the measurement, and takes both away afterwards. `prepare` may make a log first. */
 export const onServer = async <Result>(
   measure: (stint: Stint, server: ServerProcess) => Promise<Result>,
@@ -36,7 +39,7 @@ export const onServer = async <Result>(
   const { directory, remove } = temporaryDirectory()
   try {
     await prepare(directory)
-    const server = await startServer(directory)
+    const server = await startServer(directory, { flags: FLAGS })
     const stint = connect({ url: server.url })
     try {
       return await measure(stint, server)

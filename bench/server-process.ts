@@ -88,14 +88,16 @@ const makeQueue = (directory: string): void => {
 export interface StartOptions {
   /** Of Node, `--cpu-prof` say. */
   readonly nodeFlags?: readonly string[]
+  /** Of `stint serve`, beside those that say where its files are. */
+  readonly flags?: readonly string[]
   /** Another program that says `listening` and its address on its output. */
   readonly program?: string
 }
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
-export const startServer = async (directory: string, { nodeFlags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
+export const startServer = async (directory: string, { nodeFlags = [], flags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
   if (program === undefined) makeQueue(directory)
-  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory] : [program]
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')
