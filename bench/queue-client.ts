@@ -63,7 +63,8 @@ export const costOf = async <Figures extends { readonly count: number }>(server:
   const before = { server: cpuMicros(server.pid), client: process.cpuUsage() }
   const figures = await run()
   const { user, system } = process.cpuUsage(before.client)
-  return { ...figures, serverMicros: (cpuMicros(server.pid) - before.server) / figures.count, clientMicros: (user + system) / figures.count }
+  const pieces = Math.max(1, figures.count)
+  return { ...figures, serverMicros: (cpuMicros(server.pid) - before.server) / pieces, clientMicros: (user + system) / pieces }
 }
 
 /** As `closedLoop`, with the cost of each call. */

@@ -51,7 +51,7 @@ const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, 
     }),
     row(`Insert, ${MANY} callers`, many, 1, {
       aim: { least: 40_000 },
-      limit: 'The server’s main thread: decoding, rules, digests and encoding of each task; calls of one turn travel together.',
+      limit: 'One request is out at a time, which keeps the order: caller, server and disk wait for one another. Half of that is the server’s main thread.',
       more: { '× fdatasync': rounded(many.perSecond / floor.fdatasyncs, 1) },
     }),
     row(`Insert in batches of ${BATCH}, ${BATCH_CALLERS} callers`, batches, BATCH, { aim: { least: 62_000 }, limit: 'As above.' }),
@@ -71,7 +71,7 @@ const drainRow = async (stint: Stint, server: ServerProcess, isQuick: boolean): 
   const drained = await costOf(server, () => drain(stint, WORK, count, DRAIN_SECONDS_MAX))
   return rowOf(`Drain ${QUEUED.toLocaleString('en-US')} tasks with ${CONCURRENCY} handlers`, drained.perSecond, 'tasks/s', {
     aim: { least: 55_000 },
-    limit: 'Both main threads, a core each: two events, a lease and an ending for each task.',
+    limit: 'The server’s main thread: two commands for each task, and the reading of what was put.',
     more: { tasks: drained.count, ...costText(drained) },
   })
 }
@@ -106,7 +106,7 @@ const together = async (stint: Stint, server: ServerProcess, seconds: number, is
   await Promise.all([producer.close(), worker.close({ graceSeconds: 0 })])
   return rowOf(`Producer with ${MANY} callers and worker with ${CONCURRENCY} handlers together`, cost.perSecond, 'tasks/s', {
     aim: { least: 18_000 },
-    limit: 'The two processes, a core each; tables and writer share them.',
+    limit: 'Two cores for four: the main threads of both sides, the writer and the tables.',
     more: { 'backlog at the end': backlog, ...costText(cost) },
   })
 }
