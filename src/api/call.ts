@@ -1,8 +1,9 @@
 // What a handler may know of the call it serves beside its decoded input, and what it gives back.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
-import { parse as bytesOf, v5, v7 } from 'uuid'
+import { parse as bytesOf, v7 } from 'uuid'
 import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
+import { uuidV5 } from '../engine/envelope.ts'
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.ts'
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
@@ -86,7 +87,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 const COMMANDS = '5c7a3a4e-4f0e-4d5b-8f63-6f6a1f4b3e57'
 
 /** UUIDv5 of subject and key. A header cannot hold a line break, so none of both can be taken for the other. */
-export const commandIdOf = (subject: string, key: string): string => v5(`${subject}\n${key}`, COMMANDS)
+export const commandIdOf = (subject: string, key: string): string => uuidV5(COMMANDS, `${subject}\n${key}`)
 
 /** A new id that sorts by time. */
 export const newId = (world: World): string => v7({ msecs: world.now(), random: bytesOf(world.uuid()) })

@@ -22,8 +22,21 @@ import type * as t from 'io-ts'
 
 type ShownOutcome = t.TypeOf<typeof shownOutcome>
 
+/** A power of two. */
+const INSTANTS_KEPT = 64
+/** The times shown last, each in the place that its lowest bits say: most times of an answer are the same few, and to write one out costs more than the rest of a view. */
+const instants = Array.from({ length: INSTANTS_KEPT }, () => ({ ms: Number.NaN, text: '' }))
+
 /** RFC 3339, UTC, with milliseconds. */
-export const instantOf = (ms: number): string => new Date(ms).toISOString()
+export const instantOf = (ms: number): string => {
+  const kept = instants[ms & (INSTANTS_KEPT - 1)]
+  if (kept === undefined) return new Date(ms).toISOString()
+  if (kept.ms !== ms) {
+    kept.text = new Date(ms).toISOString()
+    kept.ms = ms
+  }
+  return kept.text
+}
 const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
 const secondsIf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
 

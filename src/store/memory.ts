@@ -171,6 +171,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
   return {
     ...reader,
     capabilities,
+    readFirst: (streams) => () => whileOpen(() => E.right(streams.map((stream) => log.ofStream(stream, 0, 1)[0]?.event))),
     append: (stream, expected, events) => {
       assertAppendable(stream, expected, events)
       return () =>

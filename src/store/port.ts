@@ -137,6 +137,8 @@ export interface EventReader {
 
 export interface EventStore extends EventReader {
   readonly capabilities: Capabilities
+  /** The first event of each of these streams, in their order, as of one moment; undefined where there is none. Costs a fifth of as many `readStream`. */
+  readonly readFirst: (streams: readonly string[]) => TE.TaskEither<StoreFault, readonly (RecordedEvent | undefined)[]>
   /**
    * Appends to one stream, all events or none. Resolves after the events are durable, where the store is.
    * Appends that are sent one after another are decided in that order; appends to one stream take positions in that order.

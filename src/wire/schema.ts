@@ -1,6 +1,7 @@
 // Codecs with limits: io-ts types that also know their JSON schema, and a decoder that answers with the path and code of every bad field.
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
+import { isSound } from './soundness.ts'
 
 export interface FieldError {
   /** JSON pointer to the field (RFC 6901); empty for the whole body. */
@@ -31,7 +32,7 @@ const described = <A>(name: string, schema: JsonSchema, is: (u: unknown) => u is
       },
       (a) => a,
     ),
-    { schema },
+    { schema, isSound: (u: unknown) => check(u) === undefined },
   )
 
 export interface TextLimits {
@@ -120,6 +121,15 @@ export const json: Described<unknown> = described(
   () => undefined,
 )
 
+const UTF8 = new TextEncoder()
+const BYTES_A_CHARACTER_MAX = 3
+
+/** Bytes that the value takes as JSON, or its characters where those show already that it does not take more than `enough`. */
+const bytesOf = (u: unknown, enough: number): number => {
+  const written = (JSON.stringify(u) as string | undefined) ?? ''
+  return written.length * BYTES_A_CHARACTER_MAX <= enough ? written.length : UTF8.encode(written).length
+}
+
 /** Any JSON value that takes at most `maxBytes` when written. */
 export const jsonUpTo = (maxBytes: number): Described<unknown> =>
   described(
@@ -127,7 +137,7 @@ export const jsonUpTo = (maxBytes: number): Described<unknown> =>
     { description: `At most ${maxBytes} bytes of JSON.` },
     (_u): _u is unknown => true,
     (u) => {
-      const bytes = u === undefined ? 0 : new TextEncoder().encode(JSON.stringify(u)).length
+      const bytes = bytesOf(u, maxBytes)
       return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
     },
   )
@@ -138,7 +148,7 @@ const isObject = (u: unknown): u is Record<string, unknown> => typeof u === 'obj
 export const jsonObject = (maxBytes: number): Described<Record<string, unknown>> =>
   described('object', { type: 'object', description: `At most ${maxBytes} bytes of JSON.` }, isObject, (u) => {
     if (!isObject(u)) return fault('type', 'Expected an object.')
-    const bytes = new TextEncoder().encode(JSON.stringify(u)).length
+    const bytes = bytesOf(u, maxBytes)
     return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
   })
 
@@ -306,6 +316,7 @@ const unknownFields = (codec: t.Any, value: unknown, path: string): readonly Fie
 
 /** The value as the codec says it is, or every field that is wrong with it. */
 export const decode = <A>(codec: t.Type<A, unknown, unknown>, value: unknown): E.Either<readonly FieldError[], A> => {
+  if (isSound(codec, value)) return E.right(value)
   const decoded = codec.decode(value)
   const unknown = unknownFields(codec, value, '')
   if (E.isRight(decoded)) return unknown.length === 0 ? decoded : E.left(unknown)

@@ -75,6 +75,7 @@ export const closes = (make: MakeStore): void => {
     const asked = [
       store().append('a', 'any', [sample(1)])(),
       store().readStream('a')(),
+      store().readFirst(['a'])(),
       store().readAll()(),
       store().head()(),
       store().erase('a', 'any', [sample(1)])(),

@@ -19,6 +19,8 @@ const LEASE_TOKEN_LENGTH = 8
 
 const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0, claims: 0 }
 
+type Leased = Omit<LeasedItem, 'birth' | 'payload'>
+
 export interface LeaseDesk {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   /** Waiting items of the line, leased; empty when the wait is over. */
@@ -81,17 +83,20 @@ export const createLeaseDesk = (options: {
     return index
   }
 
-  const withPayload = async (workItem: WorkItemId, done: Done): Promise<E.Either<Refusal, LeasedItem>> => {
-    const { item } = done
-    // A stream that is full ends its item in place of leasing it.
-    if (!isHeld(item)) return E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
-    const first = await store.readStream(streamOf(workItem), { from: 0, max: 1 })()
+  /** With births and payloads, read all at once. */
+  const withPayloads = async (leased: readonly Leased[]): Promise<E.Either<StoreFault, readonly LeasedItem[]>> => {
+    if (leased.length === 0) return E.right([])
+    const first = await store.readFirst(leased.map(({ workItem }) => streamOf(workItem)))()
     if (E.isLeft(first)) return first
-    const [recorded] = first.right
-    const birth = recorded === undefined ? undefined : readEvent(recorded)
-    if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
-      throw new Error(`The stream of ${workItem} does not begin with its birth`)
-    return E.right({ ...done, item, workItem, birth: birth.right, payload: recorded?.payload })
+    return E.right(
+      leased.map((one, index) => {
+        const recorded = first.right[index]
+        const birth = recorded === undefined ? undefined : readEvent(recorded)
+        if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
+          throw new Error(`The stream of ${one.workItem} does not begin with its birth`)
+        return { ...one, birth: birth.right, payload: recorded?.payload }
+      }),
+    )
   }
 
   const grantOf = (call: LeaseCall): LeaseGrant => ({
@@ -101,7 +106,7 @@ export const createLeaseDesk = (options: {
     ...(call.requestId === undefined ? {} : { requestId: call.requestId }),
   })
 
-  const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, LeasedItem>> => {
+  const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
     let done: E.Either<Refusal, Done>
     try {
       done = await handler.execute(workItem, { type: 'LeaseItem', ...grantOf(call) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
@@ -112,7 +117,10 @@ export const createLeaseDesk = (options: {
     // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
     const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
     if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
-    return E.isLeft(done) ? done : withPayload(workItem, done.right)
+    if (E.isLeft(done)) return done
+    const { item } = done.right
+    // A stream that is full ends its item in place of leasing it.
+    return isHeld(item) ? E.right({ ...done.right, item, workItem }) : E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
   }
 
   const leaseFrom = async (key: string, call: LeaseCall, context: Context, signal: AbortSignal): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
@@ -134,21 +142,18 @@ export const createLeaseDesk = (options: {
       // What slipped away is nobody's failure; a store that does not answer is.
       if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
       // What slipped away does not count: there may be more behind it.
-      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return E.right(leased)
+      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return withPayloads(leased)
     }
   }
 
-  const leaseAgain = async (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
-    const items: LeasedItem[] = []
-    for (const workItem of held) {
-      const entry = live.get(workItem)
-      if (entry === undefined) continue
-      const leased = await withPayload(workItem, { item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position })
-      if (E.isRight(leased)) items.push(leased.right)
-      else if (leased.left instanceof Error) return leased
-    }
-    return E.right(items)
-  }
+  const leaseAgain = (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedItem[]>> =>
+    withPayloads(
+      held.flatMap((workItem): readonly Leased[] => {
+        const entry = live.get(workItem)
+        if (entry === undefined || !isHeld(entry.item)) return []
+        return [{ workItem, item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position }]
+      }),
+    )
 
   /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its item. */
   const bear: LeaseDesk['bear'] = async (key, workItem, facts, command, context, payload) => {

@@ -3,17 +3,17 @@ import * as E from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { DatabaseSync } from 'node:sqlite'
 import { genesis, type ChainReader, type Digest } from '../chain.ts'
-import type { StoreFault } from '../port.ts'
+import type { EventStore, RecordedEvent, StoreFault } from '../port.ts'
 import { positionAt, sequenceOf } from '../position.ts'
 import { unavailable } from './batch.ts'
 import { assertSqliteVersion } from './checks.ts'
 import { describeError, isNotADatabase, readFault } from './errors.ts'
 import { StoreOpenError } from './open-error.ts'
-import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, gapOfRow, gapRows, linkOfRow, linkRows } from './rows.ts'
+import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, gapOfRow, gapRows, linkOfRow, linkRows, type EventRow } from './rows.ts'
 import { assertReadable, readIdentity, type Identity } from './schema.ts'
 
 /** Reads a log that another thread or process may be writing, or nobody. Takes no engine's lock. */
-export interface SqliteReader extends ChainReader {
+export interface SqliteReader extends ChainReader, Pick<EventStore, 'readFirst'> {
   /** Reads asked later are `unavailable`. Calling it again does nothing. */
   readonly close: () => void
 }
@@ -44,6 +44,8 @@ const statementsOf = (db: DatabaseSync) => {
   const prepare = (sql: string) => db.prepare(sql, { returnArrays: true })
   return {
     stream: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`),
+    // The first event is the one of revision 0, unless that was pruned.
+    first: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? ORDER BY revision LIMIT 1`),
     all: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
     chain: prepare(`SELECT ${LINK_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
     gaps: prepare(
@@ -58,6 +60,7 @@ export const openSqliteReader = (file: string): SqliteReader => {
   const { db, identity } = openReadOnly(file)
   const { storeId, incarnation } = identity
   const statements = statementsOf(db)
+  const firstOf = (row: unknown): RecordedEvent | undefined => (row === undefined ? undefined : eventOfRow(row as EventRow, incarnation))
   const read =
     <A>(run: () => E.Either<StoreFault, A>): TE.TaskEither<StoreFault, A> =>
     async () => {
@@ -71,6 +74,16 @@ export const openSqliteReader = (file: string): SqliteReader => {
   return {
     readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
       read(() => E.right(eventRows(statements.stream.all(stream, from, max)).map((row) => eventOfRow(row, incarnation)))),
+    readFirst: (streams) =>
+      read(() => {
+        // One transaction, because each read outside of one locks and unlocks the log.
+        db.exec('BEGIN')
+        try {
+          return E.right(streams.map((stream) => firstOf(statements.first.get(stream))))
+        } finally {
+          db.exec('COMMIT')
+        }
+      }),
     readAll: ({ after, max = DEFAULT_MAX } = {}) =>
       read(() => {
         const sequence = sequenceOf(after, incarnation)

@@ -138,6 +138,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
     file,
     capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, durable: true, maxAppendBytes },
     readStream: reader.readStream,
+    readFirst: reader.readFirst,
     readAll: reader.readAll,
     readChain: reader.readChain,
     readGaps: reader.readGaps,
