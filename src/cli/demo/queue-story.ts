@@ -59,6 +59,21 @@ const handedOn = ({ chronicle }: QueueTelling, name: string): readonly (number |
       return next === undefined ? undefined : Date.parse(next.from) - Date.parse(ended?.at ?? '')
     })
 
+/** What a worker said before it was stopped has arrived by then. */
+const ARRIVED_MS = 300
+
+/** Stops a worker at a moment at which it holds tasks. */
+const stopWithTasks = async (telling: QueueTelling, worker: WorkerSeat): Promise<void> => {
+  const { watch, world, interrupted } = telling
+  for (;;) {
+    await watch.until('a worker with tasks', () => heldBy(telling, worker.name) > 0)
+    worker.suspend()
+    await pause(world, ARRIVED_MS, interrupted)
+    if (heldBy(telling, worker.name) > 0) return
+    worker.resume()
+  }
+}
+
 /** Scene 1: an outsider puts tasks in and can do nothing else; a busy worker gives back what comes to it. All workers wait for work when it begins. */
 export const workComesIn = async (telling: QueueTelling, first: readonly Order[]): Promise<void> => {
   const { stage, watch, cast, claims, chronicle, book } = telling
@@ -92,7 +107,7 @@ export const workComesIn = async (telling: QueueTelling, first: readonly Order[]
 export const aWorkerDies = async (telling: QueueTelling): Promise<void> => {
   const { stage, watch, claims, world } = telling
   const victim = seat(telling, 'worker-2')
-  await watch.until('a worker with tasks', () => heldBy(telling, victim.name) > 0)
+  await stopWithTasks(telling, victim)
   const killedAt = world.monotonic()
   await victim.kill()
   stage.scene({
@@ -116,8 +131,7 @@ export const aWorkerStandsStill = async (telling: QueueTelling): Promise<void> =
   const sleeper = seat(telling, 'worker-4')
   const before = new Set(losses(telling, sleeper.name, 'LeaseExpired'))
   const lost = (): readonly string[] => losses(telling, sleeper.name, 'LeaseExpired').filter((id) => !before.has(id))
-  await watch.until('a worker with tasks', () => heldBy(telling, sleeper.name) > 0)
-  sleeper.suspend()
+  await stopWithTasks(telling, sleeper)
   stage.scene({
     title: telling.title(3, 'A worker stands still, and goes on'),
     look: [

@@ -56,6 +56,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
 
   it('plays one act alone', async () => {
     const demo = startStint(['demo', '--fast', '--act', '2', '--seconds', '5', SOURCES])
+    for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act 2, scene ${scene} of 5`))
     await demo.line(/^\d+ of \d+ claims held/)
     expect(await demo.ended()).toEqual({ code: 0, signal: null })
     expect(demo.out()).not.toMatch(/^Act 1/m)
