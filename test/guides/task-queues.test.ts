@@ -34,6 +34,12 @@ const first = blocksUnder(guide, 'A first queue in five minutes')
 const config = join(folder, 'config')
 mkdirSync(join(config, 'apps', 'shop'), { recursive: true })
 writeFileSync(join(config, 'apps', 'shop', 'queue.yaml'), first[0]?.text ?? '')
+/** The same queue, whose failed tasks need not wait. */
+const hasty = join(folder, 'hasty')
+mkdirSync(join(hasty, 'apps', 'shop'), { recursive: true })
+writeFileSync(join(hasty, 'apps', 'shop', 'queue.yaml'), first[0]?.text ?? '')
+writeFileSync(join(hasty, 'apps', 'shop', 'stint-queue.yaml'), 'queues: { mails: { backoff: { minSeconds: 0, maxSeconds: 0 } } }')
+
 /** The token of the first lease in an answer or a table. */
 const leaseIn = (text: string): string | undefined => /\b\d+\.[\w-]{8}(?!\w)/.exec(text)?.[0]
 
@@ -72,7 +78,7 @@ describe('a producer and a worker in any language', () => {
   const env: Record<string, string> = { P: 'Stint-As: web@partner.example', W: 'Stint-As: worker@shop.example' }
   const surroundings: Surroundings = { cwd: tmpdir(), env }
   beforeAll(async () => {
-    env['Q'] = `${(await serve(['--data', ':memory:', '--config', config])).url}/v1/queues/shop/mails`
+    env['Q'] = `${(await serve(['--data', ':memory:', '--config', hasty])).url}/v1/queues/shop/mails`
   })
 
   it('are answered as the guide shows, call by call, and can look at what they did', { timeout: SLOW_MS }, async (context) => {
@@ -94,11 +100,21 @@ describe('a producer and a worker in any language', () => {
     for (const { command } of lines) expect(JSON.parse((await shell.run(command, surroundings)).written)).not.toHaveProperty('code')
   })
 
-  it('can redrive', async (context) => {
+  it('can redrive a dead letter', { timeout: SLOW_MS }, async (context) => {
     if (!hasCurl) context.skip('curl is not installed')
-    const lines = blocksUnder(guide, 'Retries and dead letters').flatMap(commandsOf)
-    const answers = await Promise.all(lines.map(async ({ command }) => JSON.parse((await shell.run(command, surroundings)).written) as object))
-    expect(answers).toEqual([{ items: [] }, expect.objectContaining({ code: 'not-possible' }), expect.objectContaining({ what: 'redrive' })])
+    const post = async (path: string, body: object): Promise<unknown> => {
+      const headers = { 'Content-Type': 'application/json', 'Stint-As': 'worker@shop.example' }
+      return (await fetch(`${env['Q']}/${path}`, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+    }
+    // One of its five attempts failed above.
+    for (let attempt = 2; attempt <= 5; attempt += 1) {
+      const { items } = (await post('tasks/lease', {})) as { readonly items: readonly { readonly id: string; readonly lease: string }[] }
+      expect(items).toMatchObject([{ id: 'welcome-2', attempt }])
+      await post('tasks/fail', { id: 'welcome-2', lease: items[0]?.lease, failed: { code: 'no-route', message: 'there is none' } })
+    }
+    const answers: unknown[] = []
+    for (const { command } of blocksUnder(guide, 'Retries and dead letters').flatMap(commandsOf)) answers.push(JSON.parse((await shell.run(command, surroundings)).written))
+    expect(answers).toMatchObject([{ items: [{ id: 'welcome-2', deadLetter: true }] }, { id: 'welcome-2', state: 'waiting' }, { what: 'redrive', filter: { code: 'no-route' } }])
   })
 })
 
