@@ -50,7 +50,8 @@ void worker.closed.then(() => over.abort())
 let said = ''
 const tellFigures = (): void => {
   const { leased, completed, failed, aborted, givenBack, refused } = worker.figures()
-  const figures = { inHand: leased - completed - failed - aborted - givenBack - refused, completed, givenBack, isBusy: isBackingUp() }
+  // A task that was lost may be refused more than once.
+  const figures = { inHand: Math.max(0, leased - completed - failed - aborted - givenBack - refused), completed, givenBack, isBusy: isBackingUp() }
   const text = JSON.stringify(figures)
   if (text !== said) tell({ type: 'figures', ...figures })
   said = text

@@ -14,6 +14,8 @@ export interface Told {
 interface Item {
   readonly id: string
   readonly lease: string
+  /** Of a report: an ending travels with the reports before it, where there are any. */
+  readonly outcome?: object
 }
 
 interface Answer {
@@ -22,16 +24,31 @@ interface Answer {
   readonly late?: boolean
 }
 
-const itemsOf = <Of>(body: unknown): readonly Of[] => (body as { readonly items?: readonly Of[] } | null)?.items ?? [body as Of]
+interface Said {
+  readonly verb: Told['verb']
+  /** One, or many. */
+  readonly sent: Item | readonly Item[]
+}
 
-const toldIn = (verb: Told['verb'], sent: unknown, answered: unknown): readonly Told[] => {
-  const answers = itemsOf<Answer>(answered)
-  return itemsOf<Item>(sent).map(({ id, lease }, index) => {
-    const { status = 200, code = 'unknown', late } = answers[index] ?? {}
-    const told = { task: id, lease, verb }
-    if (late === true) return { ...told, refused: 'late' }
-    return status < 300 ? told : { ...told, refused: code }
-  })
+/** What a request says of endings and extensions; undefined when it is about something else. */
+const saidIn = (path: string, body: unknown): Said | undefined => {
+  const { items } = body as { readonly items?: readonly Item[] }
+  const [, verb] = /\/tasks\/(complete|extend)$/.exec(path) ?? []
+  if (verb !== undefined) return { verb: verb as Told['verb'], sent: items ?? (body as Item) }
+  const [, id] = /\/tasks\/([^/]+)\/reports$/.exec(path) ?? []
+  const { outcome = {}, lease } = body as Item
+  return id !== undefined && 'completed' in outcome ? { verb: 'complete', sent: { id, lease } } : undefined
+}
+
+const told = (verb: Told['verb'], { id, lease }: Item, { status = 200, code = 'unknown', late }: Answer): Told => {
+  const entry = { task: id, lease, verb }
+  if (late === true) return { ...entry, refused: 'late' }
+  return status < 300 ? entry : { ...entry, refused: code }
+}
+
+const toldIn = ({ verb, sent }: Said, status: number, answered: unknown): readonly Told[] => {
+  const answers = (answered as { readonly items?: readonly Answer[] } | null)?.items ?? []
+  return 'lease' in sent ? [told(verb, sent, { ...(answered as Answer), status })] : sent.map((item, index) => told(verb, item, answers[index] ?? {}))
 }
 
 /** A `fetch` that writes down what Stint answers to completions and extensions before anybody else learns of it. */
@@ -39,9 +56,11 @@ export const keepingTaskLedger =
   (file: string, fetch: Fetch): Fetch =>
   async (input, init) => {
     const response = await fetch(input, init)
-    const verb = /\/tasks\/(complete|extend)$/.exec(new URL(input).pathname)?.[1] as Told['verb'] | undefined
-    if (verb === undefined || !response.ok || typeof init.body !== 'string') return response
-    const entries = toldIn(verb, JSON.parse(init.body), await response.clone().json())
+    if (typeof init.body !== 'string') return response
+    const said = saidIn(new URL(input).pathname, JSON.parse(init.body))
+    // A single one is refused by the status of the answer.
+    if (said === undefined || (!response.ok && (Array.isArray(said.sent) || response.status !== 409))) return response
+    const entries = toldIn(said, response.status, await response.clone().json())
     appendFileSync(file, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
     return response
   }

@@ -25,13 +25,20 @@ describe('the ledger of a worker', () => {
     ]
     await keepingTaskLedger(file, answering(200, { items: answers }))(`${URL_OF_TASKS}/complete`, sent({ items }))
     await keepingTaskLedger(file, answering(200, { id: 'd', state: 'running' }))(`${URL_OF_TASKS}/extend`, sent({ id: 'd', lease: '2.t', leaseSeconds: 2 }))
+    const report = (outcome: object): RequestInit => sent({ lease: '1.t', phase: 'pack', outcome })
+    await keepingTaskLedger(file, answering(200, { id: 'e', state: 'completed', recorded: true }))(`${URL_OF_TASKS}/e/reports`, report({ completed: {} }))
+    await keepingTaskLedger(file, answering(409, { code: 'settled', status: 409 }))(`${URL_OF_TASKS}/f/reports`, report({ completed: {} }))
+    await keepingTaskLedger(file, answering(200, { id: 'g', state: 'waiting', recorded: true }))(`${URL_OF_TASKS}/g/reports`, report({ failed: { code: 'x', message: '' } }))
     await keepingTaskLedger(file, answering(503, { code: 'stopping' }))(`${URL_OF_TASKS}/complete`, sent({ items }))
+    await keepingTaskLedger(file, answering(503, { code: 'stopping' }))(`${URL_OF_TASKS}/h/reports`, report({ completed: {} }))
     await keepingTaskLedger(file, answering(200, { items: [] }))(`${URL_OF_TASKS}/lease`, sent({ max: 1 }))
     expect(readTaskLedger(file)).toEqual([
       { task: 'a', lease: '1.t', verb: 'complete' },
       { task: 'b', lease: '1.t', verb: 'complete', refused: 'stale-lease' },
       { task: 'c', lease: '1.t', verb: 'complete', refused: 'late' },
       { task: 'd', lease: '2.t', verb: 'extend' },
+      { task: 'e', lease: '1.t', verb: 'complete' },
+      { task: 'f', lease: '1.t', verb: 'complete', refused: 'settled' },
     ])
   })
 })
