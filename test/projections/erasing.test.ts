@@ -1,7 +1,6 @@
 // Tables over a log of which items were erased and pruned: they come to the same rows as tables that are folded from what is left.
-// The tombstone stands in as a task's birth in the stream of a job: like every tombstone it makes the item anew, whatever that was.
 import { join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { streamOf, type WorkItemId } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
 import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
@@ -9,21 +8,16 @@ import { createFold } from '../../src/projections/fold.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import type { MemoryStore } from '../../src/store/memory.ts'
 import { verifyChain } from '../../src/store/verify.ts'
-import { right, startEngine } from '../support/engine.ts'
+import { contextOf, left, registerCommand, right, startEngine } from '../support/engine.ts'
 import { everyRow, rebuiltTables } from '../support/replay.ts'
 import { BIRTH, completed, jobLeased, sampleEvents } from '../support/samples.ts'
-import { append, caughtUp, freshStore, job, openFile, pageOf, rowsIn, task, temporary } from '../support/tables.ts'
+import { append, caughtUp, freshStore, job, openFile, rowsIn, temporary } from '../support/tables.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
-vi.mock('../../src/domain/work-item/events.ts', async (original) => ({
-  ...(await original<object>()),
-  isTombstone: ({ type }: { readonly type: string }) => type === 'TaskInserted',
-}))
-
-const [, tombstone] = task('mail', 'gone')
-const settledTombstone: readonly WorkItemEvent[] = [tombstone, sampleEvents.Cancelled]
+const tombstone: WorkItemEvent = { ...sampleEvents.Erased, kind: 'job', by: 'servers', digest: 'content' }
 
 let erasures = 0
-const erase = async (store: MemoryStore, workItem: WorkItemId, events = settledTombstone): Promise<void> => {
+const erase = async (store: MemoryStore, workItem: WorkItemId, events: readonly WorkItemEvent[] = [tombstone]): Promise<void> => {
   erasures += 1
   const encoded = events.map((event, index) => ({ id: `tombstone-${erasures}-${index}`, ...encodeEvent(event), time: BIRTH + 90_000_000 + erasures, meta: '{}' }))
   right(await store.erase(streamOf(workItem), 'any', encoded)())
@@ -55,17 +49,15 @@ const expectSame = async (store: MemoryStore, file: string, tables: Awaited<Retu
 }
 
 describe('when an item is erased', () => {
-  it('begins anew at its tombstone, in the running tables as in rebuilt ones', async () => {
+  it('leaves the lists, in the running tables as in rebuilt ones', async () => {
     const { store, file, tables } = await kept()
     await erase(store, 'job/a')
     await expectSame(store, file, tables)
-    expect((await pageOf(tables, { kind: 'task' })).items).toMatchObject([{ workItem: 'job/a', birth: tombstone, ending: sampleEvents.Cancelled }])
     expect(rowsIn(file, 'SELECT created, work_item FROM work_items')).toEqual([
       { created: 3, work_item: 'job/b' },
       { created: 5, work_item: 'job/c' },
-      { created: 9, work_item: 'job/a' },
     ])
-    for (const table of ['work_item_states', 'work_item_facts']) expect(rowsIn(file, `SELECT count(*) AS n FROM ${table}`)).toEqual([{ n: 3 }])
+    for (const table of ['work_item_states', 'work_item_facts']) expect(rowsIn(file, `SELECT count(*) AS n FROM ${table}`)).toEqual([{ n: 2 }])
     await pruneAll(store)
     await expectSame(store, file, tables)
   })
@@ -80,24 +72,15 @@ describe('when an item is erased', () => {
     await erase(store, 'job/a')
     const third = await openFile(file, store)
     await expectSame(store, file, third.tables)
-    expect(await pruneAll(store)).toBe(5)
+    expect(await pruneAll(store)).toBe(4)
     await third.tables.close()
     const fourth = await openFile(file, store)
     expect(fourth.said).toEqual([])
     await expectSame(store, file, fourth.tables)
-    expect(rowsIn(file, `SELECT work_item FROM work_items WHERE work_item = 'job/a'`)).toHaveLength(1)
+    expect(rowsIn(file, `SELECT work_item FROM work_items WHERE work_item = 'job/a'`)).toEqual([])
   })
 
-  it('moves also while it is live, and takes what follows its tombstone', async () => {
-    const { store, file, tables } = await kept()
-    await erase(store, 'job/b', [tombstone])
-    await expectSame(store, file, tables)
-    expect(await pruneAll(store)).toBe(2)
-    await append(store, 'job/b', sampleEvents.Cancelled)
-    await expectSame(store, file, tables)
-  })
-
-  it('moves when it was born and erased in one batch', async () => {
+  it('leaves nothing when it was born and erased in one batch', async () => {
     const [store, file] = [freshStore(), join(temporary(), 'tables.db')]
     const { tables } = await openFile(file, store)
     await append(store, ...job('a'), completed)
@@ -106,15 +89,12 @@ describe('when an item is erased', () => {
     await expectSame(store, file, tables)
   })
 
-  it('counts once among the states, and stays in what was counted before', async () => {
+  it('counts no more among the states, and stays in what was counted before', async () => {
     const { store, tables } = await kept()
     await erase(store, 'job/a')
     await caughtUp(tables, store)
     const { items } = await tables.statistics({})
-    expect(items.map(({ kind, states, runMs }) => [kind, states, runMs?.count])).toEqual([
-      ['job', { completed: 1, running: 1 }, 2],
-      ['task', { cancelled: 1 }, undefined],
-    ])
+    expect(items.map(({ kind, states, runMs }) => [kind, states, runMs?.count])).toEqual([['job', { completed: 1, running: 1 }, 2]])
   })
 })
 
@@ -137,15 +117,14 @@ describe('a comparison with tables rebuilt from a log of which something was era
 })
 
 describe('a fold that begins behind what was pruned', () => {
-  it('takes an item from its tombstone on', async () => {
+  it('takes an item from its tombstone', async () => {
     const store = freshStore()
     await append(store, ...job('a'), jobLeased(), completed)
-    await erase(store, 'job/a', [tombstone])
+    await erase(store, 'job/a')
     expect(await pruneAll(store)).toBe(3)
-    await append(store, 'job/a', sampleEvents.Leased)
-    const events = right(await store.readAll()())
-    const { changes } = right(await createFold({ reader: store }).take(events.slice(-1)))
-    expect(changes).toMatchObject([{ workItem: 'job/a', created: 4, before: { status: 'waiting', revision: 3 }, after: { status: 'running', revision: 4 } }])
+    const [first] = right(await store.readAll()())
+    const { changes } = right(await createFold({ reader: store }).take(first === undefined ? [] : [first]))
+    expect(changes).toMatchObject([{ workItem: 'job/a', created: 4, before: { status: 'absent' }, after: { status: 'settled', end: 'completed', erased: true, revision: 3 } }])
   })
 })
 
@@ -153,15 +132,15 @@ describe('the engine, asked for an erased item', () => {
   it.each([
     ['erased', false],
     ['erased and pruned', true],
-  ])('loads and shows it from its tombstone: %s', async (_what, pruned) => {
+  ])('knows that it was, and gives nothing of it: %s', async (_what, pruned) => {
     const store = freshStore()
     await append(store, ...job('a'), jobLeased(), completed)
     await erase(store, 'job/a')
     if (pruned) expect(await pruneAll(store)).toBe(3)
     const { engine } = await startEngine({ store })
-    const row = right(await engine.read('job/a' as WorkItemId))
-    expect(row).toMatchObject({ item: { status: 'settled', end: 'cancelled', revision: 4 }, birth: tombstone, ending: sampleEvents.Cancelled })
-    expect(right(await engine.history('job/a' as WorkItemId, { from: 0, max: 10 })).map(({ revision }) => revision)).toEqual(pruned ? [3, 4] : [0, 1, 2, 3, 4])
+    expect(left(await engine.read('job/a'))).toEqual({ type: 'erased' })
+    expect(left(await engine.execute('job/a', registerCommand({ instance: 'again' }), contextOf(virtualWorld(), 'server')))).toMatchObject({ type: 'id-in-use' })
+    expect(right(await engine.history('job/a', { from: 0, max: 10 })).map(({ revision }) => revision)).toEqual(pruned ? [3] : [0, 1, 2, 3])
     await engine.close()
   })
 })
