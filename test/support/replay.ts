@@ -18,7 +18,7 @@ const asStored = (value: unknown): unknown => (value === undefined ? undefined :
 /** Every row of the tables, through the questions that anybody asks. */
 export const everyRow = async (tables: Tables): Promise<readonly ItemRow[]> => {
   const rows: ItemRow[] = []
-  for (const kind of ['job', 'task'] as const) {
+  for (const kind of ['job', 'task', 'request'] as const) {
     for (let after: string | undefined; ;) {
       const page = await tables.list({ kind, order: 'oldest', limit: 1_000, after })
       if ('invalid' in page) throw new Error('Expected a cursor that was given out to be good')
