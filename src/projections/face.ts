@@ -7,10 +7,7 @@ import type { DueFilter, DuePage, ItemFilter, ItemRow, Page, RequestFilter, Reti
 /** How a core is reached. */
 export interface Link {
   readonly liveItems: () => Promise<LiveText>
-  /** The log goes as far as this; it need not be followed at once. */
   readonly follow: (head: Position) => void
-  /** Somebody waits: what is still to be followed is followed at once. */
-  readonly hurry: () => void
   readonly list: (filter: ItemFilter) => Promise<ListText>
   readonly statistics: (filter: StatisticsFilter) => Promise<Statistics>
   readonly requests: (filter: RequestFilter) => Promise<ListText>
@@ -48,7 +45,6 @@ const waiters = (world: World) => {
         const cancel = world.timer(ms, () => done(false))
         waiting.add(waiter)
       }),
-    isEmpty: () => waiting.size === 0,
     reached: (position: Position) => settle((wanted) => wanted <= position, true),
     giveUp: () => settle(() => true, false),
   }
@@ -70,15 +66,10 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
     return ask()
   }
 
-  const hurryForWaiters = (): void => {
-    if (!waiting.isEmpty()) link.hurry()
-  }
-
   return {
     moved: (now) => {
       status = now
       waiting.reached(now.position)
-      hurryForWaiters()
     },
     tables: {
       liveItems: async () => {
@@ -86,15 +77,11 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
         return { position, items: liveOf(chunks), bookStreams }
       },
       follow: (head) => {
-        if (closed !== undefined) return
-        link.follow(head)
-        hurryForWaiters()
+        if (closed === undefined) link.follow(head)
       },
       reached: async (position, ms) => {
         if (status.position >= position) return true
-        if (closed !== undefined || ms <= 0) return false
-        link.hurry()
-        return waiting.add(position, ms)
+        return closed === undefined && ms > 0 ? waiting.add(position, ms) : false
       },
       list: async (filter) => pageOf(await open(() => link.list(filter))),
       statistics: (filter) => open(() => link.statistics(filter)),
