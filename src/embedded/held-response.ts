@@ -17,9 +17,9 @@ import { ownHeaders, resetHeaders, setHeaders, standingHeaders } from './reply-h
 export interface HeldEvents {
   /** The handler has replied, and nothing of it has been sent. */
   readonly onReply: (reply: Reply) => void
-  /** The body is longer than what is kept; what follows waits in memory for `flow` or `answer`. */
+  /** The body is longer than what is kept; what follows waits in memory for `letThrough` or `answer`. */
   readonly onPass: (head: ReplyHead) => void
-  /** After `flow`: the handler is through, and the last bytes wait for `close`. */
+  /** After `letThrough`: the handler is through, and the last bytes wait for `close`. */
   readonly onPassed: (reply: UnkeptReply) => void
   /** Somebody ended the connection or the response on purpose. */
   readonly onKill: () => void
@@ -32,7 +32,7 @@ export interface HeldResponse {
   readonly send: (extra: ReplyHead['headers']) => void
   /** Sends something else instead; what the handler still says is dropped. */
   readonly answer: (reply: Reply) => void
-  readonly flow: (extra: ReplyHead['headers']) => void
+  readonly letThrough: (extra: ReplyHead['headers']) => void
   /** Lets the last bytes of what flowed go. */
   readonly close: () => void
   /** Cuts the connection, so that what was sent cannot be taken for the whole. */
@@ -45,7 +45,7 @@ type State = 'held' | 'ended' | 'passing' | 'flowing' | 'closing' | 'open' | 'dr
 type Callback = (error?: Error | null) => void
 type Method = (...args: unknown[]) => unknown
 /** What express and others look at beneath the public face of a response. */
-type Inner = ServerResponse & { _header: string | null; finished: boolean; _hasBody: boolean }
+type Inner = ServerResponse & { _header: string | null }
 
 const HELD_HEAD = 'held'
 const plain = ServerResponse.prototype
@@ -105,6 +105,8 @@ export const holdResponse = (
   const kill = (): void => {
     if (state !== 'held' && state !== 'passing' && state !== 'flowing') return
     release('open')
+    // Nothing that is written from here on may reach the client.
+    realSocket.destroy()
     events.onKill()
   }
   const living = livingSocket(realSocket, kill)
@@ -135,15 +137,18 @@ export const holdResponse = (
     Object.defineProperty(res, name, { configurable: true, enumerable: false, get, set: () => undefined })
   }
 
+  /** What `writableEnded` stands on. */
+  const setEnded = (finished: boolean): void => void Object.assign(res, { finished })
+
   /** The genuine response again, with no head and no end so far. */
   const bare = (): void => {
     res._header = null
-    res.finished = false
+    setEnded(false)
   }
 
   const release = (next: 'open' | 'dropped'): void => {
     if (state !== 'flowing' && state !== 'closing') bare()
-    if (state === 'closing') res.finished = false
+    if (state === 'closing') setEnded(false)
     state = next
     for (const name of ['socket', 'connection', 'closed', 'writableFinished', 'writableNeedDrain']) delete target[name]
     Object.defineProperty(res, 'destroyed', { configurable: true, enumerable: true, writable: true, value: isGone })
@@ -189,7 +194,8 @@ export const holdResponse = (
     // A reason phrase is not kept, so it is the standard one from the first sending on.
     res.statusMessage = ''
     if (length !== undefined && req.method !== 'HEAD') {
-      res.removeHeader('transfer-encoding')
+      // Node takes a removal for the wish never to have it, so what is not there is not removed.
+      if (res.hasHeader('transfer-encoding')) res.removeHeader('transfer-encoding')
       if (trailers !== undefined || status === 204 || status === 304) res.removeHeader('content-length')
       else res.setHeader('Content-Length', length)
     }
@@ -252,7 +258,7 @@ export const holdResponse = (
     if (!isEmpty) write([chunk, encoding])
     implicitHead()
     if (done !== undefined) endCallbacks.push(done)
-    res.finished = true
+    setEnded(true)
     if (state === 'held') {
       state = 'ended'
       events.onReply({ ...headNow(), body: Buffer.concat(chunks) })
@@ -262,7 +268,7 @@ export const holdResponse = (
 
   const finishPass = (): void => {
     state = 'closing'
-    res.finished = true
+    setEnded(true)
     events.onPassed({ status: res.statusCode, headers: ownHeaders(res, standing, omit, req.method === 'HEAD'), digest: hash?.digest('base64url') ?? '', bytes: size })
   }
 
@@ -314,7 +320,8 @@ export const holdResponse = (
   req.destroy = (error) => {
     // Node says so when the client has left, and the whole request has arrived: there is nothing to break off.
     if (req.complete && (error as { readonly code?: unknown } | undefined)?.code === 'ECONNRESET') return req
-    kill()
+    // And what has been read to its end is put away.
+    if (!(req.complete && req.readableEnded)) kill()
     return destroyRequest(error)
   }
 
@@ -327,6 +334,7 @@ export const holdResponse = (
     answer: ({ status, headers, body }) => {
       release('dropped')
       resetHeaders(res, standing)
+      Object.assign(res, { _removedTE: false, _removedContLen: false, _removedConnection: false, sendDate: true })
       res.statusCode = status
       setHeaders(res, headers)
       trailers = undefined
@@ -334,8 +342,8 @@ export const holdResponse = (
       endBeneath(...(hasNoBody(req, status) ? [] : [Buffer.from(body)]))
       drains.emit('drain')
     },
-    flow: (extra) => {
-      const isEnded = res.finished
+    letThrough: (extra) => {
+      const isEnded = res.writableEnded
       bare()
       state = 'flowing'
       hash = createHash('sha256')

@@ -85,8 +85,7 @@ interface Holding {
 /** The middleware over a store that may still be opening. */
 export const contractMiddleware = (store: () => Promise<ContractStore>, options: MiddlewareOptions): ContractMiddleware => {
   const { caller, required = true, methods = METHODS, requestBody = 'keep', keep = () => true, omitHeaders = [], waitSecondsMax = WAIT_SECONDS_MAX, onTrouble = trouble } = options
-  if (options.interactions !== undefined && caller === undefined)
-    throw new TypeError('exactlyOnce: `interactions` needs `caller`, because only its caller may release a reply')
+  if (options.interactions !== undefined && caller === undefined) throw new TypeError('exactlyOnce: `interactions` needs `caller`, because only its caller may release a reply')
   const held = new Set(methods.map((method) => method.toUpperCase()))
   const omit = new Set(omitHeaders.map((name) => name.toLowerCase()))
 
@@ -144,7 +143,7 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
     }
     const onPass = async (head: ReplyHead, { pass }: Execution): Promise<void> => {
       const outcome = await known(pass(head))
-      if (outcome.type === 'kept') response.flow([...told(outcome.info, id), ['Stint-Kept', 'false']])
+      if (outcome.type === 'kept') response.letThrough([...told(outcome.info, id), ['Stint-Kept', 'false']])
       else refused(outcome)
     }
     const onPassed = async (reply: UnkeptReply, { passed }: Execution): Promise<void> => {
