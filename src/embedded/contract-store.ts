@@ -63,7 +63,7 @@ export type Begun =
   /** Somebody else runs it; this one was cancelled as its duplicate. */
   | { readonly type: 'pending'; readonly workItem: string; readonly retryAfterSeconds: number }
   /** The same id came with another fingerprint first. */
-  | { readonly type: 'mismatch'; readonly firstAt: number }
+  | { readonly type: 'mismatch'; readonly firstAt?: number | undefined }
   | { readonly type: 'released' }
   /** Answered once with a body over the limit: only status and digest are kept. */
   | { readonly type: 'not-kept'; readonly status: number; readonly info: ReplyInfo }
@@ -78,22 +78,22 @@ export interface Execution {
   readonly info: ReplyInfo
   /** From 1. */
   readonly attempt: number
-  /** Aborts when the lease is lost or an administrator aborts the request: what the handler does from now on is not counted. */
+  /** Aborts when the lease is lost (`LeaseLost`: what the handler does from now on is not counted) or an administrator wants the request to end (`AbortRequested`). */
   readonly signal: AbortSignal
   /** Resolves when the reply is durable; only then may it be sent. `refused`: this execution is fenced off, or nobody knows whether it is stored. */
   readonly reply: (reply: Reply) => Promise<Kept | Refused>
   /**
    * Resolves when it is durable that a reply is on its way whose body will not be kept; only then may its first byte be sent. From then on the request is never run
-   * again, whatever becomes of this process.
+   * again, whatever becomes of this process. `bytes`: how many the body has so far.
    */
-  readonly pass: (head: ReplyHead) => Promise<Kept | Refused>
+  readonly pass: (head: ReplyHead & { readonly bytes: number }) => Promise<Kept | Refused>
   /** After `pass`: what the whole body was. */
   readonly passed: (reply: UnkeptReply) => Promise<Kept | Refused>
   /**
    * Ends without a reply. `broken`: it broke off half way, so the contract says whether its next duplicate runs it again or it fails as `interrupted`.
-   * `undone`: it came to nothing that has to be kept, and its next duplicate runs it again.
+   * `undone`: it came to nothing that has to be kept, and its next duplicate runs it again. `aborted`: it did as the administrator wished.
    */
-  readonly giveUp: (how: 'broken' | 'undone', reason: string) => Promise<void>
+  readonly giveUp: (how: 'broken' | 'undone' | 'aborted', reason: string) => Promise<void>
 }
 
 /** `pending`: still running, nothing to release yet. */

@@ -12,13 +12,15 @@ import { EventEmitter } from 'node:events'
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Reply, ReplyHead, UnkeptReply } from './contract-store.ts'
 import { livingSocket } from './living-socket.ts'
+import { methodsOf } from './methods.ts'
 import { ownHeaders, resetHeaders, setHeaders, standingHeaders } from './reply-headers.ts'
+import { applyHead, bytesOf, chunkOf, failure, type Callback } from './response-arguments.ts'
 
 export interface HeldEvents {
   /** The handler has replied, and nothing of it has been sent. */
   readonly onReply: (reply: Reply) => void
   /** The body is longer than what is kept; what follows waits in memory for `letThrough` or `answer`. */
-  readonly onPass: (head: ReplyHead) => void
+  readonly onPass: (head: ReplyHead & { readonly bytes: number }) => void
   /** After `letThrough`: the handler is through, and the last bytes wait for `close`. */
   readonly onPassed: (reply: UnkeptReply) => void
   /** Somebody ended the connection or the response on purpose. */
@@ -42,41 +44,11 @@ export interface HeldResponse {
 }
 
 type State = 'held' | 'ended' | 'passing' | 'flowing' | 'closing' | 'open' | 'dropped'
-type Callback = (error?: Error | null) => void
-type Method = (...args: unknown[]) => unknown
 /** What express and others look at beneath the public face of a response. */
 type Inner = ServerResponse & { _header: string | null }
 
 const HELD_HEAD = 'held'
 const plain = ServerResponse.prototype
-
-const failure = (code: string, message: string, Type: ErrorConstructor | TypeErrorConstructor = Error): Error => Object.assign(new Type(message), { code })
-
-/** What `write` and `end` are called with, in all their forms. */
-const chunkOf = (args: readonly unknown[]): { readonly chunk: unknown; readonly encoding: BufferEncoding | undefined; readonly done: Callback | undefined } => {
-  const done = args.find((arg) => typeof arg === 'function') as Callback | undefined
-  const [chunk, encoding] = args
-  return { chunk: typeof chunk === 'function' ? undefined : chunk, encoding: typeof encoding === 'string' ? (encoding as BufferEncoding) : undefined, done }
-}
-
-/** A copy: whoever wrote it may use its buffer again. */
-const bytesOf = (chunk: unknown, encoding: BufferEncoding | undefined): Buffer => {
-  if (chunk === null) throw failure('ERR_STREAM_NULL_VALUES', 'May not write null values to stream', TypeError)
-  if (typeof chunk === 'string') return Buffer.from(chunk, encoding)
-  if (chunk instanceof Uint8Array) return Buffer.from(chunk)
-  throw failure('ERR_INVALID_ARG_TYPE', `The "chunk" argument must be of type string or an instance of Buffer or Uint8Array. Received ${typeof chunk}`, TypeError)
-}
-
-/** As node takes the headers of `writeHead`: an object, or names and values one after another. */
-const applyHead = (res: ServerResponse, headers: unknown): void => {
-  if (Array.isArray(headers)) {
-    const flat = headers.flat() as string[]
-    for (let at = 0; at < flat.length; at += 2) res.removeHeader(flat[at] ?? '')
-    for (let at = 0; at < flat.length; at += 2) res.appendHeader(flat[at] ?? '', flat[at + 1] ?? '')
-  } else if (typeof headers === 'object' && headers !== null) {
-    for (const [name, value] of Object.entries(headers)) if (value !== undefined) res.setHeader(name, value as string)
-  }
-}
 
 const hasNoBody = (req: IncomingMessage, status: number): boolean => req.method === 'HEAD' || status === 204 || status === 304
 
@@ -91,6 +63,8 @@ export const holdResponse = (
   let state: State = 'held'
   /** The client has left. */
   let isGone = res.destroyed
+  /** It was said to be closed while it was held, and those who listen do not know yet. */
+  let owesClose = false
   const chunks: Buffer[] = []
   let size = 0
   let hash: Hash | undefined
@@ -101,38 +75,21 @@ export const holdResponse = (
   const isOver = (): boolean => state === 'open'
   const hasEnded = (): boolean => state === 'ended' || state === 'closing'
 
-  /** Once the handler has ended, its reply is on its way, and only the connection can still be cut. */
-  const kill = (): void => {
-    if (state !== 'held' && state !== 'passing' && state !== 'flowing') return
+  /** False: the handler has ended, so there is nothing left to break off, and its reply is still to be sent. */
+  const kill = (): boolean => {
+    if (hasEnded()) return false
+    if (state !== 'held' && state !== 'passing' && state !== 'flowing') return true
     release('open')
     // Nothing that is written from here on may reach the client.
     realSocket.destroy()
+    tellClosed()
     events.onKill()
+    return true
   }
   const living = livingSocket(realSocket, kill)
 
   // ---- what is replaced, and how it comes back ----
-  const replaced = new Map<string, { readonly ours: Method; readonly before: Method; readonly wasOwn: boolean }>()
-  const target = res as unknown as Record<string, Method>
-  const beneath = (name: string, ...args: unknown[]): unknown => replaced.get(name)?.before.apply(res, args)
-  const replace = (name: string, run: (args: unknown[]) => unknown): void => {
-    const before = target[name]
-    if (typeof before !== 'function') return
-    const ours = function held(this: unknown, ...args: unknown[]): unknown {
-      return isOver() ? before.apply(res, args) : run(args)
-    }
-    replaced.set(name, { ours, before, wasOwn: Object.hasOwn(res, name) })
-    target[name] = ours
-  }
-
-  /** Where something stands in our place and calls us, we stay and pass on. */
-  const restoreMethods = (): void => {
-    for (const [name, { ours, before, wasOwn }] of replaced) {
-      if (target[name] !== ours) continue
-      if (wasOwn) target[name] = before
-      else delete target[name]
-    }
-  }
+  const { replace, beneath, restore } = methodsOf(res, isOver)
   const shadow = (name: string, get: () => unknown): void => {
     Object.defineProperty(res, name, { configurable: true, enumerable: false, get, set: () => undefined })
   }
@@ -150,25 +107,30 @@ export const holdResponse = (
     if (state !== 'flowing' && state !== 'closing') bare()
     if (state === 'closing') setEnded(false)
     state = next
-    for (const name of ['socket', 'connection', 'closed', 'writableFinished', 'writableNeedDrain']) delete target[name]
+    for (const name of ['socket', 'connection', 'closed', 'writableFinished', 'writableNeedDrain']) delete (res as unknown as Record<string, unknown>)[name]
     Object.defineProperty(res, 'destroyed', { configurable: true, enumerable: true, writable: true, value: isGone })
     if (req.socket === living.socket) req.socket = realSocket
     delete (req as unknown as Record<string, unknown>)['destroy']
-    if (next === 'open') restoreMethods()
+    if (next === 'open') restore()
     // What nobody read of the request must not stay in the way of the next one on this connection.
     if (req.readableFlowing === null) req.resume()
   }
 
-  /** Nobody is there to finish for; whoever waits for the end of the response is told that it is over. */
-  const afterwards = (): void => {
-    if (!isGone) return
-    Object.defineProperty(res, 'writableFinished', { configurable: true, value: true })
-    for (const done of endCallbacks.splice(0)) process.nextTick(done)
+  const tellClosed = (): void => {
+    if (!owesClose) return
+    owesClose = false
     process.nextTick(() => {
       living.closed()
       res.emit('close')
       if (!req.destroyed) req.destroy()
     })
+  }
+  /** Nobody is there to finish for; whoever waits for the end of the response is told that it is over. */
+  const afterwards = (): void => {
+    if (!isGone) return
+    Object.defineProperty(res, 'writableFinished', { configurable: true, value: true })
+    for (const done of endCallbacks.splice(0)) process.nextTick(done)
+    tellClosed()
   }
   res.on('finish', () => living.closed())
 
@@ -216,7 +178,7 @@ export const holdResponse = (
   const overflow = (): void => {
     if (state !== 'held' || size <= bytesMax) return
     state = 'passing'
-    events.onPass(headNow())
+    events.onPass({ ...headNow(), bytes: size })
   }
   const count = (bytes: Buffer): void => {
     size += bytes.length
@@ -293,12 +255,12 @@ export const holdResponse = (
       if (done !== undefined) process.nextTick(done)
     })
   replace('destroy', (args) => {
-    kill()
-    return beneath('destroy', ...args)
+    return kill() ? beneath('destroy', ...args) : res
   })
   replace('emit', (args) => {
     if (args[0] !== 'close' || state === 'dropped') return beneath('emit', ...args)
     isGone = true
+    owesClose = true
     events.onGone()
     if (state === 'flowing') drains.emit('drain')
     return false
@@ -306,7 +268,7 @@ export const holdResponse = (
   for (const name of ['on', 'once', 'addListener', 'prependListener', 'off', 'removeListener'])
     replace(name, (args) => {
       if (args[0] !== 'drain') return beneath(name, ...args)
-      ;(drains as unknown as Record<string, Method>)[name]?.(...args)
+      ;(drains as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args)
       return res
     })
   shadow('socket', () => living.socket)
@@ -321,7 +283,7 @@ export const holdResponse = (
     // Node says so when the client has left, and the whole request has arrived: there is nothing to break off.
     if (req.complete && (error as { readonly code?: unknown } | undefined)?.code === 'ECONNRESET') return req
     // And what has been read to its end is put away.
-    if (!(req.complete && req.readableEnded)) kill()
+    if (!(req.complete && req.readableEnded) && !kill()) return req
     return destroyRequest(error)
   }
 
@@ -363,8 +325,11 @@ export const holdResponse = (
     },
     cut: () => {
       release('open')
-      target['destroy']?.call(res)
+      beneath('destroy')
     },
-    letGo: () => release('open'),
+    letGo: () => {
+      release('open')
+      tellClosed()
+    },
   }
 }

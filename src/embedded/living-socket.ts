@@ -16,8 +16,8 @@ const ALIVE: Readonly<Record<string, unknown>> = { writable: true, readable: tru
 
 type Method = (...args: unknown[]) => unknown
 
-/** `onKill` is told when somebody who has this socket ends the connection: that is a decision, and no client that left. */
-export const livingSocket = (real: Socket, onKill: () => void): LivingSocket => {
+/** `onKill` is asked when somebody who has this socket ends the connection, which is a decision and no client that left; false: it is not to be ended. */
+export const livingSocket = (real: Socket, onKill: () => boolean): LivingSocket => {
   const endings = new EventEmitter()
   // An error that nobody listens to must not throw here: node listens to it on the real socket.
   endings.on('error', () => undefined)
@@ -25,8 +25,8 @@ export const livingSocket = (real: Socket, onKill: () => void): LivingSocket => 
   const methodOf = (name: string, method: Method): Method => {
     if (KILLING.has(name))
       return (...args) => {
-        onKill()
-        return method.apply(real, args)
+        if (onKill()) method.apply(real, args)
+        return socket
       }
     if (LISTENING.has(name))
       return (...args) => {

@@ -10,6 +10,7 @@ import type { MiddlewareOptions } from './options.ts'
 import { problemOf, problemReply, type Problem } from './problems.ts'
 import { releaseText, setHeaders } from './reply-headers.ts'
 import { takeBody } from './request-body.ts'
+import { AbortRequested } from '../client/errors.ts'
 import { contentDigest } from '../engine/digest.ts'
 
 export interface ContractMiddleware extends RequestHandler {
@@ -45,7 +46,11 @@ const refusalOf = (begun: Exclude<Begun, { type: 'execute' | 'replay' }>, url: s
       ])
     case 'mismatch': {
       const other = isShared ? 'another method, path, query or body, or with other credentials' : 'another method, path, query or body'
-      return problemOf('fingerprint-mismatch', 422, `The same key first came at ${isoTime(begun.firstAt)} with ${other}. Nothing was run. Use a new key for a new request.`)
+      return problemOf(
+        'fingerprint-mismatch',
+        422,
+        `The same key first came${begun.firstAt === undefined ? '' : ` at ${isoTime(begun.firstAt)}`} with ${other}. Nothing was run. Use a new key for a new request.`,
+      )
     }
     case 'released':
       return problemOf('released', 410, 'It was run once and is not run again. Use a new key for a new request.', [REPLAYED])
@@ -69,8 +74,6 @@ const unavailable = (what: string): Refused => ({
   retryAfterSeconds: 1,
 })
 
-const known = (outcome: Promise<Kept | Refused>): Promise<Kept | Refused> => outcome.catch(() => unavailable('Nobody knows whether the reply is stored, so it is not given.'))
-const notBegun = (): Refused => unavailable('The request could not be begun.')
 const tooLarge = (bytesMax: number): Problem => problemOf('too-large', 413, `Expected a body of ${bytesMax} bytes at most.`)
 
 /** A response that is held, and what becomes of it. */
@@ -88,6 +91,16 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
   if (options.interactions !== undefined && caller === undefined) throw new TypeError('exactlyOnce: `interactions` needs `caller`, because only its caller may release a reply')
   const held = new Set(methods.map((method) => method.toUpperCase()))
   const omit = new Set(omitHeaders.map((name) => name.toLowerCase()))
+
+  const known = (outcome: Promise<Kept | Refused>): Promise<Kept | Refused> =>
+    outcome.catch((cause: unknown) => {
+      onTrouble('A reply could not be stored', cause)
+      return unavailable('Nobody knows whether the reply is stored, so it is not given.')
+    })
+  const notBegun = (cause: unknown): Refused => {
+    onTrouble('A request could not be begun', cause)
+    return unavailable('The request could not be begun.')
+  }
 
   const refuse = (problem: Problem, req: Request, res: Response): void => {
     if (res.headersSent || res.destroyed) return
@@ -123,12 +136,17 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
     let execution: Execution | undefined
     let isKilled = false
 
-    const giveUp = async (how: 'broken' | 'undone', reason: string): Promise<void> => {
+    const giveUp = async (how: 'broken' | 'undone' | 'aborted', reason: string): Promise<void> => {
       await execution?.giveUp(how, reason).catch((cause: unknown) => onTrouble(`${execution?.info.workItem} could not be given up`, cause))
     }
     const refused = ({ code, status, detail, retryAfterSeconds }: Refused): void =>
       response.answer(problemReply(problemOf(code, status, detail, retryAfterSeconds === undefined ? [] : [['Retry-After', String(retryAfterSeconds)]])))
-    const onReply = async (reply: Reply, { reply: store, info }: Execution): Promise<void> => {
+    const onReply = async (reply: Reply, { reply: store, info, signal }: Execution): Promise<void> => {
+      // A handler that was told to end and answers with an error has done so; one that succeeded all the same has its reply kept.
+      if (signal.reason instanceof AbortRequested && reply.status >= 400) {
+        await giveUp('aborted', signal.reason.reason)
+        return refused({ type: 'refused', status: 409, code: 'aborted', detail: signal.reason.reason })
+      }
       if (keep(reply)) {
         const outcome = await known(store(reply))
         if (outcome.type === 'kept') response.send(told(outcome.info, id))
@@ -141,7 +159,7 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
         ['Stint-Kept', 'false'],
       ])
     }
-    const onPass = async (head: ReplyHead, { pass }: Execution): Promise<void> => {
+    const onPass = async (head: ReplyHead & { readonly bytes: number }, { pass }: Execution): Promise<void> => {
       const outcome = await known(pass(head))
       if (outcome.type === 'kept') response.letThrough([...told(outcome.info, id), ['Stint-Kept', 'false']])
       else refused(outcome)
@@ -213,7 +231,11 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
   }
 
   const serve = async (id: string, req: Request, res: Response, next: NextFunction): Promise<void> => {
-    const opened = await store()
+    const opened = await store().catch((cause: unknown) => {
+      onTrouble('The store cannot be opened', cause)
+      return undefined
+    })
+    if (opened === undefined) return refuse(problemOf('store-unavailable', 503, 'The store cannot be opened. Nothing was run.', [['Retry-After', '1']]), req, res)
     const name = caller === undefined ? EVERYONE : await caller(req)
     if (typeof name !== 'string' || name === '') throw new Error('exactlyOnce: `caller` named nobody')
     const content = await contentOf(req, opened.requestBytesMax)

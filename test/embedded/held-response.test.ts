@@ -274,6 +274,37 @@ describe('a client that leaves', () => {
     expect(again.status).toBe(418)
   })
 
+  it('while it waits as a duplicate is heard of by whoever listens', async () => {
+    const closed = Promise.withResolvers<void>()
+    const started = Promise.withResolvers<void>()
+    const waiting = Promise.withResolvers<void>()
+    let count = 0
+    await using app = await startContractApp({
+      before: [
+        (_req, res, next) => {
+          count += 1
+          if (count === 2) res.once('close', () => closed.resolve())
+          next()
+        },
+      ],
+      handler: () => started.resolve(),
+      wrap: (store) => ({
+        ...store,
+        begin: (request) => {
+          if (request.waitMs > 0) waiting.resolve()
+          return store.begin(request)
+        },
+      }),
+    })
+    const first = await app.send({ key: 'a' })
+    await started.promise
+    const second = await app.send({ key: 'a', headers: { Prefer: 'wait=60' } })
+    await waiting.promise
+    second.destroy()
+    await closed.promise
+    first.destroy()
+  })
+
   it('while the request begins does not keep the handler from its body', async () => {
     const disk = Promise.withResolvers<void>()
     const reached = Promise.withResolvers<void>()
@@ -305,6 +336,19 @@ describe('a client that leaves', () => {
     const half = await app.send({ key: 'b', headers: { 'Transfer-Encoding': 'chunked', 'Content-Length': '' } }).catch(() => undefined)
     half?.destroy()
     expect(app.store.log.filter((line) => line.endsWith(' b'))).toEqual([])
+  })
+})
+
+describe('a handler that fails after it has ended', () => {
+  it('does not take its reply away', async () => {
+    expect(
+      (
+        await answer((_req, res) => {
+          res.json({ ended: true })
+          throw new Error('too late to matter')
+        })
+      ).text,
+    ).toBe('{"ended":true}')
   })
 })
 

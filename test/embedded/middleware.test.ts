@@ -310,6 +310,18 @@ describe('a store that fails', () => {
     expect(orders.runs).toBe(0)
   })
 
+  it('to open is said to the client and to the app', async () => {
+    const troubles: string[] = []
+    await using app = await startContractApp({
+      onTrouble: (what) => troubles.push(what),
+      wrap: () => {
+        throw new Error('locked')
+      },
+    })
+    expect((await app.ask({ key: 'a' })).status).toBe(503)
+    expect(troubles).toEqual(['The store cannot be opened'])
+  })
+
   it('at the reply keeps the reply back', async () => {
     const orders = counted()
     await using app = await startContractApp({
