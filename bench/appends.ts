@@ -19,7 +19,7 @@ const QUICK_SECONDS = 0.5
 const FLOOR_SECONDS = 2
 
 /** What the disk allows one writer who waits for each write. */
-const fdatasyncs = (file: string, seconds: number): number => {
+export const fdatasyncs = (file: string, seconds: number): number => {
   const descriptor = openSync(file, 'w')
   const block = Buffer.alloc(4_096, 1)
   const began = world.monotonic()

@@ -2,6 +2,12 @@
 export const parts = {
   appends: { title: 'The log', about: 'Events appended to the embedded store through its port, without HTTP, and read again.' },
   requests: { title: 'Commands over HTTP', about: 'One command a request, durable before it is answered; the callers are another process on the same machine.' },
+  tasks: {
+    title: 'Task queues',
+    about: 'Tasks put and worked through the SDK, one call a task, each durable before it is answered. Producer and worker are one process, the server another.',
+  },
+  'task-latency': { title: 'How soon a worker has a task', about: 'A server that is nearly idle: a task comes or is given back while a worker waits.' },
+  'task-depth': { title: 'Long queues, many workers', about: 'Up to a million tasks that wait in one queue, and a thousand workers that wait for one.' },
   polls: { title: 'Polling for directives', about: 'What job servers do most: asking whether the administrator wants anything, and waiting for it.' },
   events: { title: 'The event stream', about: 'Server-sent events to one reader and to many.' },
   idle: { title: 'A server with nothing to do', about: 'Its start, its memory, and what it uses while job servers only wait.' },

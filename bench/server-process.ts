@@ -73,8 +73,11 @@ const parsed = (line: string): Readonly<Record<string, unknown>> => {
   }
 }
 
-/** The one queue of the bench, `bench/work`, which tasks need to stand in a file. The data directory is the config directory too, so that no file of the working directory has a say. */
-const QUEUE_FILE = 'queue: [{ name: work, mode: pull }]\n'
+/** The queues of the app `bench`: what is measured, and what only warms up. */
+export const WORK_QUEUE = 'work'
+export const WARM_UP_QUEUE = 'warm-up'
+/** The data directory is the config directory too, so that no file of the working directory has a say. */
+const QUEUE_FILE = `queue: [{ name: ${WORK_QUEUE}, mode: pull }, { name: ${WARM_UP_QUEUE}, mode: pull }]\n`
 
 const makeQueue = (directory: string): void => {
   const app = join(directory, 'apps', 'bench')
@@ -85,14 +88,16 @@ const makeQueue = (directory: string): void => {
 export interface StartOptions {
   /** Of Node, `--cpu-prof` say. */
   readonly nodeFlags?: readonly string[]
+  /** Of `stint serve`, beside those that say where its files are. */
+  readonly flags?: readonly string[]
   /** Another program that says `listening` and its address on its output. */
   readonly program?: string
 }
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
-export const startServer = async (directory: string, { nodeFlags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
+export const startServer = async (directory: string, { nodeFlags = [], flags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
   if (program === undefined) makeQueue(directory)
-  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory] : [program]
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')

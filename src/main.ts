@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
+import { LOOPBACK_PATTERNS, parseUrlPattern, type UrlPattern } from './domain/policy/url-pattern.ts'
 import { openEngine, type OpenedEngine } from './engine/open.ts'
 import { checkQueueFiles, followQueueFiles, type FollowedFiles } from './engine/queues/follow-files.ts'
+import type { Retention } from './engine/sweeper.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
-import { IN_MEMORY, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { IN_MEMORY, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
@@ -98,6 +100,15 @@ const apiSettings = (config: ServerConfig): Partial<ApiSettings> => {
   }
 }
 
+/** A server that only this machine can reach may send to this machine without being told. */
+const allowedPatterns = ({ allowUrls, auth }: ServerConfig): readonly UrlPattern[] => [
+  ...allowUrls.flatMap((pattern) => {
+    const parsed = parseUrlPattern(pattern)
+    return E.isRight(parsed) ? [parsed.right] : []
+  }),
+  ...(auth === 'none' ? LOOPBACK_PATTERNS : []),
+]
+
 /** A server whose tokens nobody has yet would let nobody in: the first start makes one for an administrator. */
 const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, world: World): Promise<string | undefined> => {
   if ((auth !== 'tokens' && auth !== 'tokens+jwt') || tokens.size() > 0) return undefined
@@ -106,6 +117,13 @@ const makeFirstToken = async ({ tokens }: OpenedEngine, { auth }: ServerConfig, 
   return added.right.token
 }
 
+const DAY_MS = 86_400_000
+
+const retentionOf = ({ retentionDays, releasedKeptDays }: ServerConfig): Retention => ({
+  ...(retentionDays === OFF ? {} : { settledMs: retentionDays * DAY_MS }),
+  ...(releasedKeptDays === OFF ? {} : { releasedMs: releasedKeptDays * DAY_MS }),
+})
+
 const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
   const { world, log } = options
   const opened = await openEngine({
@@ -113,7 +131,16 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
     tables,
     world,
     // Without auth and without files somebody is trying it out: every queue exists.
-    settings: { server: config.server, maxLiveItems: config.maxLiveItems, openQueues: config.auth === 'none' && !hasApps },
+    settings: {
+      server: config.server,
+      maxLiveItems: config.maxLiveItems,
+      openQueues: config.auth === 'none' && !hasApps,
+      openContracts: config.auth === 'none',
+      allowUrls: allowedPatterns(config),
+      userAgent: `Stint/${version}`,
+      retention: retentionOf(config),
+    },
+    secretOf: (name) => process.env[name],
     onTrouble: (what, cause) => log.error({ err: cause }, what),
     onRecovering: await recoveryReport(store, options),
   })

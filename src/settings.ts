@@ -1,7 +1,9 @@
 // Every setting of a server in one table: its name in `stint.yaml`, flag, environment variable, unit, default and meaning. The config, the help and the docs are made from it.
 import * as t from 'io-ts'
+import * as E from 'fp-ts/lib/Either.js'
+import { parseUrlPattern } from './domain/policy/url-pattern.ts'
 import { defaultApiSettings } from './api/settings.ts'
-import { fields, number, oneOf, text, type Described } from './wire/schema.ts'
+import { checkedText, fields, number, oneOf, text, type Described } from './wire/schema.ts'
 
 /** `data` of a server that keeps nothing. */
 export const IN_MEMORY = ':memory:'
@@ -32,9 +34,29 @@ const setting = <Value>(name: string, form: Form, codec: t.Type<Value, unknown, 
 }
 
 const count = (description: string): Described<number> => number({ min: 1, max: 1_000_000_000, integer: true, description })
+
+/** Instead of a number of days: never. */
+export const OFF = 'off'
+const daysNumber = number({ min: 0, max: 36_500 })
+const days = new t.Type<number | typeof OFF, unknown, unknown>(
+  'days',
+  (u): u is number | typeof OFF => u === OFF || daysNumber.is(u),
+  (u, context) => {
+    if (u === OFF) return t.success(OFF)
+    return typeof u === 'number' ? daysNumber.validate(u, context) : t.failure(u, context, `type:Expected a number of days, or ${OFF}.`)
+  },
+  (value) => value,
+)
+
 const flag: t.Type<boolean, unknown, unknown> = t.boolean
 const path = text({ min: 1, max: 4_000 })
 const url = text({ max: 2_000, pattern: /^(?:https?:\/\/\S+)?$/ })
+
+/** A pattern of URLs, as it was written. */
+const urlPattern = checkedText(2_000, (written) => {
+  const parsed = parseUrlPattern(written)
+  return E.isLeft(parsed) ? parsed.left : undefined
+})
 
 const { bodyBytesMax, manyBytesMax, connectionsMax, eventClientsMax } = defaultApiSettings
 
@@ -55,12 +77,29 @@ export const settings = {
     default: [] as string[],
     what: 'without auth: names beside loopback that the `Host` header may carry, separated by commas',
   }),
+  allowUrls: setting('allowUrls', 'list', t.array(urlPattern), {
+    placeholder: 'patterns',
+    default: [] as string[],
+    what: 'URLs that webhooks and callbacks may be sent to: https://hooks.example.com, https://*.example.com/stint/, http://127.0.0.1:*; without auth this machine too',
+  }),
   server: setting('server', 'text', text({ min: 1, max: 100 }), { placeholder: 'name', default: 'stint', what: 'name of this server in the metadata of events' }),
   maxLiveItems: setting('maxLiveItems', 'number', count('items'), {
     placeholder: 'count',
     unit: 'work items',
     default: 1_000_000,
     what: 'more live work items than this are refused with 429',
+  }),
+  retentionDays: setting('retentionDays', 'number', days, {
+    placeholder: 'days',
+    unit: 'days',
+    default: 30,
+    what: 'settled jobs and tasks are erased after so many days; 0: at once, off: never',
+  }),
+  releasedKeptDays: setting('releasedKeptDays', 'number', days, {
+    placeholder: 'days',
+    unit: 'days',
+    default: 1,
+    what: 'requests are erased so many days after the release of their reply; 0: at once, off: never. A repeat is still refused',
   }),
   bodyBytesMax: setting('bodyBytesMax', 'number', count('bytes'), { placeholder: 'bytes', unit: 'bytes', default: bodyBytesMax, what: 'largest body of a request' }),
   manyBytesMax: setting('manyBytesMax', 'number', count('bytes'), {

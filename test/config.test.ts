@@ -50,6 +50,13 @@ describe('the settings of a server', () => {
     })
   })
 
+  it('have a word for what never happens', () => {
+    expect(loaded({ env: { STINT_RETENTION_DAYS: 'off', STINT_RELEASED_KEPT_DAYS: '0.5' } })).toMatchObject({ retentionDays: 'off', releasedKeptDays: 0.5 })
+    expect(inFile('retentionDays: off\nreleasedKeptDays: 0')).toEqual({ retentionDays: 'off', releasedKeptDays: 0 })
+    expect(refused({ flags: { retentionDays: 'never' } })).toBe('--retention-days: Expected a number of days, or off.')
+    expect(refused({ flags: { retentionDays: '-1' } })).toBe('--retention-days: Expected 0 to 36500.')
+  })
+
   it('do not need a file', () => expect(loaded({ directory: join(directory, 'nowhere') }).port).toBe(7070))
 
   it('treat an empty environment variable as none', () => expect(loaded({ env: { STINT_PORT: '' } }).port).toBe(7070))
@@ -77,6 +84,13 @@ describe('a mistake in a setting', () => {
 
   it('is told together with all others', () => {
     expect(refused({ flags: { port: 'x', auth: 'y' }, env: { STINT_LOG_LEVEL: 'z' } }).split('\n')).toHaveLength(3)
+  })
+
+  it('is a pattern of URLs that is none, in its place', () => {
+    expect(inFile('port: 7070\nallowUrls:\n  - https://hooks.example.com\n  - https://*\n')).toMatch(/^stint\.yaml:4:5: allowUrls: Expected a pattern such as https:/)
+    expect(refused({ env: { STINT_ALLOW_URLS: 'http://127.0.0.1:*, https://*.0.0.1' } })).toBe('STINT_ALLOW_URLS: Expected a name behind `*.`, but it is an address.')
+    expect(refused({ flags: { allowUrls: 'ftp://x.example' } })).toMatch(/^--allow-urls: Expected a pattern/)
+    expect(loaded({ flags: { allowUrls: 'https://*.example.com/in/,http://127.0.0.1:*' } }).allowUrls).toEqual(['https://*.example.com/in/', 'http://127.0.0.1:*'])
   })
 
   it('can lie in two settings that do not go together', () => {

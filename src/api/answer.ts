@@ -6,7 +6,7 @@ import { problemDocument, retryAfterSeconds, statusOf, type Problem } from './pr
 export interface Reply {
   readonly status: number
   readonly headers: string[]
-  readonly body?: string | undefined
+  readonly body?: string | Uint8Array | undefined
   readonly stream?: ((res: ServerResponse) => Promise<void>) | undefined
 }
 
@@ -21,6 +21,12 @@ const SECURITY_HEADERS = [
   'Cross-Origin-Resource-Policy',
   'same-origin',
 ]
+
+/** What an answer that is given on says for itself stays as it is. */
+const securityFor = (headers: readonly string[]): readonly string[] => {
+  const said = new Set(headers.filter((_text, index) => index % 2 === 0).map((name) => name.toLowerCase()))
+  return SECURITY_HEADERS.filter((_text, index) => !said.has((SECURITY_HEADERS[index - (index % 2)] ?? '').toLowerCase()))
+}
 
 export const jsonReply = (status: number, value: unknown, headers: string[] = [], mediaType = 'application/json'): Reply => ({
   status,
@@ -43,8 +49,8 @@ export const send = (res: ServerResponse, { status, headers, body, stream }: Rep
     res.end()
     return
   }
-  const all = [...headers, ...general, ...SECURITY_HEADERS]
-  if (!headers.includes('Cache-Control')) all.push('Cache-Control', 'no-store')
+  const all = [...headers, ...general, ...securityFor(headers)]
+  if (!headers.includes('Cache-Control') && !headers.includes('cache-control')) all.push('Cache-Control', 'no-store')
   if (stream !== undefined) {
     res.writeHead(status, all)
     return

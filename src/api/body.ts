@@ -8,10 +8,15 @@ const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 /** What would be read past the limit before the connection is cut: enough for a client to notice the answer, too little to be a burden. */
 const DRAINED_BYTES_MAX = 64 * 1024 * 1024
 
-/** Why the body cannot be understood, judged by its headers alone. */
+/** A body that is encoded is not read: its bytes would be taken for the content. */
+const badEncoding = ({ headers: { 'content-encoding': encoding } }: IncomingMessage): Problem | undefined =>
+  encoding !== undefined && encoding.toLowerCase() !== 'identity' ? problem('unsupported-media-type', 'Expected no Content-Encoding.') : undefined
+
+/** Why a body cannot be understood as JSON, judged by its headers alone. */
 const badHeaders = (req: IncomingMessage): Problem | undefined => {
-  const { 'content-type': type, 'content-encoding': encoding, 'content-length': length, 'transfer-encoding': transfer } = req.headers
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return problem('unsupported-media-type', 'Expected no Content-Encoding.')
+  const encoded = badEncoding(req)
+  if (encoded !== undefined) return encoded
+  const { 'content-type': type, 'content-length': length, 'transfer-encoding': transfer } = req.headers
   // No body at all is the body's fault, not that of its type.
   if (type === undefined && transfer === undefined && (length === undefined || length === '0')) return undefined
   return type !== undefined && JSON_TYPE.test(type) ? undefined : problem('unsupported-media-type', 'Expected Content-Type application/json, in UTF-8.')
@@ -28,9 +33,13 @@ const drain = (req: IncomingMessage): void => {
   })
 }
 
-/** The whole body, at most `limit` bytes. Left: it is too large, not JSON by its headers, or the client is gone. */
-export const readBody = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => {
-  const bad = badHeaders(req)
+/** The whole body as JSON text, at most `limit` bytes. Left: it is too large, not JSON by its headers, or the client is gone. */
+export const readBody = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badHeaders(req))
+
+/** The whole body whatever it is, at most `limit` bytes. */
+export const readBytes = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badEncoding(req))
+
+const readAll = (req: IncomingMessage, limit: number, bad: Problem | undefined): Promise<E.Either<Problem, Buffer>> => {
   if (bad !== undefined) return Promise.resolve(E.left(bad))
   if (Number(req.headers['content-length'] ?? 0) > limit) {
     drain(req)

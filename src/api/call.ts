@@ -1,11 +1,13 @@
 // What a handler may know of the call it serves beside its decoded input, and what it gives back.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
-import { parse as bytesOf, v5, v7 } from 'uuid'
+import { parse as bytesOf, v7 } from 'uuid'
 import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
+import { uuidV5 } from '../engine/envelope.ts'
 import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.ts'
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
+import { readBytes } from './body.ts'
 import type { Principal } from './principal.ts'
 import { fromRefusal, type Problem } from './problem.ts'
 
@@ -19,6 +21,8 @@ export interface Answer<Body> {
   readonly status: number
   /** Sent as JSON. */
   readonly body?: Body | undefined
+  /** Somebody else's answer, given on: its headers and bytes. */
+  readonly given?: { readonly headers: readonly (readonly [string, string])[]; readonly body: Uint8Array } | undefined
   /** Sent as it is, in the media type of the route. */
   readonly text?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -56,8 +60,17 @@ export interface Call {
   readonly isGone: () => boolean
   /** Runs once when the answer is out or the client is gone: `isWritten` when all of it was handed over. */
   readonly onEnd: (run: (isWritten: boolean) => void) => void
+  /** The body as it came, at most `limit` bytes, with its media type: for routes that take any. */
+  readonly bytes: (limit: number) => Promise<E.Either<Problem, RawBody>>
+  /** The Idempotency-Key without its quotes. */
+  readonly key: string | undefined
   /** The same call for one of its many items, under a command id of its own. */
   readonly forItem: (index: number) => Call
+}
+
+export interface RawBody {
+  readonly bytes: Buffer
+  readonly mediaType: string
 }
 
 /** Waits that long polls have under way in this server, so that a stop can end them. */
@@ -74,7 +87,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 const COMMANDS = '5c7a3a4e-4f0e-4d5b-8f63-6f6a1f4b3e57'
 
 /** UUIDv5 of subject and key. A header cannot hold a line break, so none of both can be taken for the other. */
-export const commandIdOf = (subject: string, key: string): string => v5(`${subject}\n${key}`, COMMANDS)
+export const commandIdOf = (subject: string, key: string): string => uuidV5(COMMANDS, `${subject}\n${key}`)
 
 /** A new id that sorts by time. */
 export const newId = (world: World): string => v7({ msecs: world.now(), random: bytesOf(world.uuid()) })
@@ -119,6 +132,16 @@ class CallOfRequest implements Call {
 
   get isNamed(): boolean {
     return this.#caller.key !== undefined
+  }
+
+  get key(): string | undefined {
+    return this.#caller.key
+  }
+
+  async bytes(limit: number): Promise<E.Either<Problem, RawBody>> {
+    const { req } = this.#caller
+    const read = await readBytes(req, limit)
+    return E.isLeft(read) ? read : E.right({ bytes: read.right, mediaType: req.headers['content-type'] ?? 'application/octet-stream' })
   }
 
   get context(): Context {

@@ -18,8 +18,6 @@ export interface Version<Body> {
   readonly etag: string
   /** Made only if it is sent. */
   readonly body: () => Body
-  /** Nothing will ever change it, so nobody is kept waiting for that. */
-  readonly isFinal: boolean
   /** Whether it is still the newest: asked in the tick in which the wait begins, so that no change slips in between. */
   readonly isCurrent: () => boolean
 }
@@ -51,7 +49,8 @@ export const answerVersion = async <Body>(call: Call, { workItem, version, again
   const unchanged = (etag: string): Handled<Body> => E.right({ status: 304, headers: { ETag: etag, 'Cache-Control': 'no-cache', ...waitHeaders(call, wait) } })
 
   if (!matches(ifNoneMatch, version.etag)) return changed(version)
-  if (wait === undefined || wait === 0 || version.isFinal) return unchanged(version.etag)
+  // What is settled may wait like everything else: a 304 at once would have its caller ask again and again.
+  if (wait === undefined || wait === 0) return unchanged(version.etag)
   const until = call.world.monotonic() + wait
   let current = version
   for (;;) {
@@ -66,6 +65,5 @@ export const answerVersion = async <Body>(call: Call, { workItem, version, again
     if (E.isLeft(next)) return next
     current = next.right
     if (!matches(ifNoneMatch, current.etag)) return changed(current)
-    if (current.isFinal) return unchanged(current.etag)
   }
 }

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { directiveAnswer } from '../wire/items.ts'
 import type * as t from 'io-ts'
-import { isHeld, type Existing, type WorkItemId } from '../wire/words.ts'
+import { isHeld, surfaceState, type Existing, type WorkItemId } from '../wire/words.ts'
 import { execute, type Call, type Handled } from './call.ts'
 import { answerVersion, type Version } from './change-wait.ts'
 import { maySee } from './permission.ts'
@@ -13,9 +13,14 @@ type DirectiveAnswer = t.TypeOf<typeof directiveAnswer>
 
 const UNTOUCHED = '"0"'
 
-/** Changes with the directive and with every step of its receipt. */
-const directiveTag = ({ receipt }: Existing): string =>
-  receipt === undefined ? UNTOUCHED : `"${receipt.number}.${receipt.givenAt.toString(36)}.${receipt.seenAt === undefined ? 'given' : 'seen'}.${receipt.resolution ?? 'open'}"`
+/** Changes with the directive, with every step of its receipt, and once more when the item is settled, so that whoever waits is told. */
+const directiveTag = (item: Existing): string => {
+  const { receipt } = item
+  if (item.status === 'settled') return `"over.${receipt?.number ?? 0}.${item.end}"`
+  return receipt === undefined
+    ? UNTOUCHED
+    : `"${receipt.number}.${receipt.givenAt.toString(36)}.${receipt.seenAt === undefined ? 'given' : 'seen'}.${receipt.resolution ?? 'open'}"`
+}
 
 const load = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem, Existing>> => {
   const live = call.engine.live(workItem)
@@ -36,8 +41,11 @@ export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<H
 
   const versionOf = (item: Existing): Version<DirectiveAnswer> => ({
     etag: directiveTag(item),
-    body: () => ({ directive: item.will, receipt: item.receipt === undefined ? undefined : receiptView(item.receipt) }),
-    isFinal: item.status === 'settled',
+    body: () => ({
+      directive: item.will,
+      receipt: item.receipt === undefined ? undefined : receiptView(item.receipt),
+      state: item.status === 'settled' ? surfaceState(item) : undefined,
+    }),
     isCurrent: () => (call.engine.live(workItem) ?? item) === item,
   })
   const ask = async (): Promise<E.Either<Problem, Existing>> => {

@@ -6,10 +6,11 @@ import type { Context, Engine } from '../engine/engine.ts'
 import { decode } from '../wire/schema.ts'
 import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
+import { auditStranger } from './audit.ts'
 import type { Authenticate } from './auth.ts'
 import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
-import { hasRole, type Principal } from './principal.ts'
+import { hasRole, NOBODY, type Principal } from './principal.ts'
 import { fromThrown, invalid, problem, problemDocument, type Problem } from './problem.ts'
 import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
 import type { ApiSettings } from './settings.ts'
@@ -57,11 +58,9 @@ const principalFor = (route: AnyRoute, principal: Principal | undefined): E.Eith
   return E.left(problem('forbidden', `Expected the role ${wanted}.`))
 }
 
-const NOBODY: Principal = { subject: 'nobody', email: 'nobody', roles: new Set() }
-
 const isAcceptable = (route: AnyRoute, req: Request): boolean => {
   const { accept } = req.headers
-  return accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
+  return route.mediaType === '*/*' || accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
 }
 
 /** Waits until the position that a query names is in what it reads; who reads one item does not wait for the tables. */
@@ -101,9 +100,10 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     return refuse(handled.left)
   }
 
-  const encode = ({ status, body, text, headers, stream }: Answer<unknown>): Reply => {
+  const encode = ({ status, body, given, text, headers, stream }: Answer<unknown>): Reply => {
     const all: string[] = []
     for (const name in headers) all.push(name, headers[name] as string)
+    if (given !== undefined) return { status, headers: [...given.headers.flat(), ...all], body: given.body }
     if (stream !== undefined) return { status, headers: ['Content-Type', route.mediaType, ...all], stream }
     if (status === 304 || status === 204) return { status, headers: all }
     if (text === undefined) return jsonReply(status, body, all)
@@ -129,7 +129,10 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     if (host.isStopping() && route.roles !== 'anyone') return refuse(problem('stopping'))
     const checked = host.authenticate(req.headers)
     const who = checked instanceof Promise ? await checked : checked
-    if (E.isLeft(who)) return refuse(who.left)
+    if (E.isLeft(who)) {
+      auditStranger(host, who.left, route.name, pathOf(req.url))
+      return refuse(who.left)
+    }
     const allowed = principalFor(route, who.right)
     const principal = who.right ?? NOBODY
     if (E.isLeft(allowed)) {

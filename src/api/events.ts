@@ -1,13 +1,11 @@
 // The log as server-sent events: pulled as fast as the reader reads, so that a slow one holds up nobody and keeps nothing in memory (surface 15).
 import type { ServerResponse } from 'node:http'
-import { once } from 'node:events'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Engine } from '../engine/engine.ts'
 import type * as wire from '../wire/service.ts'
-import { parseWorkItemId, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
-import type { Cancel } from '../world.ts'
+import { parseWorkItemId, kindOf, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
 import { POSITION_WAIT_MS, type Call, type Handle } from './call.ts'
-import type { Metrics } from './metrics.ts'
+import { createWarden, createWriter, STREAM_HEADERS, type Seats } from './event-stream.ts'
 import { maySee, seesAll } from './permission.ts'
 import { invalid, problem } from './problem.ts'
 import { eventView } from './views.ts'
@@ -15,11 +13,6 @@ import { eventView } from './views.ts'
 type Followed = ReturnType<Engine['follow']> extends AsyncIterable<infer Entry> ? Entry : never
 type StoredEvent = Extract<Followed, { type: 'event' }>['event']
 
-const COMMENT_EVERY_MS = 15_000
-/** A reader whose token was revoked or has expired reads on for so long, at most. */
-const ALLOWED_MS = 1_000
-/** A reader that takes nothing for so long is dropped; it comes back with its Last-Event-ID. */
-const STALLED_MS = 60_000
 /** Makers of items that are remembered, so that a filtered stream does not read each item for each of its events. */
 const MAKERS_MAX = 10_000
 
@@ -37,14 +30,16 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
   const makerOf = async (event: StoredEvent, workItem: WorkItemId): Promise<string | undefined> => {
     const known = makers.get(workItem)
     if (known !== undefined) return known
-    if (event.revision === 0) return remember(workItem, String((JSON.parse(event.data) as { readonly by?: string }).by))
+    // Of an item that was erased meanwhile the birth says nothing any more, but its state does.
+    const birth = event.revision === 0 ? (JSON.parse(event.data) as { readonly by?: string } | null) : null
+    if (birth !== null) return remember(workItem, String(birth.by))
     const live = call.engine.live(workItem)
     if (live !== undefined) return remember(workItem, live.by)
     const row = await call.engine.read(workItem)
     return E.isLeft(row) ? undefined : remember(workItem, row.right.item.by)
   }
   return async (event, workItem) => {
-    if (seesAll(call, workItem.startsWith('job/') ? 'job' : 'task', queueOfTask(workItem))) return true
+    if (seesAll(call, kindOf(workItem), queueOfTask(workItem))) return true
     const by = await makerOf(event, workItem)
     return by !== undefined && maySee(call, workItem, by)
   }
@@ -61,54 +56,8 @@ const passes = (filter: Filter, event: StoredEvent, workItem: WorkItemId): boole
   (filter.kind === undefined || workItem.startsWith(`${filter.kind}/`)) &&
   (filter.types === undefined || filter.types.has(event.type))
 
-/** Writes to one reader: waits while it is slow, ends when it takes nothing at all, and shows that the connection lives. `onComment` is called with each comment. */
-const createWriter = (call: Call, res: ServerResponse, onComment: () => void) => {
-  const gone = new AbortController()
-  const { world } = call
-  let cancelComment: Cancel = () => undefined
-  const comment = (): void => {
-    if (!res.writableNeedDrain) res.write(':\n\n')
-    cancelComment = world.timer(COMMENT_EVERY_MS, comment)
-    onComment()
-  }
-  cancelComment = world.timer(COMMENT_EVERY_MS, comment)
-  return {
-    write: async (text: string): Promise<void> => {
-      if (res.write(text) || res.destroyed) return
-      const cancel = world.timer(STALLED_MS, () => gone.abort())
-      try {
-        await once(res, 'drain', { signal: AbortSignal.any([call.signal, gone.signal]) })
-      } catch {
-        res.destroy()
-      } finally {
-        cancel()
-      }
-    },
-    end: () => cancelComment(),
-  }
-}
-
 const eventText = (event: StoredEvent): string => `id: ${event.position}\ndata: ${JSON.stringify(eventView(event))}\n\n`
 const caughtUpText = (position: string): string => `id: ${position}\nevent: caughtUp\ndata: ${JSON.stringify({ position })}\n\n`
-
-/** Looks now and then whether the reader may still read, and ends the stream when it may not. */
-const createWarden = (call: Call) => {
-  const { world } = call
-  const over = new AbortController()
-  let checkedAt = world.monotonic()
-  const check = async (): Promise<void> => {
-    checkedAt = world.monotonic()
-    if (!(await call.isStillAllowed().catch(() => false))) over.abort()
-  }
-  return {
-    signal: AbortSignal.any([call.signal, over.signal]),
-    check: () => void check(),
-    mayGoOn: async (): Promise<boolean> => {
-      if (world.monotonic() - checkedAt >= ALLOWED_MS) await check()
-      return !over.signal.aborted
-    },
-  }
-}
 
 const pump = async (call: Call, filter: Filter, after: string | undefined, res: ServerResponse): Promise<void> => {
   const warden = createWarden(call)
@@ -134,15 +83,9 @@ const pump = async (call: Call, filter: Filter, after: string | undefined, res: 
   }
 }
 
-export interface EventClients {
-  readonly max: number
-  readonly metrics: Metrics
-}
-
-/** Makes the handler; it keeps count of its readers. */
-export const createWatchEvents = ({ max, metrics }: EventClients): Handle<typeof wire.watchEvents> => {
-  let clients = 0
-  return async ({ query }, call) => {
+export const createWatchEvents =
+  (seats: Seats): Handle<typeof wire.watchEvents> =>
+  async ({ query }, call) => {
     const lastEventId = call.headers['last-event-id']
     // A reader that comes back knows better where it was than the address it first came with.
     const wanted = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.after
@@ -152,20 +95,12 @@ export const createWatchEvents = ({ max, metrics }: EventClients): Handle<typeof
       const parsed = parseWorkItemId(query.workItem)
       if (E.isLeft(parsed)) return E.left(invalid([{ path: '/query/workItem', code: 'pattern', detail: `${parsed.left}.` }]))
     }
-    if (clients >= max) return E.left(problem('overloaded', `There are ${max} readers of the event stream already.`))
+    if (!seats.take(call)) return E.left(problem('overloaded', `There are ${seats.max} readers of event streams already.`))
     const after = wanted === FROM_START ? undefined : (wanted ?? call.engine.position())
     const filter = { workItem: query.workItem, kind: query.kind, types: query.type === undefined ? undefined : new Set(query.type.split(',').map((type) => type.trim())) }
-    clients += 1
-    metrics.eventClients.inc()
     const stream = async (res: ServerResponse): Promise<void> => {
       res.flushHeaders()
       await pump(call, filter, after, res)
     }
-    call.onEnd(() => {
-      clients -= 1
-      metrics.eventClients.dec()
-    })
-    // A proxy that collects the answer before it passes it on would hold back every event.
-    return E.right({ status: 200, stream, headers: { 'X-Accel-Buffering': 'no' } })
+    return E.right({ status: 200, stream, headers: STREAM_HEADERS })
   }
-}

@@ -2,12 +2,18 @@
 import type { World } from '../world.ts'
 import type { RouteName, routes } from '../wire/routes.ts'
 import type { Handle, HandleBeside } from './call.ts'
+import * as contracts from './contracts.ts'
+import * as audit from './audit.ts'
+import { createSeats } from './event-stream.ts'
 import { createWatchEvents } from './events.ts'
 import * as jobs from './jobs.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import type { Metrics } from './metrics.ts'
+import { createListenToQueue } from './notifications.ts'
 import { openApiDocument } from './openapi.ts'
 import * as queues from './queues.ts'
+import * as requestWork from './request-work.ts'
+import * as requests from './requests.ts'
 import * as service from './service.ts'
 import type { ApiSettings } from './settings.ts'
 import * as work from './task-work.ts'
@@ -20,23 +26,41 @@ export type Handlers = { readonly [Name in RouteName]: Handle<(typeof routes)[Na
 /** What stands beside the items of a route that knows something to. */
 export const createBesides = (answers: LeaseAnswers): Readonly<Partial<Record<RouteName, HandleBeside>>> => ({ completeTask: work.createCompleteBeside(answers) })
 
-export const createHandlers = (world: World, settings: ApiSettings, metrics: Metrics, answers: LeaseAnswers): Handlers => ({
-  ...jobs,
-  ...tasks,
-  ...work,
-  ...queues,
-  leaseTasks: work.createLeaseTasks(answers),
-  ...workItems,
-  addToken: tokens.addToken,
-  listTokens: tokens.listTokens,
-  revokeToken: tokens.createRevokeToken(settings.auth),
-  whoAmI: tokens.whoAmI,
-  watchEvents: createWatchEvents({ max: settings.eventClientsMax, metrics }),
-  statistics: service.statistics,
-  health: service.createHealth(world, settings.version),
-  readiness: service.readiness,
-  metrics: service.createMetricsPage(metrics),
-  openapi: service.createOpenApiPage(() => JSON.stringify(openApiDocument(settings.version))),
-  listProblems: service.listProblems,
-  showProblem: service.showProblem,
-})
+export const createHandlers = (world: World, settings: ApiSettings, metrics: Metrics, answers: LeaseAnswers): Handlers => {
+  const seats = createSeats(settings.eventClientsMax, metrics)
+  return {
+    ...jobs,
+    ...tasks,
+    ...work,
+    ...queues,
+    ...contracts,
+    ...requestWork,
+    callRequest: requests.callRequest,
+    callRequestByKey: requests.callRequestByKey,
+    listRequests: requests.listRequests,
+    listCallers: requests.listCallers,
+    showRequest: requests.showRequest,
+    showReply: requests.showReply,
+    releaseReply: requests.releaseReply,
+    requestHistory: requests.requestHistory,
+    requestWhy: requests.requestWhy,
+    askRequestDirective: requests.askRequestDirective,
+    directRequest: requests.directRequest,
+    leaseTasks: work.createLeaseTasks(answers),
+    ...workItems,
+    listAudit: audit.listAudit,
+    addToken: tokens.addToken,
+    listTokens: tokens.listTokens,
+    revokeToken: tokens.createRevokeToken(settings.auth),
+    whoAmI: tokens.whoAmI,
+    watchEvents: createWatchEvents(seats),
+    listenToQueue: createListenToQueue(seats),
+    statistics: service.statistics,
+    health: service.createHealth(world, settings.version),
+    readiness: service.readiness,
+    metrics: service.createMetricsPage(metrics),
+    openapi: service.createOpenApiPage(() => JSON.stringify(openApiDocument(settings.version))),
+    listProblems: service.listProblems,
+    showProblem: service.showProblem,
+  }
+}

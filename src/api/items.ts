@@ -36,7 +36,6 @@ export const showItem = async <View>(call: Call, workItem: WorkItemId, view: (sh
     return E.right({
       etag: `W/"${position}"`,
       body: () => view(shown(call, row.right)),
-      isFinal: item.status === 'settled',
       isCurrent: () => (call.engine.live(workItem)?.revision ?? item.revision) === item.revision,
     })
   }

@@ -1,6 +1,6 @@
 // Lease calls over HTTP: what is leased goes to the worker in the answer, and comes back at once when the answer did not get there (rules 27).
 import * as E from 'fp-ts/lib/Either.js'
-import type { LeasedTask } from '../engine/engine.ts'
+import type { LeasedItem } from '../engine/engine.ts'
 import type { LeaseAnswer, LeaseBody } from '../wire/tasks.ts'
 import { PAYLOAD_BYTES_MAX } from '../wire/tasks.ts'
 import type { QueueConfig, WorkItemId } from '../wire/words.ts'
@@ -29,7 +29,7 @@ export const createLeaseAnswers = (world: World, onDefect: (cause: unknown) => v
 
   const keyOf = (workItem: WorkItemId, lease: string): string => `${workItem} ${lease}`
 
-  const giveBack = (call: Call, { workItem, item }: LeasedTask): void => {
+  const giveBack = (call: Call, { workItem, item }: LeasedItem): void => {
     const going = call.engine
       .takeBack(workItem, item.lease.token, { ...call.context, commandId: world.uuid() })
       .catch(onDefect)
@@ -37,7 +37,7 @@ export const createLeaseAnswers = (world: World, onDefect: (cause: unknown) => v
     under.add(going)
   }
 
-  const lost = (call: Call, task: LeasedTask, isNamed: boolean): void => {
+  const lost = (call: Call, task: LeasedItem, isNamed: boolean): void => {
     if (!isNamed) return giveBack(call, task)
     const key = keyOf(task.workItem, task.item.lease.token)
     const back = (): void => {
@@ -47,13 +47,13 @@ export const createLeaseAnswers = (world: World, onDefect: (cause: unknown) => v
     kept.set(key, { cancel: world.timer(REPEAT_WITHIN_MS, back), giveBack: back })
   }
 
-  const claim = ({ workItem, item }: LeasedTask): void => {
+  const claim = ({ workItem, item }: LeasedItem): void => {
     const key = keyOf(workItem, item.lease.token)
     kept.get(key)?.cancel()
     kept.delete(key)
   }
 
-  const isFull = (leased: readonly LeasedTask[]): boolean => leased.reduce((bytes, { payload }) => bytes + (payload?.byteLength ?? 0), 0) + PAYLOAD_BYTES_MAX > ANSWER_BYTES_MAX
+  const isFull = (leased: readonly LeasedItem[]): boolean => leased.reduce((bytes, { payload }) => bytes + (payload?.byteLength ?? 0), 0) + PAYLOAD_BYTES_MAX > ANSWER_BYTES_MAX
 
   return {
     lease: async (call, config, { max = 1, leaseSeconds, worker, tag, sameTag, requestId }, waitMs) => {

@@ -30,6 +30,29 @@ const processRegistry = (): Registry => {
   return ofProcess
 }
 
+/** The contracts, with what is done through them counted. */
+const countingContracts = (given: Engine['contracts'], counted: (events: number) => void, refused: () => void): Engine['contracts'] => {
+  const told = <Refusal>(done: E.Either<Refusal, { readonly events: readonly unknown[] }>): void => (E.isRight(done) ? counted(done.right.events.length) : refused())
+  return {
+    ...given,
+    accept: async (...call) => {
+      const done = await given.accept(...call)
+      told(done)
+      return done
+    },
+    reply: async (...reply) => {
+      const done = await given.reply(...reply)
+      told(done)
+      return done
+    },
+    lease: async (...call) => {
+      const leased = await given.lease(...call)
+      if (E.isRight(leased)) for (const one of leased.right) counted(one.events.length)
+      return leased
+    },
+  }
+}
+
 export const createMetrics = (engine: Engine): Metrics => {
   const process = processRegistry()
   const registry = new Registry()
@@ -51,6 +74,28 @@ export const createMetrics = (engine: Engine): Metrics => {
   gauge('stint_held_items', 'Work items that somebody holds', () => engine.status().heldItems)
   gauge('stint_waiting_polls', 'Long polls that wait for a change', () => engine.status().waitingPolls)
   gauge('stint_ready', '1 while commands are taken', () => Number(engine.status().status !== 'not-ready'))
+
+  const total = (name: string, help: string, read: () => number): void => {
+    const made: Counter = new Counter({
+      name,
+      help,
+      registers,
+      collect: () => {
+        made.reset()
+        made.inc(read())
+      },
+    })
+  }
+  const deliveries = (): ReturnType<Engine['deliveries']['figures']> => engine.deliveries.figures()
+  total('stint_deliveries_acknowledged_total', 'Messages that their receiver has acknowledged', () => deliveries().acknowledged)
+  total('stint_deliveries_given_up_total', 'Messages that were given up: refused, gone, out of time or cancelled', () => deliveries().givenUp)
+  total('stint_delivery_attempts_failed_total', 'Attempts to deliver a message that did not succeed', () => deliveries().failedAttempts)
+  gauge('stint_deliveries_under_way', 'Messages that are neither acknowledged nor given up', () => deliveries().underWay)
+
+  const swept = (): ReturnType<Engine['status']>['sweeper'] => engine.status().sweeper
+  total('stint_replies_released_by_time_total', 'Replies of requests that were released because their time was over', () => swept().released)
+  total('stint_items_erased_total', 'Settled work items of which the sweeper left only the tombstone', () => swept().erased)
+  total('stint_events_pruned_total', 'Erased events whose rows were deleted', () => swept().pruned)
 
   const counted = (events: number): void => {
     recorded.inc(events)
@@ -79,6 +124,7 @@ export const createMetrics = (engine: Engine): Metrics => {
         if (E.isRight(leased)) for (const task of leased.right) counted(task.events.length)
         return leased
       },
+      contracts: countingContracts(given.contracts, counted, () => commands.inc({ outcome: 'refused' })),
     }),
     text: async () => (await Registry.merge([process, registry]).metrics()).replaceAll(UNMEASURED, ''),
   }

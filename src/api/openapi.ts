@@ -1,8 +1,10 @@
 // The surface as an OpenAPI 3.1 document, written from the routes themselves so that it cannot say anything else than they do.
 import * as items from '../wire/items.ts'
+import * as contracts from '../wire/contracts.ts'
 import * as jobs from '../wire/jobs.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
 import * as queues from '../wire/queues.ts'
+import * as requests from '../wire/requests.ts'
 import { roles } from '../wire/route.ts'
 import { routeList } from '../wire/routes.ts'
 import type { JsonSchema } from '../wire/schema.ts'
@@ -19,6 +21,13 @@ const named = {
   LeasedTask: tasks.leasedTask,
   NewTask: tasks.insertBody,
   LeaseRequest: tasks.leaseBody,
+  Contract: contracts.contract,
+  NewContract: contracts.contractBody,
+  Request: requests.request,
+  LeasedRequest: requests.leasedRequest,
+  Reply: requests.replyBody,
+  Effect: requests.effect,
+  Usage: requests.usage,
   Queue: queues.queue,
   Bulk: queues.bulk,
   Report: items.reportBody,
@@ -42,6 +51,8 @@ const TAGS: Readonly<Record<AnyRoute['tag'], string>> = {
   tasks: 'Tasks: producers insert, workers lease and settle; the access lists of the queue decide who may',
   queues: 'Queues: what they are set up to be, how full they are, and what is done to a queue as a whole',
   'work items': 'Any work item by its global ID',
+  contracts: 'Contracts: who may call, who works, and how long replies are kept',
+  requests: 'Requests: called once, replied to once, and the same reply until it is released',
   events: 'The log, live',
   tokens: 'Bearer tokens and who one is',
   service: 'The server about itself',
@@ -80,6 +91,7 @@ const REQUEST_HEADERS: Readonly<Record<AnyRoute['headers'][number], { readonly s
   'If-None-Match': { schema: { type: 'string' }, description: 'ETag of the version that the caller has; 304 while it is the newest' },
   'Stint-Lease': { schema: { type: 'string', maxLength: 64 }, description: 'The lease: makes the call a sign of life of its holder' },
   'Idempotency-Key': { schema: { type: 'string', minLength: 1, maxLength: 255 }, description: 'Names the command, so that a repeat is known as one' },
+  'Stint-Callback': { schema: { type: 'string', format: 'uri' }, description: 'Where the reply is delivered when it is there' },
   'Last-Event-ID': { schema: { type: 'string' }, description: 'Position of the last event that was read' },
 }
 
@@ -99,7 +111,7 @@ const generalProblems = (route: AnyRoute): readonly ProblemCode[] => [
   'request-timeout',
   'internal',
   ...(route.roles === 'anyone' ? ([] as const) : (['unauthenticated', 'forbidden', 'stopping', 'keys-unavailable', 'rate-limited'] as const)),
-  ...(route.body === undefined ? ([] as const) : (['too-large', 'unsupported-media-type'] as const)),
+  ...(route.body === undefined && !route.bytes ? ([] as const) : (['too-large', 'unsupported-media-type'] as const)),
   ...(route.method === 'GET' ? (['behind', 'other-log'] as const) : (['store-unavailable', 'overloaded', 'not-possible'] as const)),
 ]
 
@@ -179,6 +191,7 @@ const successAnswers = (route: AnyRoute): Record<string, unknown> => {
 }
 
 const requestBody = (route: AnyRoute): object => {
+  if (route.bytes) return { requestBody: { required: false, content: { '*/*': { schema: { type: 'string', format: 'binary' } } } } }
   if (route.body === undefined) return {}
   const one = schemaOf(route.body, names)
   const many: JsonSchema = {
@@ -221,7 +234,7 @@ export const openApiDocument = (version: string) => ({
   info: {
     title: 'Stint',
     version,
-    summary: 'An event-sourced workflow engine: job proxies and task queues on one log.',
+    summary: 'An event-sourced workflow engine: job proxies, task queues and exactly-once requests on one log.',
     description: `Roles of principals: ${roles.join(', ')}. An administrator has all of them. Unknown fields and parameters are refused. Times are RFC 3339 in UTC with milliseconds.`,
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },

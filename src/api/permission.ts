@@ -1,6 +1,6 @@
 // Who may see which work item, and do what with which queue: the rule of the item's own GET, by which lists and event streams are filtered too (rules 30).
 import * as E from 'fp-ts/lib/Either.js'
-import { may, queueOfTask, type Deed, type Kind, type QueueConfig, type WorkItemId } from '../wire/words.ts'
+import { contractOfRequest, kindOf, may, queueOfTask, type ContractConfig, type Deed, type Kind, type QueueConfig, type WorkItemId } from '../wire/words.ts'
 import type { Call } from './call.ts'
 import { hasRole, type Principal } from './principal.ts'
 import { problem, type Problem } from './problem.ts'
@@ -31,6 +31,24 @@ export const queueFor = (call: Pick<Call, 'engine' | 'principal'>, name: QueueNa
   return mayDo(config, call.principal, deed) ? E.right(config) : E.left(problem('forbidden', REFUSED[deed]))
 }
 
+const REFUSED_CONTRACT: Readonly<Record<Deed, string>> = {
+  insert: 'Expected one of the `callers` of the contract.',
+  consume: 'Expected one of the `workers` of the contract.',
+  look: 'Expected one of the `workers` of the contract, or an administrator.',
+  manage: 'Only administrators look after a contract and release the replies of others.',
+}
+
+/** A contract has the lists of a queue under other names: who calls inserts, who works consumes. */
+export const mayWithContract = (config: Pick<ContractConfig, 'callers' | 'workers'> | undefined, principal: Principal, deed: Deed): boolean =>
+  mayDo(config && { users: config.workers, writers: config.callers }, principal, deed)
+
+/** The contract, if it exists and the caller may do this with it. */
+export const contractFor = (call: Pick<Call, 'engine' | 'principal'>, contract: string, deed: Deed): E.Either<Problem, ContractConfig> => {
+  const config = call.engine.contracts.configOf(contract)
+  if (config === undefined) return E.left(problem('not-found', `There is no contract ${contract}. An administrator sets one up with PUT /v1/contracts/${contract}.`))
+  return mayWithContract(config, call.principal, deed) ? E.right(config) : E.left(problem('forbidden', REFUSED_CONTRACT[deed]))
+}
+
 /** Sees all items of the kind, whoever made them; of tasks, those of this queue. */
 export const seesAll = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, queue: QueueName | undefined): boolean => {
   switch (kind) {
@@ -38,6 +56,8 @@ export const seesAll = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, qu
       return hasRole(call.principal, ['viewer'])
     case 'task':
       return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'look')
+    case 'request':
+      return call.principal.roles.has('admin')
   }
 }
 
@@ -48,12 +68,24 @@ const mayMake = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, queue: Qu
       return hasRole(call.principal, ['jobServer'])
     case 'task':
       return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'insert')
+    case 'request':
+      return false
   }
+}
+
+/** Of requests callers see their own, and the contract's workers all. */
+const seesRequest = (call: Pick<Call, 'engine' | 'principal'>, workItem: WorkItemId): boolean => {
+  const names = contractOfRequest(workItem)
+  if (names === undefined) return false
+  const config = call.engine.contracts.configOf(names.contract)
+  if (mayWithContract(config, call.principal, 'look')) return true
+  return names.caller === call.principal.subject && mayWithContract(config, call.principal, 'insert')
 }
 
 /** `by` is the subject that made the item. */
 export const maySee = (call: Pick<Call, 'engine' | 'principal'>, workItem: WorkItemId, by: string): boolean => {
-  const kind: Kind = workItem.startsWith('job/') ? 'job' : 'task'
+  const kind = kindOf(workItem)
+  if (kind === 'request') return seesRequest(call, workItem)
   const queue = queueOfTask(workItem)
   return seesAll(call, kind, queue) || (by === call.principal.subject && mayMake(call, kind, queue))
 }

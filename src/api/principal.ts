@@ -19,3 +19,6 @@ export const allRoles: ReadonlySet<Role> = new Set(roles)
 
 /** An administrator has every role. */
 export const hasRole = (principal: Principal, wanted: readonly Role[]): boolean => principal.roles.has('admin') || wanted.some((role) => principal.roles.has(role))
+
+/** Who comes without a credential, or with one that opens nothing. */
+export const NOBODY: Principal = { subject: 'nobody', email: 'nobody', roles: new Set() }

@@ -30,7 +30,7 @@ const settingsView = ({ mode, users, writers, retryLimit, storageLimitBytes, sti
     keyConcurrency,
     backoff: { minSeconds: secondsOf(backoff.minMs), maxSeconds: secondsOf(backoff.maxMs), doublings: backoff.doublings, jitter: backoff.jitter },
     rate: rate === undefined ? undefined : { perSecond: rate.perSecond, burst: rate.burst },
-    webhook: webhook === undefined ? undefined : { url: webhook.url, debounceSeconds: secondsOf(webhook.debounceMs) },
+    webhook: webhook === undefined ? undefined : { url: webhook.url, debounceSeconds: secondsOf(webhook.debounceMs), secretEnv: webhook.secretEnv },
   }
 }
 
@@ -68,8 +68,21 @@ export const bulkView = ({ id, what, filter, by, startedAt, finished }: BulkStat
   }
 }
 
+const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
+
+const webhookView = ({ url, off, failures, lastAttemptAt, lastStatus, lastError, nextAttemptAt }: NonNullable<QueueView['webhook']>): wire.WebhookShown => ({
+  url,
+  state: off === undefined ? 'on' : 'off',
+  failures,
+  off,
+  lastAttemptAt: instantIf(lastAttemptAt),
+  lastStatus,
+  lastError: lastError?.slice(0, 1_000),
+  nextAttemptAt: instantIf(nextAttemptAt),
+})
+
 /** A queue as those see it who may look at it. */
-export const queueView = ({ config, status, paused, figures, bulks }: QueueView, statistics: ScopeStatistics | undefined, now: number): wire.Queue => ({
+export const queueView = ({ config, status, paused, figures, bulks, webhook }: QueueView, statistics: ScopeStatistics | undefined, now: number): wire.Queue => ({
   app: config.app,
   queue: config.queue,
   state: status === 'removed' ? 'removed' : paused === undefined ? 'open' : 'paused',
@@ -82,4 +95,5 @@ export const queueView = ({ config, status, paused, figures, bulks }: QueueView,
   statistics: statisticsView(statistics, now),
   paused: paused === undefined ? undefined : { by: paused.by, at: instantOf(paused.at), reason: paused.reason },
   bulks: bulks.length === 0 ? undefined : bulks.map(bulkView),
+  webhook: webhook === undefined ? undefined : webhookView(webhook),
 })

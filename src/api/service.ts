@@ -45,7 +45,7 @@ export const statistics: Handle<typeof wire.statistics> = async ({ query }, call
   const { items, position } = await call.engine.tables.statistics({ kind: query.kind, now: call.engine.now() })
   const isVisible = ({ kind, scope }: ScopeStatistics): boolean => {
     const [app = '', queue = ''] = scope.split('/')
-    return kind !== 'task' || seesAll(call, kind, { app, queue })
+    return kind === 'job' || seesAll(call, kind, { app, queue })
   }
   const body = {
     items: items.filter(isVisible).map(({ kind, scope, states, runMs, waitMs }) => ({

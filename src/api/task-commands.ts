@@ -1,6 +1,6 @@
 // What the handlers of tasks share: the task's global name, and a command on it with what became of the task.
 import * as E from 'fp-ts/lib/Either.js'
-import type { CommandToDo } from '../engine/engine.ts'
+import type { CommandToDo, Done } from '../engine/engine.ts'
 import type { AnswerOf } from '../wire/route.ts'
 import type * as wire from '../wire/tasks.ts'
 import { surfaceState, taskId, type WorkItemId } from '../wire/words.ts'
@@ -12,10 +12,17 @@ export const msOf = (seconds: number): number => Math.round(seconds * 1_000)
 
 export const inQueue = (params: { readonly app: string; readonly queue: string }, body: { readonly id: string }): WorkItemId => taskId(params.app, params.queue, body.id)
 
+/** What became of a task. */
+export const endingView = (id: string, { item, recorded }: Done, digest?: string): AnswerOf<typeof wire.completeTask> => ({
+  id,
+  state: surfaceState(item),
+  recorded,
+  late: isLate(item, digest) ? true : undefined,
+  leaseUntil: leaseView(item)?.leaseUntil,
+})
+
 /** Carries out a command on a task and tells what became of it. */
 export const concerning = async (call: Call, workItem: WorkItemId, id: string, command: CommandToDo, digest?: string): Promise<Handled<AnswerOf<typeof wire.completeTask>>> => {
   const done = await execute(call, workItem, command)
-  if (E.isLeft(done)) return done
-  const { item, recorded } = done.right
-  return ok({ id, state: surfaceState(item), recorded, late: isLate(item, digest) ? true : undefined, leaseUntil: leaseView(item)?.leaseUntil })
+  return E.isLeft(done) ? done : ok(endingView(id, done.right, digest))
 }

@@ -10,7 +10,8 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import { queueFor } from './permission.ts'
 import { invalid, problemDocument, type Problem } from './problem.ts'
-import { concerning, inQueue, msOf } from './task-commands.ts'
+import { concerning, endingView, inQueue, msOf } from './task-commands.ts'
+import { receiptView } from './views.ts'
 
 interface InQueue {
   readonly app: string
@@ -96,12 +97,16 @@ const release = (call: Call, { lease, reason, busy = false, delaySeconds = 0 }: 
 export const releaseTask: Handle<typeof wire.releaseTask> = ({ params, body }, call) => underLease(call, params, body.id, () => release(call, body))
 
 /** A lease of no time is given back (rules 21). */
-export const extendTask: Handle<typeof wire.extendTask> = ({ params, body }, call) =>
-  underLease(call, params, body.id, () =>
-    body.leaseSeconds === 0
-      ? release(call, { lease: body.lease, busy: true })
-      : { type: 'ExtendLease', by: call.principal.subject, lease: body.lease, termMs: msOf(body.leaseSeconds) },
-  )
+export const extendTask: Handle<typeof wire.extendTask> = async ({ params, body }, call) => {
+  const allowed = queueFor(call, params, 'consume')
+  if (E.isLeft(allowed)) return allowed
+  const { id, lease, leaseSeconds } = body
+  const command: CommandToDo = leaseSeconds === 0 ? release(call, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
+  const done = await execute(call, inQueue(params, body), command)
+  if (E.isLeft(done)) return done
+  const { will, receipt } = done.right.item
+  return ok({ ...endingView(id, done.right), directive: will, receipt: receipt === undefined ? undefined : receiptView(receipt) })
+}
 
 export const reportTask: Handle<typeof wire.reportTask> = async ({ params, body }, call) => {
   const allowed = queueFor(call, params, 'consume')

@@ -44,14 +44,16 @@ export const listTasks: Handle<typeof wire.listTasks> = async ({ params, query }
   const isOwnOnly = E.isLeft(queueFor(call, params, 'look'))
   const allowed = isOwnOnly ? queueFor(call, params, 'insert') : undefined
   if (allowed !== undefined && E.isLeft(allowed)) return allowed
-  const { state, after } = query
+  const { state, tag, key, after } = query
   const filter = {
     kind: 'task',
     scope: `${params.app}/${params.queue}`,
     state,
+    tag,
+    key,
     deadLetter: query.deadLetter === undefined ? undefined : query.deadLetter === 'true',
     by: isOwnOnly ? call.principal.subject : undefined,
-    order: 'oldest',
+    order: 'queue',
     limit: limitOf(query),
     after,
   } as const

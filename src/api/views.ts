@@ -5,13 +5,38 @@ import type { HistoryEvent, Receipt } from '../wire/items.ts'
 import type { JobProxy } from '../wire/jobs.ts'
 import type { LeasedTask, Task, TaskWithPayload } from '../wire/tasks.ts'
 import type { shownOutcome, why } from '../wire/items.ts'
-import { isHeld, parseWorkItemId, surfaceState, whyNotRunning, workItemOf, type Existing, type GivenReceipt, type Held, type SaidOutcome } from '../wire/words.ts'
+import {
+  isHeld,
+  parseWorkItemId,
+  surfaceState,
+  whyNotRunning,
+  workItemOf,
+  type Effect,
+  type Existing,
+  type GivenReceipt,
+  type Held,
+  type ReplyHead,
+  type SaidOutcome,
+} from '../wire/words.ts'
 import type * as t from 'io-ts'
 
 type ShownOutcome = t.TypeOf<typeof shownOutcome>
 
+/** A power of two. */
+const INSTANTS_KEPT = 64
+/** The times shown last, each in the place that its lowest bits say: most times of an answer are the same few, and to write one out costs more than the rest of a view. */
+const instants = Array.from({ length: INSTANTS_KEPT }, () => ({ ms: Number.NaN, text: '' }))
+
 /** RFC 3339, UTC, with milliseconds. */
-export const instantOf = (ms: number): string => new Date(ms).toISOString()
+export const instantOf = (ms: number): string => {
+  const kept = instants[ms & (INSTANTS_KEPT - 1)]
+  if (kept === undefined) return new Date(ms).toISOString()
+  if (kept.ms !== ms) {
+    kept.text = new Date(ms).toISOString()
+    kept.ms = ms
+  }
+  return kept.text
+}
 const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
 const secondsIf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
 
@@ -65,7 +90,7 @@ export type Shown = Pick<ItemRow, 'workItem' | 'item' | 'position' | 'ending' | 
 /** A worker without a name of its own goes by that of its principal. */
 const holderName = ({ lease: { holder } }: Held): string => (holder.name === '' ? holder.subject : holder.name).slice(0, 200)
 
-const commonView = ({ workItem, item, position, ending, late, presence }: Shown) => ({
+export const commonView = ({ workItem, item, position, ending, late, presence }: Shown) => ({
   id: nameOf(workItem),
   workItem,
   kind: item.kind,
@@ -122,8 +147,6 @@ export const taskView = (shown: Shown): Task => {
   }
 }
 
-export const itemView = (shown: Shown): JobProxy | Task => (shown.item.kind === 'job' ? jobView(shown) : taskView(shown))
-
 /** The lease, for its holder and nobody else. */
 export const leaseView = (item: Existing): { lease: string; leaseUntil: string } | undefined =>
   isHeld(item) ? { lease: item.lease.token, leaseUntil: instantOf(item.lease.until) } : undefined
@@ -160,12 +183,28 @@ interface StoredEvent {
   readonly position: string
 }
 
+type CompletedData = { readonly reply?: ReplyHead; readonly effects?: readonly Effect[] } & Readonly<Record<string, unknown>>
+
+/** Headers of replies and bodies of effects are payloads, which go to others than those who may look at a history (rules 30). */
+const completedView = ({ reply, effects, ...rest }: CompletedData): unknown => ({
+  ...rest,
+  ...(reply === undefined ? {} : { reply: { status: reply.status, bytes: reply.bytes, kept: reply.kept } }),
+  ...(effects === undefined ? {} : { effects: effects.map((effect) => Object.keys(effect)[0]) }),
+})
+
 /** What an event says, without the lease: that is its holder's secret (surface 5). */
 const dataView = ({ type, data }: StoredEvent): unknown => {
   const parsed = JSON.parse(data) as unknown
-  if (type !== 'Leased') return parsed
-  const { token: _secret, ...rest } = parsed as { readonly token?: string }
-  return rest
+  switch (type) {
+    case 'Leased': {
+      const { token: _secret, ...rest } = parsed as { readonly token?: string }
+      return rest
+    }
+    case 'Completed':
+      return completedView(parsed as CompletedData)
+    default:
+      return parsed
+  }
 }
 
 /** One fact of a history or of the event stream, without leases. */

@@ -1,12 +1,14 @@
 // The command line as a whole: which commands there are, what each takes, and how a mistake is told. What a command does is loaded when it is called, so that help and errors come at once.
 import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
+import { addAudit } from './audit.ts'
 import { action, globalOptions } from './context.ts'
 import { addDemo } from './demo/command.ts'
 import { addEvents } from './events.ts'
 import { describeFailure, EXIT, usage, type ExitCode } from './failure.ts'
 import { examples } from './help.ts'
 import { addJobs } from './jobs.ts'
+import { addQueues } from './queues.ts'
 import { settingsTable, withSettings } from './server-options.ts'
 import { addTasks } from './tasks.ts'
 import { addTokens } from './tokens.ts'
@@ -75,9 +77,11 @@ const build = (): Command => {
   for (const option of globalOptions()) program.addOption(option)
   addServe(program)
   addJobs(program)
+  addQueues(program)
   addTasks(program)
   addEvents(program)
   addTokens(program)
+  addAudit(program)
   addDemo(program)
   addOffline(program)
   program.addHelpText('after', EXITS + examples('stint demo', 'stint serve', 'stint jobs watch', "stint jobs abort --label 'nightly index'"))
@@ -93,7 +97,7 @@ const asHelp = (program: Command, args: readonly string[]): readonly string[] =>
   if (first !== 'help' || words.some((word) => word.startsWith('-'))) return args
   let at = program
   for (const word of words) {
-    const found = at.commands.find((command) => command.name() === word)
+    const found = at.commands.find((command) => command.name() === word || command.aliases().includes(word))
     if (found === undefined) throw usage(`There is no command \`${['stint', ...words].join(' ')}\`.`, '`stint help` shows all.')
     at = found
   }

@@ -1,6 +1,7 @@
 // What an answer of the server says: a success decoded as its route declares it, or the refusal it carries.
 import * as E from 'fp-ts/lib/Either.js'
 import type { Route } from '../wire/route.ts'
+import { isSound } from '../wire/soundness.ts'
 import type { World } from '../world.ts'
 import { StintError, UnexpectedAnswer, Unreachable, type ProblemDocument } from './errors.ts'
 
@@ -51,6 +52,7 @@ export const refusalOf = (response: Response, text: string, world: World): Failu
 const decodeAs = <Answer>(route: Route<never, never, never, Answer>, status: number, value: unknown): E.Either<UnexpectedAnswer, Answer> => {
   const codec = route.answers[status]
   if (codec === undefined) return E.left(new UnexpectedAnswer(status, `${route.name} does not answer with this status`))
+  if (isSound(codec, value)) return E.right(value)
   const decoded = codec.decode(value)
   if (E.isRight(decoded)) return decoded
   const at = decoded.left.map((error) =>
@@ -101,6 +103,8 @@ export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text
       answers.push(E.left(new StintError(problem)))
       continue
     }
+    // It is no part of what the route declares, and would have to be decoded away.
+    if (isObject(item)) delete (item as { status?: unknown }).status
     const decoded = decodeAs(route, status, item)
     if (E.isLeft(decoded)) return decoded
     answers.push(decoded)

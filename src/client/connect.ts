@@ -1,4 +1,5 @@
 // The way in: one connection to one Stint, as one principal, with everything that can be done over it.
+import { listAudit } from '../wire/audit.ts'
 import type { HistoryEvent } from '../wire/items.ts'
 import type { AnswerOf, BodyOf, QueryOf } from '../wire/route.ts'
 import { addToken, listTokens, revokeToken, statistics } from '../wire/service.ts'
@@ -44,6 +45,8 @@ export interface Stint extends AsyncDisposable {
   readonly events: (filter?: EventFilter) => AsyncIterable<HistoryEvent>
   /** Counts by kind, scope and state. */
   readonly statistics: (query?: QueryOf<typeof statistics>, options?: Ended) => Promise<AnswerOf<typeof statistics>>
+  /** What was refused on a day (today), newest first, a page at a time; for administrators. */
+  readonly audit: (query?: QueryOf<typeof listAudit>, options?: Ended) => Promise<AnswerOf<typeof listAudit>>
   /** Makes this process a job server: it runs functions as jobs. */
   readonly jobServer: (options: JobServerOptions) => JobServer
   /** Puts tasks into a queue: `await stint.producer({ app: 'shop', queue: 'mail' }).put({ to: 'ann@example.com' })`. */
@@ -97,6 +100,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     },
     events: (filter) => events(http, filter),
     statistics: (query = {}, { signal } = {}) => http.call(statistics, { query, signal }),
+    audit: (query = {}, { signal } = {}) => http.call(listAudit, { query, signal }),
     jobServer: (given) => part(() => createJobServer(http, given)),
     producer: (given) => part((onClosed) => createProducer(http, given, onClosed)),
     worker: (given, handler) => part((onClosed) => createWorker(http, given, handler, onClosed)),

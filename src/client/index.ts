@@ -46,6 +46,7 @@ export type { QueueName, TaskEnd, TaskFilter, TaskName, Tasks } from './tasks.ts
 export type { Directive } from './wish.ts'
 export type { TaskHandler, Worker, WorkerFigures, WorkerOptions } from './worker.ts'
 export type { WorkerTask } from './worker-task.ts'
+export { verifyWebhook, WebhookRejected, type VerifiedWebhook, type VerifyOptions, type WebhookFault, type WebhookHeaders } from './webhook.ts'
 export type { HistoryEvent, Outcome, Progress, Receipt, State } from '../wire/items.ts'
 export type { JobProxy } from '../wire/jobs.ts'
 export type { Bulk, Queue } from '../wire/queues.ts'

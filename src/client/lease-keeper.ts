@@ -64,8 +64,11 @@ export const createLeaseKeeper = ({ http, queue, reachability, tasks, over, onLo
     for (const [index, task] of batch.entries()) {
       const answer = answers[index]
       if (answer === undefined) continue
-      if (E.isRight(answer)) task.term = { from, ms: secondsOf(task) * 1_000 }
-      else if (answer.left.status < 500 && answer.left.status !== 429) onLost(task, answer.left)
+      if (E.isRight(answer)) {
+        const { directive, receipt } = answer.right
+        task.term = { from, ms: secondsOf(task) * 1_000 }
+        task.held.told(receipt === undefined ? { directive } : { directive, receipt })
+      } else if (answer.left.status < 500 && answer.left.status !== 429) onLost(task, answer.left)
     }
   }
 

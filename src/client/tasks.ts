@@ -19,7 +19,7 @@ export type TaskFilter = QueryOf<typeof listTasks>
 export type TaskEnd = AnswerOf<typeof deleteTask>
 
 export interface Tasks {
-  /** One page of a queue's tasks, oldest first: 100 unless `limit` (1–1,000) says otherwise. */
+  /** One page of a queue's tasks in its order (by priority, then due time, then insertion): 100 unless `limit` (1–1,000) says otherwise. */
   readonly list: (queue: QueueName, filter?: TaskFilter, options?: Ended) => Promise<Page<Task>>
   /** All tasks that fit, page after page. */
   readonly each: (queue: QueueName, filter?: TaskFilter, options?: Ended) => AsyncIterable<Task>

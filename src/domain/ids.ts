@@ -2,17 +2,17 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 
-export const Kind = t.keyof({ job: null, task: null })
+export const Kind = t.keyof({ job: null, task: null, request: null })
 /** The door through which a work item came in. */
 export type Kind = t.TypeOf<typeof Kind>
 
-/** `job/<id>` · `task/<app>/<queue>/<id>`, each segment percent-encoded. */
+/** `job/<id>` · `task/<app>/<queue>/<id>` · `request/<contract>/<caller>/<id>`, each segment percent-encoded. */
 export type WorkItemId = string
 
 /** Bytes of a work-item ID, at most. */
 export const WORK_ITEM_ID_BYTES_MAX = 1_000
 
-const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3 }
+const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3, request: 3 }
 
 /** Percent-encodes what is not `[A-Za-z0-9._~-]`; a segment that is safe already, as nearly all are, costs one test. */
 const segment = (text: string): string =>
@@ -21,9 +21,12 @@ const segment = (text: string): string =>
 export const jobId = (id: string): WorkItemId => `job/${segment(id)}`
 export const taskId = (app: string, queue: string, id: string): WorkItemId => `task/${segment(app)}/${segment(queue)}/${segment(id)}`
 
+/** A request of one caller: two callers may use the same id and never meet. */
+export const requestId = (contract: string, caller: string, id: string): WorkItemId => `request/${segment(contract)}/${segment(caller)}/${segment(id)}`
+
 export interface ParsedWorkItemId {
   readonly kind: Kind
-  /** What stands between kind and id: nothing for a job, `<app>/<queue>` for a task. */
+  /** What stands between kind and id: nothing for a job, `<app>/<queue>` for a task, `<contract>/<caller>` for a request. */
   readonly scope: string
   /** The caller's name for it in its collection, decoded. */
   readonly id: string
@@ -55,6 +58,19 @@ export const queueOfTask = (workItem: WorkItemId): { readonly app: string; reado
   const [kind, app, queue] = workItem.split('/')
   const names = kind === 'task' && app !== undefined && queue !== undefined ? [decodedSegment(app), decodedSegment(queue)] : []
   return names[0] === undefined || names[1] === undefined ? undefined : { app: names[0], queue: names[1] }
+}
+
+/** Contract and caller of a request; undefined for what is no request. */
+export const contractOfRequest = (workItem: WorkItemId): { readonly contract: string; readonly caller: string } | undefined => {
+  const [kind, contract, caller] = workItem.split('/')
+  const names = kind === 'request' && contract !== undefined && caller !== undefined ? [decodedSegment(contract), decodedSegment(caller)] : []
+  return names[0] === undefined || names[1] === undefined ? undefined : { contract: names[0], caller: names[1] }
+}
+
+/** The kind of a work item whose ID is sound. */
+export const kindOf = (workItem: WorkItemId): Kind => {
+  const kind = workItem.slice(0, workItem.indexOf('/'))
+  return Kind.is(kind) ? kind : 'task'
 }
 
 const STREAM_PREFIX = 'workItem-'

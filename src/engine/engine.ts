@@ -5,9 +5,13 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { Contracts } from './contracts/contracts.ts'
+import type { Deliveries } from './delivery/deliveries.ts'
+import type { Notifications } from './queues/notifications.ts'
+import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
-import type { ItemRow, Tables } from '../projections/tables.ts'
+import type { Birth, ItemRow, Tables } from '../projections/tables.ts'
 import type { AppendTooLarge, Position, RecordedEvent, StoreFault, Subscribed } from '../store/port.ts'
 
 /** On whose behalf something is done; goes into the envelope of every event. */
@@ -64,9 +68,8 @@ export interface Presence {
   readonly progress?: Progress | undefined
 }
 
-export interface LeaseRequest {
-  readonly app: string
-  readonly queue: string
+/** One call for work that waits in a line. */
+export interface LeaseCall {
   readonly max: number
   readonly termMs: number
   /** An empty name: a caller that names no worker (the dialect). */
@@ -84,10 +87,15 @@ export interface LeaseRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface LeasedTask extends Done {
+export interface LeaseRequest extends LeaseCall {
+  readonly app: string
+  readonly queue: string
+}
+
+export interface LeasedItem extends Done {
   readonly workItem: WorkItemId
   readonly item: Held
-  readonly birth: ItemRow['birth']
+  readonly birth: Birth
   readonly payload: Uint8Array | undefined
 }
 
@@ -104,6 +112,23 @@ export interface Check {
   readonly detail?: string
 }
 
+/** What time has released and erased since the start of this server. */
+export interface SweeperFigures {
+  /** Replies whose time was over. */
+  readonly released: number
+  /** Work items past their retention. */
+  readonly erased: number
+  /** Rows of erased events that were deleted. */
+  readonly pruned: number
+  /** What was due and could not be done. */
+  readonly refused: number
+  readonly isSweeping: boolean
+  /** When a sweep last came to its end, milliseconds since 1970 UTC. */
+  readonly lastSweptAt?: number | undefined
+  /** Why the last sweep did not, if so. */
+  readonly failing?: string | undefined
+}
+
 export interface Status {
   readonly status: 'ready' | 'degraded' | 'not-ready'
   readonly checks: readonly Check[]
@@ -112,6 +137,7 @@ export interface Status {
   /** Held jobs and tasks. */
   readonly heldItems: number
   readonly waitingPolls: number
+  readonly sweeper: SweeperFigures
 }
 
 /** A token as it is kept: never its secret. */
@@ -139,6 +165,22 @@ export interface Tokens {
   readonly authenticate: (token: string) => TokenEntry | undefined
 }
 
+/** One refusal as the audit stream has it. */
+export interface RefusalRow {
+  /** In the stream of its day. */
+  readonly revision: number
+  readonly position: Position
+  /** Milliseconds since 1970 UTC. */
+  readonly time: number
+  readonly code: string
+  readonly route: string
+  readonly subject: string
+  /** How people read the subject. */
+  readonly actor: string
+  readonly target: string | undefined
+  readonly detail: string | undefined
+}
+
 export interface Engine {
   /** Load, decide, append, retry: the one way in which anything happens to a work item. Commands on one item run one after another (rules 8). */
   readonly execute: (workItem: WorkItemId, command: CommandToDo, context: Context, payload?: Uint8Array) => Promise<E.Either<Refusal, Done>>
@@ -152,8 +194,15 @@ export interface Engine {
   readonly gateOf: TaskQueues['gateOf']
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
+  /** What callers have at contracts, to hold against their quota. */
+  readonly requestUsage: RequestUsage
+  readonly contracts: Contracts
+  /** News of work, for those who listen to a queue. */
+  readonly notifications: Notifications
+  /** Messages that this server sends out, until they are acknowledged. */
+  readonly deliveries: Omit<Deliveries, 'close'>
   /** Waiting tasks, leased; empty when the wait is over. */
-  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
+  readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */
   readonly read: (workItem: WorkItemId) => Promise<E.Either<Rejection | StoreFault, ItemRow>>
   /** The live item, or undefined: no I/O, for polls. */
@@ -173,6 +222,11 @@ export interface Engine {
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
   /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
   readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
+  /** What was refused on a day (`2026-01-31`, UTC), newest first: at most `max`, only those with the code, only those before a revision of that day's stream. */
+  readonly refusals: (
+    day: string,
+    filter: { readonly code?: string | undefined; readonly before?: number | undefined; readonly max: number },
+  ) => Promise<E.Either<StoreFault, readonly RefusalRow[]>>
   /** The server's clock in milliseconds, for what is only shown. */
   readonly now: () => number
   readonly status: () => Status

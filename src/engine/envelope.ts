@@ -5,13 +5,25 @@ import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import type { EventToAppend } from '../store/port.ts'
 import type { Context } from './engine.ts'
 
-/** RFC 9562 name-based UUID, version 5, in the namespace that a UUID spans. One-shot hashing, because this runs once for each event. */
+/** What is hashed lies here, unless it is longer: a buffer for each id would cost as much as its hash. */
+const SCRATCH = Buffer.alloc(4_096)
+const NAMESPACE_BYTES = 16
+const BYTES_A_CHARACTER_MAX = 3
+
+const nameBytes = (namespace: string, name: string): Uint8Array => {
+  const hex = namespace.replaceAll('-', '')
+  if (NAMESPACE_BYTES + name.length * BYTES_A_CHARACTER_MAX > SCRATCH.length) return Buffer.concat([Buffer.from(hex, 'hex'), Buffer.from(name)])
+  SCRATCH.write(hex, 0, 'hex')
+  return SCRATCH.subarray(0, NAMESPACE_BYTES + SCRATCH.write(name, NAMESPACE_BYTES))
+}
+
+/** The digit that carries the variant: two bits are set, the hash keeps the other two. */
+const variantOf = (digit: string): string => ((Number.parseInt(digit, 16) & 0b0011) | 0b1000).toString(16)
+
+/** RFC 9562 name-based UUID, version 5, in the namespace that a UUID spans. One-shot hashing, because this runs once for each event and each command. */
 export const uuidV5 = (namespace: string, name: string): string => {
-  const bytes = hash('sha1', Buffer.concat([Buffer.from(namespace.replaceAll('-', ''), 'hex'), Buffer.from(name)]), 'buffer').subarray(0, 16)
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
-  const hex = bytes.toString('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  const hex = hash('sha1', nameBytes(namespace, name), 'hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variantOf(hex.charAt(16))}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 /** The metadata as JSON text. The correlation id of a chain is its first command's id; the command is the cause of its events. */
@@ -25,7 +37,9 @@ export const encodeMeta = (context: Context, server: string): string =>
     ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
   })
 
-/** The events as the store takes them; a payload belongs to the first. */
+const CARRIES_PAYLOAD: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['TaskInserted', 'RequestAccepted', 'Completed'])
+
+/** The events as the store takes them; a payload belongs to the birth or to the reply among them. */
 export const toAppend = (events: readonly WorkItemEvent[], time: number, context: Context, server: string, payload?: Uint8Array): readonly EventToAppend[] => {
   const meta = encodeMeta(context, server)
   return events.map((event, index) => ({
@@ -33,6 +47,6 @@ export const toAppend = (events: readonly WorkItemEvent[], time: number, context
     ...encodeEvent(event),
     time,
     meta,
-    ...(index === 0 && payload !== undefined ? { payload } : {}),
+    ...(payload !== undefined && CARRIES_PAYLOAD.has(event.type) ? { payload } : {}),
   }))
 }

@@ -47,13 +47,13 @@ export interface Handler {
   readonly inFlight: () => number
 }
 
-const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask'
+const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest'
 
 /** Only what carries the current lease is a sign of life (rules 30); a registration is one when it gives the lease, not when it is repeated. */
 const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'
 const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob'
 
-/** More events of the item's stream on top of what is known of it. What is erased is passed over. */
+/** More events of the item's stream on top of what is known of it. What is erased is passed over; the tombstone behind it is the item's birth. */
 const foldOn = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
   let { item, position } = from
   for (const recorded of events) {
@@ -85,13 +85,15 @@ export const createHandler = (options: {
     const known = live.get(workItem)
     if (known !== undefined) return E.right(known)
     let loaded: Loaded = { item: absent, position: '' }
-    for (let from = 0; ; from += STREAM_PAGE) {
+    for (let from = 0; ;) {
       const page = await store.readStream(streamOf(workItem), { from, max: STREAM_PAGE })()
       if (E.isLeft(page)) return page
       const folded = foldOn(page.right, loaded)
       if (E.isLeft(folded)) return folded
       loaded = folded.right
-      if (page.right.length < STREAM_PAGE) return E.right(loaded)
+      const last = page.right[page.right.length - 1]
+      if (last === undefined || page.right.length < STREAM_PAGE) return E.right(loaded)
+      from = last.revision + 1
     }
   }
 
@@ -113,7 +115,8 @@ export const createHandler = (options: {
     payload?: Uint8Array,
   ): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
     const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
-    const appended = await store.append(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
+    const write = command.type === 'Erase' && store.capabilities.erase ? store.erase : store.append
+    const appended = await write(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
     const item = evolveAll(before.item, events, command.time)
     const { position } = appended.right

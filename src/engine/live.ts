@@ -1,7 +1,7 @@
 // The one resident structure: every work item that can still change, folded from acknowledged events only (rules 7, 8).
 // Over it stand small indexes, each told of every change; settled items leave, and a few of them stay in reach for their duplicates.
 import type { WorkItemId } from '../domain/ids.ts'
-import { isHeld, isLive, type Existing, type Held, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
+import { isHeld, isLive, type Existing, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
 
 export interface Entry<Item extends Existing = Existing> {
@@ -10,8 +10,8 @@ export interface Entry<Item extends Existing = Existing> {
   readonly position: Position
 }
 
-/** Told of every change after it happened; `after` may be settled. */
-export type ChangeListener = (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+/** Told of every change after it happened; `after` may be settled, and `position` is that of its last event. */
+export type ChangeListener = (workItem: WorkItemId, before: WorkItem, after: Existing, position: Position) => void
 
 export interface Live {
   /** The entry, live or lately settled. */
@@ -20,7 +20,7 @@ export interface Live {
   /** Drops what is remembered of an item that is not where it was believed; a live one has to be loaded again. */
   readonly forget: (workItem: WorkItemId) => void
   readonly onChange: (listener: ChangeListener) => void
-  readonly entries: () => IterableIterator<[WorkItemId, Entry<Waiting | Held>]>
+  readonly entries: () => IterableIterator<[WorkItemId, Entry<Waiting | Held | Owing>]>
   readonly size: () => number
   readonly heldCount: () => number
 }
@@ -29,7 +29,7 @@ export interface Live {
 const SETTLED_KEPT = 10_000
 
 export const createLive = (): Live => {
-  const live = new Map<WorkItemId, Entry<Waiting | Held>>()
+  const live = new Map<WorkItemId, Entry<Waiting | Held | Owing>>()
   const settled = new Map<WorkItemId, Entry>()
   const listeners: ChangeListener[] = []
   let held = 0
@@ -56,7 +56,7 @@ export const createLive = (): Live => {
       remember(workItem, { item: after, position })
     }
     if (isLive(after)) settled.delete(workItem)
-    for (const listener of listeners) listener(workItem, before, after)
+    for (const listener of listeners) listener(workItem, before, after, position)
   }
 
   return {

@@ -3,19 +3,21 @@ import * as E from 'fp-ts/lib/Either.js'
 import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
+import { createRequestUsage } from './contracts/usage.ts'
 import { createAudit } from './audit.ts'
+import type { UrlPattern } from '../domain/policy/url-pattern.ts'
+import type { Lookup } from './delivery/addresses.ts'
+import { createDoors } from './doors.ts'
 import type { Busy, Engine, Status } from './engine.ts'
-import { createHandler } from './handle.ts'
+import { createHandler, type Handler } from './handle.ts'
 import { createLag } from './lag.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
-import { createBulks } from './queues/bulk.ts'
-import { createQueueBook } from './queues/queue-book.ts'
-import { createQueues } from './queues/queues.ts'
-import { createTaskQueues, type TaskQueues } from './queues/task-queues.ts'
+import { createRefusals } from './refusals.ts'
 import { recover, type Recovered } from './recover.ts'
 import { statusOf } from './status.ts'
+import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
@@ -27,15 +29,35 @@ export interface EngineSettings {
   readonly maxLiveItems: number
   /** Every queue exists, with default settings, until a file configures one: for a server without auth and without queue files. */
   readonly openQueues: boolean
+  /** Every contract exists, with default settings: for a server without auth. */
+  readonly openContracts: boolean
+  /** What messages may be sent to; nothing else (rules 30). */
+  readonly allowUrls: readonly UrlPattern[]
+  /** What messages that are sent out say of their sender: `Stint/1.2.3`. */
+  readonly userAgent: string
+  /** How long settled work items are kept. */
+  readonly retention: Retention
 }
 
-export const defaultSettings: EngineSettings = { server: 'stint', maxLiveItems: 1_000_000, openQueues: true }
+export const defaultSettings: EngineSettings = {
+  server: 'stint',
+  maxLiveItems: 1_000_000,
+  openQueues: true,
+  openContracts: true,
+  allowUrls: [],
+  userAgent: 'Stint',
+  retention: {},
+}
 
 export interface EngineOptions {
   readonly store: EventStore
   readonly tables: Tables
   readonly world: World
   readonly settings?: Partial<EngineSettings>
+  /** A variable of the environment, where the secrets of webhooks are; without it there are none. */
+  readonly secretOf?: (name: string) => string | undefined
+  /** How the names of receivers are resolved; the system's way, unless said. */
+  readonly lookup?: Lookup | undefined
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
   readonly onRecovering?: (folded: number, position: Position) => void
@@ -48,18 +70,24 @@ export interface OpenedEngine extends Engine {
   readonly failed: (cause: unknown) => void
 }
 
-const taskDoors = (tasks: TaskQueues): Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'retryFor' | 'gateOf' | 'admits'> => ({
-  insertTask: tasks.insert,
-  leaseTasks: tasks.lease,
-  takeBack: tasks.takeBack,
-  retryFor: tasks.retryFor,
-  gateOf: tasks.gateOf,
-  admits: tasks.admits,
-})
+/** Erases and prunes what is past its time, as far as the store can; what the tables have not seen yet is not pruned from under them. */
+const sweeperOf = (
+  parts: Pick<EngineOptions, 'store' | 'world' | 'tables'> & {
+    readonly handler: Handler
+    readonly position: () => Position
+    readonly isOff: () => boolean
+    readonly onTrouble: (what: string, cause: unknown) => void
+  },
+  retention: Retention,
+) => {
+  const { store, tables, handler } = parts
+  const prune: Prune | undefined = store.capabilities.prune ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
+  return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
+}
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
-  const { store, tables, world, onTrouble: trouble = () => undefined } = options
+  const { store, tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
   const settings = { ...defaultSettings, ...options.settings }
   const live = createLive()
   const presence = createPresence(world)
@@ -89,17 +117,25 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
 
-  const book = createQueueBook({ store, world, server: settings.server, onAppended, onChange: (key) => tasks.refresh(key) })
-  const isOpen = (): boolean => settings.openQueues
-  const tasks = createTaskQueues({ store, handler, live, book, world, isOpen, isStopping: () => stopping })
-  const bulks = createBulks({ book, live, tables, handler, world, onTrouble: trouble })
+  const isOff = (): boolean => stopping || failure !== undefined
+  const requestUsage = createRequestUsage({ tables, world, position: () => position })
+  const doors = createDoors({
+    ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
+    isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
+    patterns: settings.allowUrls,
+    userAgent: settings.userAgent,
+    position: () => position,
+    isStopping: () => stopping,
+  })
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff, onTrouble: trouble })
+  const sweeper = sweeperOf({ store, world, tables, handler, position: () => position, isOff, onTrouble: trouble }, settings.retention)
 
-  const timers = createTimers({ world, live, presence, handler, retryFor: tasks.retryFor, isOff: () => stopping || failure !== undefined, onTrouble: trouble })
-
-  live.onChange((workItem, before, after) => {
+  live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
-    tasks.changed(workItem, before, after)
+    sweeper.touch(after)
+    requestUsage.changed(workItem, before, after, at)
+    doors.changed(workItem, before, after)
     watch.wake(workItem)
   })
 
@@ -107,34 +143,35 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(recovered)) return recovered
   position = recovered.right.position > position ? recovered.right.position : position
   tables.follow(position)
-  const loaded = await book.loadAll(recovered.right.queues)
+  const loaded = await doors.recovered(recovered.right)
   if (E.isLeft(loaded)) return loaded
-  for (const name of recovered.right.queues) void bulks.carryOn(name)
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const queues = createQueues({ book, tasks, bulks, position: () => position, isOpen })
-  const status = (): Status => statusOf({ failure, queues, isStopping: stopping, lag, tables, position, live, watch })
+  const status = (): Status => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch, sweeper })
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
   for (const [workItem] of live.entries()) timers.touch(workItem)
+  doors.begin()
+  sweeper.start()
 
   const stopped = new AbortController()
   const stop = (): void => {
     if (stopping) return
     stopping = true
     watch.stop()
-    tasks.stop()
+    doors.stop()
     timers.close()
+    void sweeper.close()
     stopped.abort()
   }
 
   return E.right({
     execute: handler.execute,
-    ...taskDoors(tasks),
-    queues,
+    ...doors.face,
+    requestUsage,
     read: createRead(store, handler),
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
@@ -150,12 +187,13 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
       return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
     },
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
+    refusals: createRefusals(store),
     now: world.now,
     status,
     stop,
     close: async () => {
       stop()
-      await bulks.close()
+      await Promise.all([doors.close(), sweeper.close()])
       closing = true
       await handler.idle()
       await tables.close()

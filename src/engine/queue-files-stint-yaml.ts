@@ -1,7 +1,8 @@
 // The grammar of `stint-queue.yaml`: what App Engine's file cannot say, by the name of the queue. Times are in seconds; what is not said is the default.
+import { isLoopbackUrl } from '../domain/policy/url-pattern.ts'
 import { DEFAULT_BACKOFF, DEFAULT_DEBOUNCE_MS, DEFAULT_STINT_SETTINGS, defaultBurst, type Backoff, type Rate, type StintSettings, type Webhook } from '../domain/queue/config.ts'
 import { childrenOf, faultOf, mapping, readDocument, record, refuse, scalar, type Fault, type Read, type ReadDocument } from './queue-files-document.ts'
-import { decimal, flag, integer, ratePerSecond, seconds } from './queue-files-forms.ts'
+import { decimal, flag, integer, ratePerSecond, seconds, text } from './queue-files-forms.ts'
 
 const WEEK_SECONDS = 604_800
 const MONTH_SECONDS = 2_592_000
@@ -33,11 +34,24 @@ const webhookUrl: Read<string> = scalar((value): string | Fault => {
   return isFit ? value : { code: 'form', detail: `Expected an http or https address of at most ${URL_LENGTH_MAX} characters, without user and password.` }
 })
 
-const webhookFields = mapping({ url: webhookUrl }, { debounceSeconds: seconds({ min: 0, max: 3_600 }) })
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,199}$/
+
+const webhookFields = mapping(
+  { url: webhookUrl },
+  { debounceSeconds: seconds({ min: 0, max: 3_600 }), secretEnv: text(VARIABLE, 'the name of an environment variable: letters, digits and _, at most 200') },
+)
 
 const webhook: Read<Webhook> = (spot) => {
   const fields = webhookFields(spot)
-  return fields && { url: fields.url, debounceMs: fields.debounceSeconds ?? DEFAULT_DEBOUNCE_MS }
+  if (fields === undefined) return undefined
+  const { url, debounceSeconds: debounceMs = DEFAULT_DEBOUNCE_MS, secretEnv } = fields
+  if (secretEnv === undefined && !isLoopbackUrl(url))
+    return refuse(
+      { ...spot, path: `${spot.path}/secretEnv` },
+      'required',
+      'Expected secretEnv, the name of the environment variable with the secret: only calls to this machine may go unsigned.',
+    )
+  return { url, debounceMs, ...(secretEnv === undefined ? {} : { secretEnv }) }
 }
 
 const settingsFields = mapping(

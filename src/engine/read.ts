@@ -8,8 +8,8 @@ import { StoreFault, type EventStore, type RecordedEvent } from '../store/port.t
 import type { Engine } from './engine.ts'
 import type { Handler } from './handle.ts'
 
-/** Events at the end of a settled stream among which its ending is: after it at most a late result and three more facts follow (rules 22). */
-const TAIL = 8
+/** Facts that may follow a settlement and are looked through for a late result. Others than that are of one reply's effects, and come after it seldom. */
+const TAIL = 200
 
 const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, readonly WorkItemEvent[]> => {
   const decoded: WorkItemEvent[] = []
@@ -21,7 +21,7 @@ const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, reado
   return E.right(decoded)
 }
 
-const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted'
+const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted' || event.type === 'RequestAccepted'
 const isEnding = (event: WorkItemEvent): event is Ending => event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled'
 
 export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {
@@ -35,13 +35,14 @@ export const createRead = (store: EventStore, handler: Handler): Engine['read'] 
     if (E.isLeft(loaded)) return loaded
     const { item, position } = loaded.right
     if (item.status === 'absent') return E.left({ type: 'not-found' })
+    if (item.status === 'settled' && item.erased === true) return E.left({ type: 'erased' })
     const head = await part(workItem, 0, 1)
     if (E.isLeft(head)) return head
     const birth = head.right.find(isBirth)
     if (birth === undefined) return E.left(new StoreFault('damaged', `The stream of ${workItem} does not begin with its birth`))
     const row: ItemRow = { workItem, item, birth, position }
     if (item.status !== 'settled') return E.right(row)
-    const tail = await part(workItem, Math.max(0, item.revision + 1 - TAIL), TAIL)
+    const tail = await part(workItem, item.endRevision, TAIL)
     if (E.isLeft(tail)) return tail
     const late = tail.right.find((event) => event.type === 'LateResultRecorded')
     return E.right({ ...row, ending: tail.right.find(isEnding), ...(late === undefined ? {} : { late }) })

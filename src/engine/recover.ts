@@ -1,6 +1,7 @@
 // Brings `live` back after a start: the live items that the tables kept, then every event after them; without tables, every event there is.
 // Nothing is skipped: an event that this version does not know stops the start and is named (rules 15).
 import * as E from 'fp-ts/lib/Either.js'
+import { contractOfStream } from '../domain/contract.ts'
 import { queueOfStream } from '../domain/queue/config.ts'
 import { absent } from '../domain/work-item/state.ts'
 import { createFold } from '../projections/fold.ts'
@@ -19,6 +20,8 @@ export interface Recovered {
   readonly position: Position
   /** Queues whose streams the log has. */
   readonly queues: readonly { readonly app: string; readonly queue: string }[]
+  /** Contracts whose streams the log has. */
+  readonly contracts: readonly string[]
 }
 
 /** Fills `live`. Left when the log cannot be read or holds what this version does not know. */
@@ -34,7 +37,7 @@ export const recover = async (options: {
   const kept = await tables.liveItems()
   const fold = createFold({ reader, live: kept.items.map(({ workItem, item, position }) => [workItem, { item, position, created: 0 }] as const) })
   const fromTables = fold.live.size
-  const queueStreams = new Set(kept.queueStreams)
+  const bookStreams = new Set(kept.bookStreams)
   let { position } = kept
   let folded = 0
   for (;;) {
@@ -44,12 +47,13 @@ export const recover = async (options: {
     const batch = await fold.take(page.right)
     if (E.isLeft(batch)) return E.left(batch.left instanceof StoreFault ? batch.left : new StoreFault('damaged', batch.left.detail))
     fold.keep(batch.right)
-    for (const stream of batch.right.queueStreams) queueStreams.add(stream)
+    for (const stream of batch.right.bookStreams) bookStreams.add(stream)
     position = batch.right.position
     folded += batch.right.events
     options.onProgress?.(folded, position)
   }
   for (const [workItem, { item, position: at }] of fold.live) live.put(workItem, absent, item, at)
-  const queues = [...queueStreams].flatMap((stream) => queueOfStream(stream) ?? [])
-  return E.right({ kept: fromTables, folded, position: position ?? head.right.position, queues })
+  const queues = [...bookStreams].flatMap((stream) => queueOfStream(stream) ?? [])
+  const contracts = [...bookStreams].flatMap((stream) => contractOfStream(stream) ?? [])
+  return E.right({ kept: fromTables, folded, position: position ?? head.right.position, queues, contracts })
 }

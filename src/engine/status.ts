@@ -5,6 +5,7 @@ import type { Check, Status } from './engine.ts'
 import type { Lag } from './lag.ts'
 import type { Live } from './live.ts'
 import type { Queues } from './queues/queues.ts'
+import type { Sweeper } from './sweeper.ts'
 import type { Watch } from './watch.ts'
 
 const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
@@ -19,14 +20,17 @@ export const statusOf = (now: {
   readonly position: Position
   readonly live: Live
   readonly watch: Watch
+  readonly sweeper: Sweeper
 }): Status => {
   const mistakes = now.queues.files().errors.length
+  const sweeper = now.sweeper.figures()
   const stopped = Object.entries(now.tables.status().stopped).map(([name, detail]) => `${name}: ${detail}`)
   const checks: readonly Check[] = [
     { name: 'store', ok: now.failure === undefined, ...(now.failure === undefined ? {} : { detail: textOf(now.failure) }) },
     { name: 'running', ok: !now.isStopping },
     { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
     { name: 'tables keep up', ok: !now.lag.isTooFar() },
+    { name: 'retention', ok: sweeper.failing === undefined, ...(sweeper.failing === undefined ? {} : { detail: sweeper.failing }) },
     {
       name: 'queue files',
       ok: mistakes === 0,
@@ -35,5 +39,5 @@ export const statusOf = (now: {
   ]
   const isReady = now.failure === undefined && !now.isStopping
   const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'
-  return { status, checks, position: now.position, liveItems: now.live.size(), heldItems: now.live.heldCount(), waitingPolls: now.watch.size() }
+  return { status, checks, position: now.position, liveItems: now.live.size(), heldItems: now.live.heldCount(), waitingPolls: now.watch.size(), sweeper }
 }

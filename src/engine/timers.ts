@@ -76,6 +76,8 @@ export const createTimers = (options: {
     switch (deadline.what) {
       case 'lease-ends':
         return { type: 'ExpireLease', lease: deadline.lease, reached: deadline.at, retry: options.retryFor(item) }
+      case 'interrupted':
+        return { type: 'Interrupt', lease: deadline.lease, reached: deadline.at }
       case 'given-up':
         return { type: 'GiveUpLost', lease: deadline.lease, reached: deadline.at }
       case 'silence':

@@ -111,8 +111,8 @@ const shownData = ({ type, data }: RecordedEvent): unknown => JSON.parse(data, (
 export const replayItem = async (reader: EventReader, workItem: WorkItemId): Promise<E.Either<StoreFault, readonly ReplayedEvent[]>> => {
   const replayed: ReplayedEvent[] = []
   let item: WorkItem = absent
-  for (;;) {
-    const page = await reader.readStream(streamOf(workItem), { from: replayed.length, max: PAGE })()
+  for (let from = 0; ;) {
+    const page = await reader.readStream(streamOf(workItem), { from, max: PAGE })()
     if (E.isLeft(page)) return page
     for (const recorded of page.right) {
       const { position, revision, type, time } = recorded
@@ -123,6 +123,8 @@ export const replayItem = async (reader: EventReader, workItem: WorkItemId): Pro
       }
       replayed.push({ position, revision, type, time, data: shownData(recorded), actor: actorOf(recorded.meta), state: item.status === 'absent' ? undefined : surfaceState(item) })
     }
-    if (page.right.length < PAGE) return E.right(replayed)
+    const last = page.right[page.right.length - 1]
+    if (last === undefined || page.right.length < PAGE) return E.right(replayed)
+    from = last.revision + 1
   }
 }

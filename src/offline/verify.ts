@@ -27,11 +27,12 @@ export const verifyData = (data: string, { world, onProgress }: VerifyOptions): 
   withLog(data, async (reader, file) => {
     const startedAt = world.monotonic()
     const chain = await verifyChain(reader, { onProgress: (progress) => onProgress?.({ part: 'chain', ...progress }) })()
+    const erased = E.isRight(chain) ? chain.right.erased + chain.right.pruned : 0
     const keptFile = join(dirname(file), TABLES_FILE)
     let tables: Verified['tables']
     if (existsSync(keptFile) && !isLogFile(data)) {
       try {
-        tables = E.right(await compareWithRebuilt({ reader, keptFile, world, onProgress: (progress) => onProgress?.({ part: 'tables', ...progress }) }))
+        tables = E.right(await compareWithRebuilt({ reader, keptFile, world, erased, onProgress: (progress) => onProgress?.({ part: 'tables', ...progress }) }))
       } catch (cause) {
         tables = E.left(cause instanceof Error ? cause.message : String(cause))
       }

@@ -2,19 +2,29 @@
 import { foreignPosition } from '../store/port.ts'
 import { positionAt, sequenceOf } from './sequence.ts'
 
-export type Order = 'newest' | 'oldest'
+export type Order = 'newest' | 'oldest' | 'queue'
 
-const MARKS: Readonly<Record<Order, string>> = { newest: 'n', oldest: 'o' }
+/** What a list is ordered by: of tasks in queue order rank, due time and birth, else birth alone. */
+export type Place = readonly number[]
 
-/** The cursor after the item born at `created`. It names the log, as another log's order says nothing about this one. */
-export const cursorAfter = (order: Order, incarnation: string, created: number): string => Buffer.from(MARKS[order] + positionAt(incarnation, created)).toString('base64url')
+const MARKS: Readonly<Record<Order, string>> = { newest: 'n', oldest: 'o', queue: 'q' }
 
-/** The `created` in a cursor; undefined when it was made by nobody, for another order, or over another log. */
-export const readCursor = (cursor: string, order: Order, incarnation: string): number | undefined => {
+/** Numbers of a place in each order. */
+const LENGTHS: Readonly<Record<Order, number>> = { newest: 1, oldest: 1, queue: 3 }
+
+/** The cursor after the item at `place`. It names the log, as another log's order says nothing about this one. */
+export const cursorAfter = (order: Order, incarnation: string, place: Place): string => {
+  const before = place.slice(0, -1).map((number) => `${number},`)
+  return Buffer.from(`${MARKS[order]}${before.join('')}${positionAt(incarnation, place[place.length - 1] ?? 0)}`).toString('base64url')
+}
+
+/** The place in a cursor; undefined when it was made by nobody, for another order, or over another log. */
+export const readCursor = (cursor: string, order: Order, incarnation: string): Place | undefined => {
   const text = Buffer.from(cursor, 'base64url').toString()
-  const position = text.slice(1)
-  if (text[0] !== MARKS[order] || foreignPosition(position, incarnation) !== undefined) return undefined
-  const created = sequenceOf(position)
+  const parts = text.slice(1).split(',')
+  const position = parts.pop() ?? ''
+  if (text[0] !== MARKS[order] || parts.length !== LENGTHS[order] - 1 || foreignPosition(position, incarnation) !== undefined) return undefined
+  const place = [...parts.map(Number), sequenceOf(position)]
   // Many texts decode to the same bytes; only the one that was given out is taken back.
-  return Number.isSafeInteger(created) && cursorAfter(order, incarnation, created) === cursor ? created : undefined
+  return place.every((number) => Number.isSafeInteger(number)) && cursorAfter(order, incarnation, place) === cursor ? place : undefined
 }

@@ -3,16 +3,17 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { decodeEvent } from '../domain/work-item/codec.ts'
-import { SETTLING, type WorkItemEvent } from '../domain/work-item/events.ts'
+import { SETTLING, isTombstone, type WorkItemEvent } from '../domain/work-item/events.ts'
+import { contractOfStream } from '../domain/contract.ts'
 import { queueOfStream } from '../domain/queue/config.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
-import { absent, isLive, type Held, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
+import { absent, isLive, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import { ERASED_DATA, StoreFault, type EventReader, type Position, type RecordedEvent } from '../store/port.ts'
-import type { Batch, Fact, ItemChange, Known } from './projection.ts'
+import type { Batch, Fact, ItemChange, Known, LoadItem } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
 /** Raised when `evolve` makes something else of the same events: states that were kept under another number are folded anew (rules 12). */
-export const FOLD_VERSION = 1
+export const FOLD_VERSION = 2
 
 /** An event that this version cannot read; it is never skipped (rules 15). */
 export interface UnreadableEvent {
@@ -35,6 +36,9 @@ export interface Fold {
 
 const EVENTS_OF_A_STREAM = 1_000
 
+/** Streams of queues and contracts: whoever starts on the log has to read them. */
+const isBookStream = (stream: string): boolean => queueOfStream(stream) !== undefined || contractOfStream(stream) !== undefined
+
 /** The work-item event that was recorded; Left with a sentence that names it when this version cannot read it. */
 export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, WorkItemEvent> => {
   const unreadable = (why: string): E.Either<UnreadableEvent, never> =>
@@ -49,34 +53,55 @@ export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, Wo
   return E.isLeft(decoded) ? unreadable(decoded.left.detail) : decoded
 }
 
-/** The item as its stream has it before `revision`; undefined when its birth is erased or gone. */
-const loadFromLog = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<FoldFailure, Known | undefined>> => {
-  let item: WorkItem = absent
-  let created = 0
-  let position = ''
+/** The events of a stream that are left before `revision`; pruned ones are passed over. */
+const eventsBefore = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<StoreFault, readonly RecordedEvent[]>> => {
+  const events: RecordedEvent[] = []
   for (let from = 0; from < revision;) {
     const page = await reader.readStream(streamOf(workItem), { from, max: Math.min(EVENTS_OF_A_STREAM, revision - from) })()
     if (E.isLeft(page)) return page
     const last = page.right[page.right.length - 1]
     if (last === undefined) return E.left(new StoreFault('damaged', `The stream of ${workItem} ends before revision ${revision}`))
-    for (const recorded of page.right) {
-      if (recorded.data === ERASED_DATA) continue
-      const event = readEvent(recorded)
-      if (E.isLeft(event)) return event
-      if (item.status === 'absent') created = sequenceOf(recorded.position)
-      item = evolve(item, event.right, recorded)
-    }
-    position = last.position
+    for (const recorded of page.right) if (recorded.revision < revision) events.push(recorded)
     from = last.revision + 1
+  }
+  return E.right(events)
+}
+
+/** The item as these events leave it; undefined when its birth is erased or gone. */
+const foldStream = (events: readonly RecordedEvent[]): E.Either<FoldFailure, Known | undefined> => {
+  let item: WorkItem = absent
+  let created = 0
+  let position = ''
+  for (const recorded of events) {
+    if (recorded.data === ERASED_DATA) continue
+    const event = readEvent(recorded)
+    if (E.isLeft(event)) return event
+    if (item.status === 'absent' || isTombstone(event.right)) created = sequenceOf(recorded.position)
+    item = evolve(item, event.right, recorded)
+    position = recorded.position
   }
   return E.right(item.status === 'absent' ? undefined : { item, created, position })
 }
+
+/** The item as its stream has it before `revision`; undefined when its birth is erased or gone. */
+export const loadFromLog = async (reader: EventReader, workItem: WorkItemId, revision: number): Promise<E.Either<FoldFailure, Known | undefined>> => {
+  const events = await eventsBefore(reader, workItem, revision)
+  return E.isLeft(events) ? events : foldStream(events.right)
+}
+
+/** Where an item may have been born whose events were erased: at the stream's first event, or at a tombstone that was erased too. The newest first. */
+const birthsAmong = (events: readonly RecordedEvent[]): readonly number[] =>
+  events
+    .filter((recorded) => recorded.revision === 0 || isTombstone(recorded))
+    .map(({ position }) => sequenceOf(position))
+    .toReversed()
 
 interface Draft {
   readonly workItem: WorkItemId
   readonly before: WorkItem
   readonly facts: Fact[]
   created: number
+  replaces: number | undefined
   after: WorkItem
   position: Position
 }
@@ -84,9 +109,20 @@ interface Draft {
 export interface FoldOptions {
   readonly reader: EventReader
   /** Looks an item up in tables that stand exactly where this fold stands. */
-  readonly load?: ((workItem: WorkItemId) => Omit<Known, 'position'> | undefined) | undefined
+  readonly load?: LoadItem | undefined
   /** Live items to begin with. */
   readonly live?: Iterable<readonly [WorkItemId, Known]> | undefined
+}
+
+const takeInto = (draft: Draft, event: WorkItemEvent, recorded: RecordedEvent): void => {
+  const begins = isTombstone(event)
+  if (begins) {
+    if (draft.before.status !== 'absent') draft.replaces ??= draft.created
+    draft.created = sequenceOf(recorded.position)
+  }
+  draft.after = evolve(draft.after, event, recorded)
+  draft.facts.push({ event, time: recorded.time, position: recorded.position, ...(begins ? { begins } : {}) })
+  draft.position = recorded.position
 }
 
 export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): Fold => {
@@ -94,19 +130,31 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
 
   const begin = async (workItem: WorkItemId, recorded: RecordedEvent): Promise<E.Either<FoldFailure, Draft>> => {
     const kept = load?.(workItem)
-    const found = kept === undefined ? await loadFromLog(reader, workItem, recorded.revision) : E.right(kept)
+    if (kept !== undefined) return E.right(draftOf(workItem, kept, recorded))
+    const events = await eventsBefore(reader, workItem, recorded.revision)
+    if (E.isLeft(events)) return events
+    const found = foldStream(events.right)
     if (E.isLeft(found)) return found
-    return E.right(draftOf(workItem, found.right, recorded))
+    return E.right(draftOf(workItem, found.right ?? (isTombstone(recorded) ? loadErased(workItem, events.right) : undefined), recorded))
+  }
+
+  /** What a tombstone is for: the log does not say any more what the item was, but tables that saw it still do. */
+  const loadErased = (workItem: WorkItemId, events: readonly RecordedEvent[]): Omit<Known, 'position'> | undefined => {
+    for (const created of load === undefined ? [] : birthsAmong(events)) {
+      const kept = load?.(workItem, created)
+      if (kept !== undefined) return kept
+    }
+    return undefined
   }
 
   const draftOf = (workItem: WorkItemId, known: Omit<Known, 'position'> | undefined, recorded: RecordedEvent): Draft => {
     const before = known?.item ?? absent
-    return { workItem, before, after: before, facts: [], created: known?.created ?? sequenceOf(recorded.position), position: recorded.position }
+    return { workItem, before, after: before, facts: [], created: known?.created ?? sequenceOf(recorded.position), replaces: undefined, position: recorded.position }
   }
 
   const take: Fold['take'] = async (events) => {
     const drafts = new Map<WorkItemId, Draft>()
-    const queueStreams: string[] = []
+    const bookStreams: string[] = []
     let count = 0
     let failure: FoldFailure | undefined
     for (const recorded of events) {
@@ -131,16 +179,14 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
           }
           drafts.set(workItem, draft)
         }
-        draft.after = evolve(draft.after, event.right, recorded)
-        draft.facts.push({ event: event.right, time: recorded.time })
-        draft.position = recorded.position
+        takeInto(draft, event.right, recorded)
       }
-      if (recorded.revision === 0 && queueOfStream(recorded.stream) !== undefined) queueStreams.push(recorded.stream)
+      if (recorded.revision === 0 && isBookStream(recorded.stream)) bookStreams.push(recorded.stream)
       count += 1
     }
     if (failure !== undefined && count === 0) return E.left(failure)
     const changes = [...drafts.values()].filter((draft): draft is Draft & ItemChange => draft.after.status !== 'absent')
-    return E.right({ changes, queueStreams, events: count, position: events[count - 1]?.position ?? '' })
+    return E.right({ changes, bookStreams, events: count, position: events[count - 1]?.position ?? '' })
   }
 
   return {
@@ -167,7 +213,7 @@ const EVENTS_A_PAGE = 2_000
 
 /** What `foldLive` found: every item that can still change, and how many can not. */
 export interface Folded {
-  readonly live: ReadonlyMap<WorkItemId, Known & { readonly item: Waiting | Held }>
+  readonly live: ReadonlyMap<WorkItemId, Known & { readonly item: Waiting | Held | Owing }>
   readonly settled: number
   readonly events: number
   /** Of the last event folded; undefined when there is none. */

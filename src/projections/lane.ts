@@ -22,7 +22,7 @@ export const lanesOf = (members: readonly Member[], reader: EventReader): Lane[]
     const level = lanes.find((lane) => lane.position === member.position)
     if (level !== undefined) level.members = [...level.members, member]
     else {
-      const lane: Lane = { position: member.position, members: [member], fold: createFold({ reader, load: (workItem) => loaderOf(lane)?.(workItem) }) }
+      const lane: Lane = { position: member.position, members: [member], fold: createFold({ reader, load: (workItem, created) => loaderOf(lane)?.(workItem, created) }) }
       lanes.push(lane)
     }
   }

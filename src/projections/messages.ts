@@ -1,7 +1,7 @@
 // What the engine's thread and the tables' thread say to each other.
 import type { Position } from '../store/port.ts'
-import type { ListText, LiveText, Statistics } from './runner.ts'
-import type { ItemFilter, StatisticsFilter, TablesStatus } from './tables.ts'
+import type { ListText, LiveText, Statistics, UsageAnswer } from './runner.ts'
+import type { DueFilter, DuePage, ItemFilter, RequestFilter, RetiredFilter, StatisticsFilter, TablesStatus, UsageFilter } from './tables.ts'
 
 /** What the thread is started with. */
 export interface ThreadData {
@@ -9,7 +9,14 @@ export interface ThreadData {
   readonly storeFile: string
 }
 
-export type Question = { readonly type: 'list'; readonly filter: ItemFilter } | { readonly type: 'statistics'; readonly filter: StatisticsFilter } | { readonly type: 'liveItems' }
+export type Question =
+  | { readonly type: 'list'; readonly filter: ItemFilter }
+  | { readonly type: 'statistics'; readonly filter: StatisticsFilter }
+  | { readonly type: 'requests'; readonly filter: RequestFilter }
+  | { readonly type: 'usage'; readonly filter: UsageFilter }
+  | { readonly type: 'expiring'; readonly filter: DueFilter }
+  | { readonly type: 'retired'; readonly filter: RetiredFilter }
+  | { readonly type: 'liveItems' }
 
 /** Each question has a number, which its answer carries. */
 export type ToThread =
@@ -24,5 +31,5 @@ export type FromThread =
   /** What was told is followed, as far as the log shows it. */
   | { readonly type: 'idle' }
   | { readonly type: 'log'; readonly text: string }
-  | { readonly type: 'answer'; readonly number: number; readonly value: ListText | Statistics | LiveText }
+  | { readonly type: 'answer'; readonly number: number; readonly value: ListText | Statistics | UsageAnswer | DuePage | LiveText }
   | { readonly type: 'failed'; readonly number: number; readonly message: string }

@@ -2,18 +2,18 @@
 // or in this thread, over any reader, for the store in memory and for tests.
 import { Worker } from 'node:worker_threads'
 import { StoreFault, type EventReader, type Position } from '../store/port.ts'
-import { realWorld, type World } from '../world.ts'
+import { realWorld, type Cancel, type World } from '../world.ts'
 import { tablesFace, type Face, type Link } from './face.ts'
 import { projections as allProjections } from './index.ts'
 import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
 import type { Projection } from './projection.ts'
-import { openCore, type ListText, type LiveText, type Statistics } from './runner.ts'
-import type { Tables, TablesStatus } from './tables.ts'
+import { openCore, type ListText, type LiveText, type Statistics, type UsageAnswer } from './runner.ts'
+import type { DuePage, Tables, TablesStatus } from './tables.ts'
 
 export interface TablesOptions {
   /** Of the tables. */
   readonly file: string
-  /** For the waits of `reached`. */
+  /** For the waits of `reached`, and for the pace at which a thread is told of the log. */
   readonly world?: World
   /** Told after each batch how many events it took in. */
   readonly onProgress?: (progress: { readonly position: Position; readonly events: number }) => void
@@ -56,41 +56,64 @@ const questions = (post: (message: ToThread) => void) => {
   }
 }
 
-/** Tells the thread where the log ends, one message at a time: while it is busy only the newest head is remembered. */
-const teller = (post: (message: ToThread) => void) => {
+/** Between an append and its being told, unless somebody waits for the tables: waking the thread for each append would cost the writer and the engine more than the folding does. */
+const TELL_AFTER_MS = 50
+
+/** Tells the thread where the log ends, one message at a time: until it is told, and while it is busy, only the newest head is remembered. */
+const teller = (post: (message: ToThread) => void, world: World) => {
   let newest: Position = ''
   let told: Position = ''
   let isBusy = false
+  let isHurried = false
+  let cancel: Cancel | undefined
   const tell = (): void => {
-    if (isBusy || newest <= told) return
+    cancel?.()
+    cancel = undefined
     isBusy = true
+    isHurried = false
     told = newest
     post({ type: 'follow', head: newest })
+  }
+  const next = (): void => {
+    if (isBusy || newest <= told) return
+    if (isHurried) tell()
+    else cancel ??= world.timer(TELL_AFTER_MS, tell)
   }
   return {
     follow: (head: Position): void => {
       if (head > newest) newest = head
-      tell()
+      next()
+    },
+    hurry: (): void => {
+      isHurried = true
+      next()
     },
     idle: (): void => {
       isBusy = false
-      tell()
+      next()
     },
+    end: (): void => cancel?.(),
   }
 }
 
-const linkTo = (worker: Worker, exited: Promise<void>) => {
+const linkTo = (worker: Worker, exited: Promise<void>, world: World) => {
   let closing = false
   const post = (message: ToThread): void => worker.postMessage(message)
   const { ask, settle, end } = questions(post)
-  const { follow, idle } = teller(post)
+  const { follow, hurry, idle, end: fallSilent } = teller(post, world)
   const link: Link = {
     follow,
+    hurry,
     list: (filter) => ask({ type: 'list', filter }) as Promise<ListText>,
     statistics: (filter) => ask({ type: 'statistics', filter }) as Promise<Statistics>,
+    requests: (filter) => ask({ type: 'requests', filter }) as Promise<ListText>,
+    usage: (filter) => ask({ type: 'usage', filter }) as Promise<UsageAnswer>,
+    expiring: (filter) => ask({ type: 'expiring', filter }) as Promise<DuePage>,
+    retired: (filter) => ask({ type: 'retired', filter }) as Promise<DuePage>,
     liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
     close: async () => {
       closing = true
+      fallSilent()
       post({ type: 'close' })
       await exited
     },
@@ -106,7 +129,7 @@ export const openTables = ({ file, storeFile, world = realWorld, onProgress, onL
   new Promise((resolve, reject) => {
     const worker = new Worker(THREAD, { workerData: { file, storeFile } satisfies ThreadData, name: 'stint-tables' })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
-    const { link, settle, end, idle, isClosing } = linkTo(worker, exited)
+    const { link, settle, end, idle, isClosing } = linkTo(worker, exited, world)
     let face: Face | undefined
     let why = 'The thread of the tables has ended'
 
@@ -165,9 +188,15 @@ export const tablesInProcess = async ({ file, reader, projections = allProjectio
   })
   const link: Link = {
     follow: core.follow,
+    // It follows at once.
+    hurry: () => undefined,
     liveItems: async () => core.liveItems(),
     list: core.list,
     statistics: async (filter) => core.statistics(filter),
+    requests: core.requests,
+    usage: async (filter) => core.usage(filter),
+    expiring: async (filter) => core.expiring(filter),
+    retired: async (filter) => core.retired(filter),
     close: core.close,
   }
   const face = tablesFace(link, world, core.status())

@@ -8,7 +8,7 @@ import type { Position } from '../store/port.ts'
 /** A work item as folded up to some position. */
 export interface Known {
   readonly item: Existing
-  /** Number in the position of its birth: it grows with the log, so rows under it are appended (rules 12). */
+  /** Number in the position of its birth, or of the tombstone in its place: it grows with the log, so rows under it are appended (rules 12). */
   readonly created: number
   /** Of its last event. */
   readonly position: Position
@@ -18,12 +18,17 @@ export interface Fact {
   readonly event: WorkItemEvent
   /** When it was recorded, milliseconds since 1970 UTC. */
   readonly time: number
+  readonly position: Position
+  /** It is a tombstone: of what came before it nothing is shown any more. */
+  readonly begins?: true
 }
 
 /** What a batch did to one work item. */
 export interface ItemChange {
   readonly workItem: WorkItemId
   readonly created: number
+  /** Where it was born before the batch, when a tombstone in the batch is its birth now: what is kept under that number goes. */
+  readonly replaces?: number | undefined
   /** As it was before the batch. */
   readonly before: WorkItem
   /** As it is after the batch: written once, however many events led there. */
@@ -32,11 +37,11 @@ export interface ItemChange {
   readonly position: Position
 }
 
-/** A stretch of the log, folded. Of streams that are no work item only those of queues are told; the others are counted and passed over. */
+/** A stretch of the log, folded. Of streams that are no work item only those of queues and contracts are told; the others are counted and passed over. */
 export interface Batch {
   readonly changes: readonly ItemChange[]
-  /** Streams of queues that begin in it: whoever starts on the log has to read them. */
-  readonly queueStreams: readonly string[]
+  /** Streams of queues and contracts that begin in it: whoever starts on the log has to read them. */
+  readonly bookStreams: readonly string[]
   readonly events: number
   /** Of the last event. */
   readonly position: Position
@@ -45,9 +50,14 @@ export interface Batch {
 export interface OpenedProjection {
   /** Writes a batch; runs inside a transaction. A throw stops this projection and takes back what it wrote of the batch (rules 15). */
   readonly apply: (batch: Batch) => void
-  /** A live item as these tables know it, for a projection that keeps whole states: it spares the fold a read of the item's stream. */
-  readonly load?: (workItem: WorkItemId) => Omit<Known, 'position'> | undefined
+  /**
+   * A live item as these tables know it, for a projection that keeps whole states: it spares the fold a read of the item's stream. With the number of its
+   * birth, an item that may have settled too.
+   */
+  readonly load?: LoadItem
 }
+
+export type LoadItem = (workItem: WorkItemId, created?: number) => Omit<Known, 'position'> | undefined
 
 export interface TableOfProjection {
   readonly name: string
@@ -62,6 +72,13 @@ export interface Projection {
   /** SQL that makes the tables and their indexes. */
   readonly schema: string
   readonly tables: readonly TableOfProjection[]
+  /**
+   * Whether a log of which events were erased makes the same tables as the whole log did. Not so where they count what has happened: of what was erased nothing
+   * can be counted again.
+   */
+  readonly outlivesErasure: boolean
+  /** The keys in tables under `created` of these items; asked only where items have tables of their own. */
+  readonly createdOf?: (db: DatabaseSync, workItems: ReadonlySet<WorkItemId>) => ReadonlySet<number>
   /** Prepares its statements over a file in which its tables exist. */
   readonly open: (db: DatabaseSync) => OpenedProjection
 }

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import * as E from 'fp-ts/lib/Either.js'
 import type { EventReader, Position } from '../store/port.ts'
 import { realWorld, type World } from '../world.ts'
+import { countingErased, erasedAfter } from './erasures.ts'
 import { projections as allProjections } from './index.ts'
 import type { Projection, TableOfProjection } from './projection.ts'
 import { openCore } from './runner.ts'
@@ -29,6 +30,8 @@ export interface Comparison {
   readonly events: number
   /** The first 20. */
   readonly differences: readonly Difference[]
+  /** Projections that a log with erased events cannot make again, by name, with the reason; there when something was erased. */
+  readonly notCompared?: Readonly<Record<string, string>>
 }
 
 export interface CompareOptions {
@@ -38,6 +41,8 @@ export interface CompareOptions {
   readonly onProgress?: ((progress: { readonly position: Position; readonly events: number }) => void) | undefined
   readonly projections?: readonly Projection[] | undefined
   readonly world?: World | undefined
+  /** Events known to be erased or pruned; those that are met erased are counted here anyway. */
+  readonly erased?: number | undefined
 }
 
 const DIFFERENCES_MAX = 20
@@ -68,13 +73,16 @@ const compareKeys = (a: Row, b: Row, key: readonly string[]): number => {
   return 0
 }
 
-/** Walks both tables in the order of their keys, as a merge does. */
-const compareTable = async (kept: DatabaseSync, rebuilt: DatabaseSync, { name, key }: TableOfProjection, found: Difference[]): Promise<void> => {
+/** Walks both tables in the order of their keys, as a merge does. Rows under `created` in `passedOver` are not looked at. */
+const compareTable = async (kept: DatabaseSync, rebuilt: DatabaseSync, { name, key }: TableOfProjection, passedOver: ReadonlySet<unknown>, found: Difference[]): Promise<void> => {
   const rows = (db: DatabaseSync): Iterator<Row> => db.prepare(`SELECT * FROM "${name}" ORDER BY ${key.join(', ')}`).iterate() as Iterator<Row>
   const [left, right] = [rows(kept), rows(rebuilt)]
   const next = (side: Iterator<Row>): Row | undefined => {
-    const step = side.next()
-    return step.done === true ? undefined : step.value
+    for (;;) {
+      const step = side.next()
+      if (step.done === true) return undefined
+      if (!passedOver.has(step.value['created'])) return step.value
+    }
   }
   let [a, b] = [next(left), next(right)]
   for (let count = 1; found.length < DIFFERENCES_MAX; count += 1) {
@@ -124,9 +132,22 @@ const openKept = async ({ reader, keptFile, projections = allProjections }: Comp
   }
 }
 
+/** Rows of items that were erased after the tables had come to `position`: they keep what the log has not any more. */
+const erasedLater = async (reader: EventReader, position: Position, dbs: readonly DatabaseSync[], projections: readonly Projection[]): Promise<ReadonlySet<number>> => {
+  const workItems = await erasedAfter(reader, position)
+  if (workItems.size === 0) return workItems as ReadonlySet<never>
+  return new Set(dbs.flatMap((db) => projections.flatMap(({ createdOf }) => [...(createdOf?.(db, workItems) ?? [])])))
+}
+
+interface Found {
+  readonly differences: Difference[]
+  readonly notCompared: Record<string, string>
+}
+
 /** Folds these projections again up to a position and compares their tables; answers how many events that took. */
-const compareGroup = async (options: CompareOptions, kept: DatabaseSync, position: Position, projections: readonly Projection[], found: Difference[]): Promise<number> => {
-  const { reader, world = realWorld, onProgress } = options
+const compareGroup = async (options: CompareOptions, kept: DatabaseSync, position: Position, projections: readonly Projection[], found: Found): Promise<number> => {
+  const { world = realWorld, onProgress } = options
+  const { reader, erased } = countingErased(options.reader)
   const directory = mkdtempSync(join(tmpdir(), 'stint-rebuilt-'))
   let events = 0
   try {
@@ -140,10 +161,16 @@ const compareGroup = async (options: CompareOptions, kept: DatabaseSync, positio
     await core.idle()
     const { stopped } = core.status()
     await core.close()
-    for (const [name, why] of Object.entries(stopped)) found.push({ table: 'followed_to', key: name, kept: position, rebuilt: why })
+    for (const [name, why] of Object.entries(stopped)) found.differences.push({ table: 'followed_to', key: name, kept: position, rebuilt: why })
     const rebuilt = new DatabaseSync(file, { readOnly: true })
     try {
-      for (const { tables } of projections) for (const table of tables) if (found.length < DIFFERENCES_MAX) await compareTable(kept, rebuilt, table, found)
+      const gone = Math.max(erased(), options.erased ?? 0)
+      // Asked after the fold, so that nothing can have been erased under it unseen.
+      const passedOver = await erasedLater(options.reader, position, [kept, rebuilt], projections)
+      for (const { name, tables, outlivesErasure } of projections) {
+        if (!outlivesErasure && gone + passedOver.size > 0) found.notCompared[name] = `${gone} events erased`
+        else for (const table of tables) if (found.differences.length < DIFFERENCES_MAX) await compareTable(kept, rebuilt, table, passedOver, found.differences)
+      }
     } finally {
       rebuilt.close()
     }
@@ -156,16 +183,23 @@ const compareGroup = async (options: CompareOptions, kept: DatabaseSync, positio
 /** Rebuilds every projection beside the kept one, up to where that one has come, and compares all rows. Throws StoreFault when the log cannot be read. */
 export const compareWithRebuilt = async (options: CompareOptions): Promise<Comparison> => {
   const kept = await openKept(options)
-  const differences = [...kept.differences]
+  const found: Found = { differences: [...kept.differences], notCompared: {} }
+  const { differences, notCompared } = found
   let events = 0
   let furthest: Position = ''
   try {
     for (const [position, projections] of kept.groups) {
-      events += await compareGroup(options, kept.db, position, projections, differences)
+      events += await compareGroup(options, kept.db, position, projections, found)
       if (position > furthest) furthest = position
     }
   } finally {
     kept.db.close()
   }
-  return { equal: differences.length === 0, position: furthest, events, differences: differences.slice(0, DIFFERENCES_MAX) }
+  return {
+    equal: differences.length === 0,
+    position: furthest,
+    events,
+    differences: differences.slice(0, DIFFERENCES_MAX),
+    ...(Object.keys(notCompared).length === 0 ? {} : { notCompared }),
+  }
 }

@@ -7,7 +7,8 @@
 import type { Position } from '../store/port.ts'
 import { isBehind, openSession, positionOf, round, statusOf, turn, zeroOf, type SessionOptions } from './session.ts'
 import { isDamage } from './tables-file.ts'
-import type { ItemFilter, ScopeStatistics, StatisticsFilter, TablesStatus } from './tables.ts'
+import { requestWalkOf } from './request-lists.ts'
+import type { CallerUsage, DueFilter, DuePage, ItemFilter, Page, RequestFilter, RetiredFilter, ScopeStatistics, StatisticsFilter, TablesStatus, UsageFilter } from './tables.ts'
 import type { PageText } from './work-item-lists.ts'
 
 export type CoreOptions = Omit<SessionOptions, 'onLog' | 'onMoved'> & Partial<Pick<SessionOptions, 'onLog' | 'onMoved'>>
@@ -18,7 +19,7 @@ export interface LiveText {
   /** JSON arrays of `{ workItem, item, position }`. */
   readonly chunks: readonly string[]
   /** Streams of queues, as of the same position. */
-  readonly queueStreams: readonly string[]
+  readonly bookStreams: readonly string[]
 }
 
 export type ListText = (PageText & { readonly position: Position }) | { readonly invalid: 'cursor' }
@@ -28,6 +29,8 @@ export interface Statistics {
   readonly position: Position
 }
 
+export type UsageAnswer = Page<CallerUsage> | { readonly invalid: 'cursor' }
+
 export interface Core {
   readonly liveItems: () => LiveText
   readonly follow: (head: Position) => void
@@ -35,6 +38,10 @@ export interface Core {
   readonly idle: () => Promise<void>
   readonly list: (filter: ItemFilter) => Promise<ListText>
   readonly statistics: (filter: StatisticsFilter) => Statistics
+  readonly requests: (filter: RequestFilter) => Promise<ListText>
+  readonly usage: (filter: UsageFilter) => UsageAnswer
+  readonly expiring: (filter: DueFilter) => DuePage
+  readonly retired: (filter: RetiredFilter) => DuePage
   readonly status: () => TablesStatus
   readonly close: () => Promise<void>
 }
@@ -102,8 +109,8 @@ export const openCore = async (given: CoreOptions): Promise<Core> => {
   return {
     liveItems: () => {
       const position = positionOf(session, 'work-items')
-      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [], queueStreams: [] }
-      return { position, chunks: session.workItems.liveItems(), queueStreams: session.workItems.queueStreams() }
+      if (position === zeroOf(session) || session.workItems === undefined) return { position: undefined, chunks: [], bookStreams: [] }
+      return { position, chunks: session.workItems.liveItems(), bookStreams: session.workItems.bookStreams() }
     },
     follow: (head) => {
       if (head > wanted) wanted = head
@@ -120,6 +127,19 @@ export const openCore = async (given: CoreOptions): Promise<Core> => {
       return 'invalid' in page ? page : { ...page, position }
     },
     statistics: (filter) => ({ items: session.statistics?.(filter) ?? [], position: positionOf(session, 'statistics') }),
+    requests: async (filter) => {
+      const positions = [positionOf(session, 'requests'), positionOf(session, 'work-items')]
+      const position = positions.reduce((a, b) => (a < b ? a : b))
+      const page = session.requests === undefined ? undefined : await session.workItems?.page(filter, [requestWalkOf(filter)])
+      if (page === undefined) return { items: '[]', position }
+      return 'invalid' in page ? page : { ...page, position }
+    },
+    usage: (filter) => {
+      const answer = session.requests?.usage(filter) ?? { items: [] }
+      return 'invalid' in answer ? answer : { ...answer, position: positionOf(session, 'requests') }
+    },
+    expiring: (filter) => ({ items: session.requests?.expiring(filter) ?? [], position: positionOf(session, 'requests') }),
+    retired: (filter) => ({ items: session.retired?.(filter) ?? [], position: positionOf(session, 'retired') }),
     status: () => statusOf(session, options.projections),
     close: async () => {
       closing = true

@@ -4,6 +4,8 @@ import { StoreFault, type EventReader, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
 import { lanesOf, mergeLevel, stepLane, type Lane } from './lane.ts'
 import type { Projection } from './projection.ts'
+import { askRequests, type RequestQuestions } from './request-lists.ts'
+import { askRetired } from './retired.ts'
 import { positionAt } from './sequence.ts'
 import { askStatistics } from './statistics.ts'
 import { openTablesFile, type TablesFile } from './tables-file.ts'
@@ -35,6 +37,8 @@ export interface Session {
   slice: number
   readonly workItems: WorkItemQuestions | undefined
   readonly statistics: ReturnType<typeof askStatistics> | undefined
+  readonly requests: RequestQuestions | undefined
+  readonly retired: ReturnType<typeof askRetired> | undefined
 }
 
 /** Questions are answered between slices; one that took longer is followed by a smaller one. */
@@ -57,6 +61,8 @@ export const openSession = async (options: SessionOptions, isDamaged = false): P
     slice: EVENTS_A_SLICE_MAX / 2,
     workItems: has('work-items') ? askWorkItems(tables.db, tables.incarnation, turn) : undefined,
     statistics: has('statistics') ? askStatistics(tables.db) : undefined,
+    requests: has('requests') ? askRequests(tables.db) : undefined,
+    retired: has('retired') ? askRetired(tables.db) : undefined,
   }
 }
 

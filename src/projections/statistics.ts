@@ -2,12 +2,13 @@
 // answer is long; and whatever the batches were, the same log makes the same rows.
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../domain/ids.ts'
-import { isHeld, surfaceState, type SurfaceState, type WorkItem } from '../domain/work-item/state.ts'
+import { evolve } from '../domain/work-item/evolve.ts'
+import { absent, isHeld, surfaceState, type SurfaceState, type WorkItem } from '../domain/work-item/state.ts'
 import { bucketOf, quantile, type Bucket } from './histogram.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { askRecent, openRecent, recentSchema, type RecentCounts } from './recent.ts'
 import type { Quantiles, ScopeStatistics, StatisticsFilter } from './tables.ts'
-import { scopeOf } from './work-items.ts'
+import { isErased, scopeOf } from './work-items.ts'
 
 /** `statistics_times` has what `run` and `wait` took; `statistics_due` when waiting tasks are due, to the second. */
 const schema = `
@@ -25,12 +26,13 @@ const DEAD_LETTER = 'deadLetter'
 
 type Times = 'run' | 'wait'
 
-/** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. */
-const runMsOf = ({ before, after, facts }: ItemChange): number | undefined => {
-  if (after.status !== 'settled' || after.end !== 'completed' || before.status === 'settled') return undefined
+/** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. It may be erased in the same batch. */
+const runMsOf = ({ before, facts }: ItemChange): number | undefined => {
+  const completed = facts.find(({ event }) => event.type === 'Completed')
+  if (completed === undefined) return undefined
   const leased = facts.findLast(({ event }) => event.type === 'Leased')
   const since = leased?.time ?? (isHeld(before) ? before.lease.since : undefined)
-  return since === undefined ? undefined : Math.max(0, Math.floor(after.settledAt - since))
+  return since === undefined ? undefined : Math.max(0, Math.floor(completed.time - since))
 }
 
 /** How long a task had been due each time it was leased, in milliseconds. */
@@ -56,9 +58,18 @@ const recentOf = ({ facts }: ItemChange, add: (time: number, what: keyof RecentC
 
 const dueSecond = (item: WorkItem): number | undefined => (item.status === 'waiting' && item.task !== undefined ? Math.floor(item.task.dueAt / 1_000) : undefined)
 
+/** Scope of the item; of one that was erased, as it was before, since a tombstone says nothing of it. Undefined when nobody knows any more. */
+const scopeOfChange = ({ before, after, facts }: ItemChange): string | undefined => {
+  if (!isErased(after)) return scopeOf(after)
+  if (before.status !== 'absent') return scopeOf(before)
+  const [birth] = facts
+  const born = birth === undefined ? absent : evolve(absent, birth.event, { time: birth.time, revision: 0 })
+  return born.status === 'absent' || isErased(born) ? undefined : scopeOf(born)
+}
+
 /** States in which the item is counted. */
 const countedStates = (item: WorkItem): readonly string[] => {
-  if (item.status === 'absent') return []
+  if (item.status === 'absent' || isErased(item)) return []
   return item.status === 'deadLetter' ? [surfaceState(item), DEAD_LETTER] : [surfaceState(item)]
 }
 
@@ -105,15 +116,16 @@ const open = (db: DatabaseSync): OpenedProjection => {
       for (const change of changes) {
         const { before, after } = change
         const { kind } = after
-        const scope = scopeOf(after)
+        const scope = scopeOfChange(change)
+        if (scope === undefined) continue
         for (const state of countedStates(before)) states.add([kind, scope, state], -1)
-        for (const state of countedStates(after)) states.add([kind, scope, state], 1)
+        for (const state of countedStates(after)) states.add([after.kind, scopeOf(after), state], 1)
         const ran = runMsOf(change)
         if (ran !== undefined) times.add([kind, scope, 'run', bucketOf(ran)], 1, ran)
+        const [dueBefore, dueAfter] = [dueSecond(before), dueSecond(after)]
+        if (dueBefore !== undefined) due.add([scope, dueBefore], -1)
+        if (dueAfter !== undefined) due.add([scopeOf(after), dueAfter], 1)
         if (kind !== 'task') continue
-        const [was, is] = [dueSecond(before), dueSecond(after)]
-        if (was !== undefined) due.add([scope, was], -1)
-        if (is !== undefined) due.add([scope, is], 1)
         for (const ms of waitMsOf(change)) times.add([kind, scope, 'wait', bucketOf(ms)], 1, ms)
         recentOf(change, (time, what) => lately.add(scope, time, what))
       }
@@ -127,7 +139,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const statistics: Projection = {
   name: 'statistics',
-  version: 2,
+  version: 3,
   schema,
   tables: [
     { name: 'statistics_states', key: ['kind', 'scope', 'state'] },
@@ -135,6 +147,7 @@ export const statistics: Projection = {
     { name: 'statistics_due', key: ['scope', 'second'] },
     { name: 'statistics_recent', key: ['scope', 'ring'] },
   ],
+  outlivesErasure: false,
   open,
 }
 

@@ -103,7 +103,10 @@ const isWitnessed = async (reader: EventReader, { position, witness }: FollowedT
   const found = await reader.readStream(stream, { from: revision, max: 1 })()
   if (E.isLeft(found)) throw found.left
   const event = found.right[0]
-  return event !== undefined && event.position === position && witnessOf(event) === witness
+  if (event === undefined) return false
+  // Only pruning takes an event from before another of its stream; what is left of the stream must lie beyond.
+  if (event.revision > revision) return event.position > position
+  return event.position === position && witnessOf(event) === witness
 }
 
 /** Why what the file holds cannot be used with this log; undefined when it can. */

@@ -14,6 +14,14 @@ const valueFor = (core: Core, question: Question) => {
       return core.list(question.filter)
     case 'statistics':
       return core.statistics(question.filter)
+    case 'requests':
+      return core.requests(question.filter)
+    case 'usage':
+      return core.usage(question.filter)
+    case 'expiring':
+      return core.expiring(question.filter)
+    case 'retired':
+      return core.retired(question.filter)
     case 'liveItems':
       return core.liveItems()
   }

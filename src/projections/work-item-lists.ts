@@ -2,16 +2,17 @@
 // A list looks at rows in slices and lets others have their turn between them, so that one that finds little in much holds nobody up.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { SurfaceState } from '../domain/work-item/state.ts'
-import { cursorAfter, readCursor } from './cursor.ts'
+import { cursorAfter, readCursor, type Order, type Place } from './cursor.ts'
 import { positionAt } from './sequence.ts'
 import type { ItemFilter } from './tables.ts'
 
 /** Characters of a page, beyond which it ends early: results are of any size, and a thousand of them fit into no answer (rules 13). The first item always fits. */
 const PAGE_CHARACTERS_MAX = 16 * 1024 * 1024
 
-/** Rows looked at in one go when not every row will do: about 5 ms. */
-const ROWS_A_SLICE = 10_000
+/** Rows looked at in one go, at most, when not every row will do: about 5 ms. */
+const ROWS_A_SLICE = 5_000
 
+/** In the order of a life, so that what goes on while a list is made is met again rather than missed. */
 const STATES: Readonly<Record<SurfaceState, true>> = {
   waiting: true,
   held: true,
@@ -26,72 +27,105 @@ const STATES: Readonly<Record<SurfaceState, true>> = {
   timedOut: true,
 }
 
-/** How the rows of a list are found. */
-export interface Plan {
-  /** The index walked, with the columns it fixes; the rows come in the order of their birth. */
-  readonly walk: string
-  readonly walkArgs: readonly SQLInputValue[]
-  /** What else must hold, as `AND …`; empty when every row walked is in the list. */
+/** One way through the rows, in the order of the list. */
+export interface Walk {
+  /** The index walked, with the columns it fixes. */
+  readonly from: string
+  readonly fromArgs: readonly SQLInputValue[]
+  /** What else must hold, as SQL; empty when every row walked is in the list. */
   readonly rest: string
   readonly restArgs: readonly SQLInputValue[]
 }
 
-/** A state is the narrowest filter where it matters (few items live, few fail), then the scope; without either the rows are walked as they lie. */
-export const planOf = (filter: Pick<ItemFilter, 'kind' | 'scope' | 'server' | 'label' | 'state' | 'deadLetter' | 'by'>): Plan => {
-  const { kind, scope, deadLetter } = filter
+type Asked = readonly (readonly [column: string, value: string | undefined])[]
+
+const walkOf = (from: string, fromArgs: readonly SQLInputValue[], { live, deadLetter, ...filter }: ItemFilter, others: Asked = []): Walk => {
+  const columns: Asked = [...others, ['server', filter.server], ['label', filter.label], ['tag', filter.tag], ['task_key', filter.key], ['made_by', filter.by]]
+  const asked = columns.filter((column) => column[1] !== undefined)
+  const liveness = [...(live === undefined ? [] : ['live = 1']), ...(deadLetter === undefined ? [] : [deadLetter ? 'live = 2' : 'live <> 2'])]
+  return { from, fromArgs, rest: [...asked.map(([name]) => `${name} = ?`), ...liveness].join(' AND '), restArgs: asked.map((column) => column[1] as string) }
+}
+
+/** A state is the narrowest filter where it matters (few items live, few fail), then the scope; all states of a kind are walked one by one and merged. */
+export const walksOf = (filter: ItemFilter): readonly Walk[] => {
+  const { kind, scope, deadLetter, live, order } = filter
   // Dead letters show as failed.
   const state = filter.state ?? (deadLetter === true ? 'failed' : undefined)
-  const rest: [string, string | undefined][] = [
-    ['server', filter.server],
-    ['label', filter.label],
-    ['made_by', filter.by],
-  ]
-  const plan = (walk: string, walkArgs: readonly SQLInputValue[], columns: readonly [string, string | undefined][]): Plan => {
-    const asked = columns.filter((column): column is [string, string] => column[1] !== undefined)
-    const letters = deadLetter === undefined ? '' : deadLetter ? ' AND live = 2' : ' AND live <> 2'
-    return { walk, walkArgs, rest: asked.map(([name]) => ` AND ${name} = ?`).join('') + letters, restArgs: asked.map(([, value]) => value) }
+  const states = state === undefined ? Object.keys(STATES) : [state]
+  if (order === 'queue') return states.map((each) => walkOf("work_items INDEXED BY tasks_by_state WHERE kind = 'task' AND scope = ? AND state = ?", [scope ?? '', each], filter))
+  if (kind === 'task') {
+    if (live === undefined || scope === undefined)
+      return [
+        walkOf('work_items NOT INDEXED WHERE true', [], filter, [
+          ['kind', kind],
+          ['scope', scope],
+          ['state', state],
+        ]),
+      ]
+    return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
   }
-  if (state !== undefined) return plan('work_items INDEXED BY work_items_by_state WHERE kind = ? AND state = ?', [kind, state], [['scope', scope], ...rest])
-  if (scope !== undefined) return plan('work_items INDEXED BY work_items_by_scope WHERE kind = ? AND scope = ?', [kind, scope], rest)
-  return plan('work_items NOT INDEXED WHERE true', [], [['kind', kind], ...rest])
+  if (kind === 'request') {
+    if (scope === undefined)
+      return [
+        walkOf('work_items NOT INDEXED WHERE true', [], filter, [
+          ['kind', kind],
+          ['state', state],
+        ]),
+      ]
+    if (state !== undefined) return [walkOf("work_items INDEXED BY requests_by_state WHERE kind = 'request' AND scope = ? AND state = ?", [scope, state], filter)]
+    return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'request' AND scope = ?", [scope], filter)]
+  }
+  const byState = (each: string): Walk => walkOf("work_items INDEXED BY jobs_by_state WHERE kind = 'job' AND state = ?", [each], filter, [['scope', scope]])
+  if (state !== undefined) return [byState(state)]
+  if (scope !== undefined) return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'job' AND scope = ?", [scope], filter)]
+  const all = states.map(byState)
+  return all.every(({ rest }) => rest === '') ? all : [walkOf('work_items NOT INDEXED WHERE true', [], filter, [['kind', kind]])]
 }
 
 interface Direction {
-  readonly sort: 'DESC' | 'ASC'
+  /** The columns of a place. */
+  readonly columns: string
+  readonly sort: string
   /** Before which, in this direction, no row lies. */
-  readonly start: number
-  readonly end: number
-  /** Compares with the cursor, and with the end of a slice. */
-  readonly beyond: '<' | '>'
-  readonly within: '>=' | '<='
+  readonly start: Place
+  /** What lies behind a place, piece by piece: SQLite seeks by birth, which is the row itself, only where everything before it is fixed. */
+  readonly behind: readonly { readonly sql: string; readonly args: (place: Place) => readonly number[] }[]
+  readonly compare: (a: Place, b: Place) => number
 }
 
-const DIRECTIONS: Readonly<Record<ItemFilter['order'], Direction>> = {
-  newest: { sort: 'DESC', start: Number.MAX_SAFE_INTEGER, end: -1, beyond: '<', within: '>=' },
-  oldest: { sort: 'ASC', start: -1, end: Number.MAX_SAFE_INTEGER, beyond: '>', within: '<=' },
+const FIRST = Number.MIN_SAFE_INTEGER
+
+const ascending = (a: Place, b: Place): number => {
+  const at = a.findIndex((number, index) => number !== b[index])
+  return at === -1 ? 0 : (a[at] ?? 0) - (b[at] ?? 0)
 }
 
-/** All of a kind: the rows of each of its states, merged. Spares an index that every insert would pay for. */
-const mergedStates = ({ beyond, sort }: Direction): string => {
-  const each = Object.keys(STATES).map(
-    (state) =>
-      `SELECT created FROM (SELECT created FROM work_items INDEXED BY work_items_by_state WHERE kind = ?1 AND state = '${state}' AND created ${beyond} ?2 ORDER BY created ${sort} LIMIT ?3)`,
-  )
-  return `${each.join(' UNION ALL ')} ORDER BY created ${sort} LIMIT ?3`
+const DIRECTIONS: Readonly<Record<Order, Direction>> = {
+  newest: {
+    columns: 'created',
+    sort: 'created DESC',
+    start: [Number.MAX_SAFE_INTEGER],
+    behind: [{ sql: 'created < ?', args: (place) => place }],
+    compare: (a, b) => ascending(b, a),
+  },
+  oldest: { columns: 'created', sort: 'created', start: [-1], behind: [{ sql: 'created > ?', args: (place) => place }], compare: ascending },
+  queue: {
+    columns: 'rank, due, created',
+    sort: 'rank, due, created',
+    start: [FIRST, FIRST, FIRST],
+    behind: [
+      { sql: 'rank = ? AND due = ? AND created > ?', args: (place) => place },
+      { sql: '(rank, due) > (?, ?)', args: (place) => place.slice(0, 2) },
+    ],
+    compare: ascending,
+  },
 }
 
-/** SQL of one list: the rows of a slice, and where a slice ends. Exported so that a test can ask SQLite how it would go about it. */
-export const sqlOf = (filter: ItemFilter): { readonly rows: string; readonly sliceEnd?: string } => {
-  const direction = DIRECTIONS[filter.order]
-  const { beyond, within, sort } = direction
-  const { walk, rest } = planOf(filter)
-  if (isWholeKind(filter)) return { rows: mergedStates(direction) }
-  const rows = `SELECT created FROM ${walk} AND created ${beyond} ? AND created ${within} ?${rest} ORDER BY created ${sort} LIMIT ?`
-  return rest === '' ? { rows } : { rows, sliceEnd: `SELECT created FROM ${walk} AND created ${beyond} ? ORDER BY created ${sort} LIMIT 1 OFFSET ${ROWS_A_SLICE - 1}` }
+/** SQL of one walk, a statement for each piece behind a place: places, and whether the row is in the list. Exported so that a test can ask SQLite how it would go about it. */
+export const sqlOf = (order: Order, { from, rest }: Walk): readonly string[] => {
+  const { columns, sort, behind } = DIRECTIONS[order]
+  return behind.map(({ sql }) => `SELECT ${columns}, ${rest === '' ? '1' : rest} FROM ${from} AND ${sql} ORDER BY ${sort} LIMIT ?`)
 }
-
-const isWholeKind = ({ scope, server, label, state, deadLetter, by }: ItemFilter): boolean =>
-  scope === undefined && server === undefined && label === undefined && state === undefined && deadLetter === undefined && by === undefined
 
 /** An item as JSON text of an `ItemRow`, so that a thread can hand it on as it is. */
 type ItemText = string
@@ -108,12 +142,16 @@ export interface PageText {
   readonly next?: string
 }
 
+type Paging = Pick<ItemFilter, 'order' | 'limit' | 'after'>
+
 export interface WorkItemQuestions {
   readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
+  /** A page of the items that these ways find. */
+  readonly page: (paging: Paging, walks: readonly Walk[]) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
   /** Streams of all queues that the log has. */
-  readonly queueStreams: () => readonly string[]
+  readonly bookStreams: () => readonly string[]
 }
 
 const ITEMS_A_CHUNK = 1_000
@@ -128,44 +166,64 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
   )
   for (const statement of [show, live]) statement.setReturnArrays(true)
 
-  const created = (sql: string, args: readonly SQLInputValue[]): readonly number[] => {
-    const statement = db.prepare(sql)
-    statement.setReturnArrays(true)
-    return (statement.all(...args) as unknown as readonly [number][]).map((row) => row[0])
+  /** The next rows of a walk behind a place: all that were looked at, and the places of those that are in the list. */
+  const look = (order: Order, walk: Walk, place: Place, max: number): { readonly looked: number; readonly last: Place; readonly found: readonly Place[] } => {
+    const found: Place[] = []
+    let looked = 0
+    let last = place
+    for (const [piece, sql] of sqlOf(order, walk).entries()) {
+      if (looked === max) break
+      const statement = db.prepare(sql)
+      statement.setReturnArrays(true)
+      const args = DIRECTIONS[order].behind[piece]?.args(place) ?? []
+      for (const row of statement.all(...walk.restArgs, ...walk.fromArgs, ...args, max - looked) as unknown as readonly (readonly number[])[]) {
+        looked += 1
+        last = row.slice(0, -1)
+        if (row[row.length - 1] === 1) found.push(last)
+      }
+    }
+    return { looked, last, found }
   }
 
-  const list: WorkItemQuestions['list'] = async (filter) => {
-    const { start, end } = DIRECTIONS[filter.order]
-    const after = filter.after === undefined ? start : readCursor(filter.after, filter.order, incarnation)
+  /** The first places of each walk that are in the list. Where the first look is enough, as it mostly is, all walks are of one moment; further slices grow. */
+  const placesOf = async (order: Order, walks: readonly Walk[], after: Place, wanted: number): Promise<readonly Place[]> => {
+    const places: Place[] = []
+    const looks = walks.map((walk) => ({ walk, first: look(order, walk, after, wanted) }))
+    for (const { walk, first } of looks) {
+      const found = [...first.found]
+      let { looked, last } = first
+      for (let slice = wanted; looked === slice && found.length < wanted;) {
+        await turn()
+        slice = Math.min(2 * slice, ROWS_A_SLICE)
+        const next = look(order, walk, last, slice)
+        found.push(...next.found)
+        ;({ looked, last } = next)
+      }
+      places.push(...found)
+    }
+    return places.toSorted(DIRECTIONS[order].compare)
+  }
+
+  const page: WorkItemQuestions['page'] = async ({ order, limit, after: cursor }, walks) => {
+    const { start, compare } = DIRECTIONS[order]
+    const after = cursor === undefined ? start : readCursor(cursor, order, incarnation)
     if (after === undefined) return { invalid: 'cursor' }
-    const wanted = filter.limit + 1
-    const sql = sqlOf(filter)
-    const { walkArgs, restArgs } = planOf(filter)
-    const found: { readonly at: number; readonly text: ItemText }[] = []
+    const places = await placesOf(order, walks, after, limit + 1)
+    const shown: ItemText[] = []
     let characters = 0
-    let isFull = false
-    const collect = (keys: readonly number[]): void => {
-      for (const at of keys) {
-        const text = textOf(show.get(at) as unknown as ShownRow, incarnation)
-        isFull = found.length > 0 && characters + text.length > PAGE_CHARACTERS_MAX
-        if (isFull) return
-        characters += text.length
-        found.push({ at, text })
-      }
+    let last: Place | undefined
+    for (const place of places) {
+      const isFull = shown.length === limit
+      // Met twice: it has changed its state meanwhile.
+      if (last !== undefined && compare(last, place) === 0) continue
+      const text = isFull ? '' : textOf(show.get(place[place.length - 1] ?? 0) as unknown as ShownRow, incarnation)
+      if (isFull || (shown.length > 0 && characters + text.length > PAGE_CHARACTERS_MAX))
+        return { items: `[${shown.join(',')}]`, next: cursorAfter(order, incarnation, last ?? after) }
+      characters += text.length
+      shown.push(text)
+      last = place
     }
-    if (isWholeKind(filter)) collect(created(sql.rows, [filter.kind, after, wanted]))
-    else {
-      for (let from = after; from !== end && found.length < wanted && !isFull;) {
-        const to = sql.sliceEnd === undefined ? end : (created(sql.sliceEnd, [...walkArgs, from])[0] ?? end)
-        collect(created(sql.rows, [...walkArgs, from, to, ...restArgs, wanted - found.length]))
-        from = to
-        if (from !== end && found.length < wanted && !isFull) await turn()
-      }
-    }
-    const page = found.slice(0, filter.limit)
-    const last = page[page.length - 1]
-    const items = `[${page.map(({ text }) => text).join(',')}]`
-    return (isFull || found.length > page.length) && last !== undefined ? { items, next: cursorAfter(filter.order, incarnation, last.at) } : { items }
+    return { items: `[${shown.join(',')}]` }
   }
 
   const liveItems = (): readonly string[] => {
@@ -180,7 +238,7 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
     return texts.length === 0 ? chunks : [...chunks, `[${texts.join(',')}]`]
   }
 
-  const queues = db.prepare('SELECT stream FROM queue_streams ORDER BY stream')
+  const queues = db.prepare('SELECT stream FROM book_streams ORDER BY stream')
 
-  return { list, liveItems, queueStreams: () => queues.all().map((row) => String(row['stream'])) }
+  return { list: (filter) => page(filter, walksOf(filter)), page, liveItems, bookStreams: () => queues.all().map((row) => String(row['stream'])) }
 }

@@ -1,6 +1,6 @@
 // The table of every work item's last state: what lists are made of and what a start takes the live items from.
 // Narrow rows to filter by stand apart from the states and facts to show, so that a list that must look at many rows reads little. All three tables
-// are keyed by the position of the item's birth and so grow at their end (rules 12). History is not here: it is in the log.
+// are keyed by the position of the item's birth and so grow at their end (rules 12). No row stands in more than three of the indexes. History is not here: it is in the log.
 import type { DatabaseSync } from 'node:sqlite'
 import type { WorkItemId } from '../domain/ids.ts'
 import { isLive, surfaceState, type Existing, type WorkItem } from '../domain/work-item/state.ts'
@@ -10,21 +10,34 @@ import { sequenceOf } from './sequence.ts'
 const schema = `
   CREATE TABLE work_items (
     created INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, /* 1: live, 2: dead letter */ live INTEGER NOT NULL,
-    server TEXT, label TEXT, made_by TEXT NOT NULL
+    server TEXT, label TEXT, tag TEXT, task_key TEXT, /* of tasks: their order in the queue, with created */ rank INTEGER, due INTEGER, made_by TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX work_items_live ON work_items (work_item) WHERE live = 1;
-  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created);
-  CREATE INDEX work_items_by_state ON work_items (kind, state, created);
+  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created) WHERE kind = 'job' OR kind = 'request' OR live = 1;
+  CREATE INDEX jobs_by_state ON work_items (state, created) WHERE kind = 'job';
+  CREATE INDEX requests_by_state ON work_items (scope, state, created) WHERE kind = 'request';
+  CREATE INDEX tasks_by_state ON work_items (scope, state, rank, due, created) WHERE kind = 'task';
   CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
   CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
-  CREATE TABLE queue_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE book_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 
-/** Service of a job, `<app>/<queue>` of a task: what lists and statistics are grouped by. */
-export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? '') : `${item.task.app}/${item.task.queue}`)
+/** Service of a job, `<app>/<queue>` of a task, contract of a request: what lists and statistics are grouped by. */
+export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? item.request?.contract ?? '') : `${item.task.app}/${item.task.queue}`)
+
+/** Of what was erased no row is left: lists show and statistics count what is kept (rules 26). */
+export const isErased = (item: WorkItem): boolean => item.status === 'settled' && item.erased === true
 
 /** Dead letters are settled for a start, which leaves them where they are, and still another thing than what has failed. */
 const livenessOf = (item: WorkItem): 0 | 1 | 2 => (item.status === 'deadLetter' ? 2 : isLive(item) ? 1 : 0)
+
+interface Place {
+  readonly rank: number | null
+  readonly due: number | null
+}
+
+/** Where a task stands in its queue: by priority, the higher first, then by when it is due. Whole numbers, as a queue might have been given others. */
+const placeOf = ({ task }: Existing): Place => (task === undefined ? { rank: null, due: null } : { rank: 0 - Math.trunc(task.priority ?? 0), due: Math.trunc(task.dueAt) })
 
 interface Facts {
   readonly birth: string | null
@@ -37,10 +50,17 @@ const shownFacts = (change: ItemChange): Facts => {
   let birth: string | null = null
   let ending: string | null = null
   let late: string | null = null
-  for (const { event } of change.facts) {
+  for (const { event, begins } of change.facts) {
+    if (begins === true) {
+      birth = JSON.stringify(event)
+      ending = null
+      late = null
+      continue
+    }
     switch (event.type) {
       case 'JobRegistered':
       case 'TaskInserted':
+      case 'RequestAccepted':
         birth = JSON.stringify(event)
         break
       case 'Completed':
@@ -60,18 +80,26 @@ const shownFacts = (change: ItemChange): Facts => {
 }
 
 const open = (db: DatabaseSync): OpenedProjection => {
-  const addItem = db.prepare('INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const addItem = db.prepare(
+    'INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, tag, task_key, rank, due, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  )
   const addState = db.prepare('INSERT INTO work_item_states (created, position, item) VALUES (?, ?, ?)')
   const addFacts = db.prepare('INSERT INTO work_item_facts (created, birth, ending, late) VALUES (?, ?, ?, ?)')
-  const addQueue = db.prepare('INSERT OR IGNORE INTO queue_streams (stream) VALUES (?)')
+  const addQueue = db.prepare('INSERT OR IGNORE INTO book_streams (stream) VALUES (?)')
   const setItem = db.prepare('UPDATE work_items SET state = ?, live = ? WHERE created = ?')
+  const setDue = db.prepare('UPDATE work_items SET due = ? WHERE created = ?')
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_facts SET ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
   const find = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.work_item = ? AND w.live = 1')
-  find.setReturnArrays(true)
+  const findBorn = db.prepare('SELECT w.created, s.item FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.created = ?2 AND w.work_item = ?1')
+  for (const statement of [find, findBorn]) statement.setReturnArrays(true)
+  const removals = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
   const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
-    addItem.run(created, workItem, after.kind, scopeOf(after), surfaceState(after), livenessOf(after), after.job?.server ?? null, after.job?.label ?? null, after.by)
+    const { kind, job, task, by } = after
+    const { rank, due } = placeOf(after)
+    const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, rank, due, by]
+    addItem.run(created, workItem, kind, scopeOf(after), surfaceState(after), livenessOf(after), ...asked)
     addState.run(created, sequenceOf(position), JSON.stringify(after))
     addFacts.run(created, facts.birth, facts.ending, facts.late)
   }
@@ -79,21 +107,26 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const update = ({ created, before, after, position }: ItemChange, facts: Facts): void => {
     const state = surfaceState(after)
     if (before.status === 'absent' || surfaceState(before) !== state || livenessOf(before) !== livenessOf(after)) setItem.run(state, livenessOf(after), created)
+    if (before.status !== 'absent' && placeOf(before).due !== placeOf(after).due) setDue.run(placeOf(after).due, created)
     setState.run(sequenceOf(position), JSON.stringify(after), created)
     if (facts.ending !== null || facts.late !== null) setFacts.run(facts.ending, facts.late, created)
   }
 
   return {
-    apply: ({ changes, queueStreams }) => {
-      for (const stream of queueStreams) addQueue.run(stream)
+    apply: ({ changes, bookStreams }) => {
+      for (const stream of bookStreams) addQueue.run(stream)
       for (const change of changes) {
+        if (isErased(change.after)) {
+          for (const remove of removals) remove.run(change.replaces ?? change.created)
+          continue
+        }
         const facts = shownFacts(change)
         if (change.before.status === 'absent') add(change, facts)
         else update(change, facts)
       }
     },
-    load: (workItem: WorkItemId) => {
-      const row = find.get(workItem) as unknown as readonly [number, string] | undefined
+    load: (workItem: WorkItemId, created?: number) => {
+      const row = (created === undefined ? find.get(workItem) : findBorn.get(workItem, created)) as unknown as readonly [number, string] | undefined
       // What stands there was written by this version of the fold: another version's tables have been dropped.
       return row === undefined ? undefined : { created: row[0], item: JSON.parse(row[1]) as Existing }
     },
@@ -102,13 +135,21 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const workItems: Projection = {
   name: 'work-items',
-  version: 2,
+  version: 3,
   schema,
   tables: [
     { name: 'work_items', key: ['created'] },
     { name: 'work_item_states', key: ['created'] },
     { name: 'work_item_facts', key: ['created'] },
-    { name: 'queue_streams', key: ['stream'] },
+    { name: 'book_streams', key: ['stream'] },
   ],
+  outlivesErasure: true,
+  createdOf: (db, workItems) => {
+    const found = new Set<number>()
+    const rows = db.prepare('SELECT created, work_item FROM work_items')
+    rows.setReturnArrays(true)
+    for (const [created, workItem] of rows.iterate() as unknown as Iterable<readonly [number, WorkItemId]>) if (workItems.has(workItem)) found.add(created)
+    return found
+  },
   open,
 }

@@ -1,5 +1,7 @@
-// What every adapter checks before it takes an append: that the caller asks for something that can be stored at all, and how large it is.
-import type { AppendTooLarge, EventToAppend, ExpectedRevision } from './port.ts'
+// What every adapter checks before it takes a writing: that the caller asks for something that can be done at all, and how large it is.
+import * as E from 'fp-ts/lib/Either.js'
+import type { AppendTooLarge, EventToAppend, ExpectedRevision, PruneOptions, StoreFault } from './port.ts'
+import { sequenceOf } from './position.ts'
 
 /** Encoded bytes of one append, at most, in the stores that set the limit themselves (rules 13). */
 export const MAX_APPEND_BYTES = 32 * 1024 * 1024
@@ -27,3 +29,21 @@ export const assertAppendable = (stream: string, expected: ExpectedRevision, eve
 }
 
 export const tooLarge = (limitBytes: number): AppendTooLarge => ({ kind: 'tooLarge', limitBytes })
+
+/** Erased events looked at by one pruning: about 20 ms of the writer's time. */
+const PRUNE_MAX = 500
+
+/** Throws a RangeError for a pruning that would look at nothing. */
+export const assertPrunable = ({ max = PRUNE_MAX }: PruneOptions): void => {
+  if (!Number.isSafeInteger(max) || max < 1) throw new RangeError(`A pruning looks at one event at least, not at ${max}`)
+}
+
+/** A pruning in numbers of positions. Left `foreign-position`. */
+export const pruneRange = (
+  { before, after, max = PRUNE_MAX }: PruneOptions,
+  incarnation: string,
+): E.Either<StoreFault, { readonly before: number; readonly after: number; readonly max: number }> => {
+  const [end, start] = [sequenceOf(before, incarnation), sequenceOf(after, incarnation)]
+  if (E.isLeft(end)) return end
+  return E.isLeft(start) ? start : E.right({ before: end.right, after: start.right, max })
+}

@@ -15,10 +15,20 @@ export interface ChainLink {
   readonly dataDigest?: Digest
 }
 
+/** A run of pruned events: nothing is left of them but where they were. Two runs never touch. */
+export interface Gap {
+  readonly first: Position
+  readonly last: Position
+  /** The digest of the last of them, from which the chain goes on. It is taken on trust: what it was made of is gone. */
+  readonly chain: Digest
+}
+
 /** A reader of a log that keeps a chain (`capabilities.globalChain`). */
 export interface ChainReader extends EventReader {
   /** As `readAll`, with digests. */
   readonly readChain: (options?: { after?: Position; max?: number }) => TE.TaskEither<StoreFault, readonly ChainLink[]>
+  /** The gaps that have a position after `after` and not beyond `upTo`, in order. */
+  readonly readGaps: (range: { after: Position; upTo: Position }) => TE.TaskEither<StoreFault, readonly Gap[]>
 }
 
 const sha256 = (content: string | Uint8Array): Digest => hash('sha256', content, 'hex')

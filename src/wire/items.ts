@@ -61,7 +61,7 @@ export const common = {
   required: {
     id: text({ max: 500 }),
     workItem: workItemId,
-    kind: oneOf('job', 'task'),
+    kind: oneOf('job', 'task', 'request'),
     state,
     attempt: number({ min: 0, integer: true }),
     directive,
@@ -73,7 +73,8 @@ export const common = {
 }
 
 export const directiveBody = fields({ directive: oneOf('abort', 'pause', 'resume') }, { reason })
-export const directiveAnswer = fields({ directive }, { receipt })
+/** `state` stands in it once the item is settled: nothing more will be asked of it. */
+export const directiveAnswer = fields({ directive }, { receipt, state })
 export const givenAnswer = fields({ directive, state, receipt })
 
 /** What a holder reports (spec A); for a task it is also how a handler tells its progress. */

@@ -31,7 +31,7 @@ export const queueSettings = fields(
     retryLimit: count,
     storageLimitBytes: count,
     rate: fields({ perSecond: number({ min: 0 }), burst: count }),
-    webhook: fields({ url: text({ max: 2_000 }), debounceSeconds: seconds }),
+    webhook: fields({ url: text({ max: 2_000 }), debounceSeconds: seconds }, { secretEnv: text({ max: 200, description: 'the variable of the server that holds its secret' }) }),
   },
 )
 export type QueueSettings = t.TypeOf<typeof queueSettings>
@@ -69,9 +69,26 @@ export type BulkFilterBody = t.TypeOf<typeof bulkFilter>
 
 export const bulk = fields(
   { id: text({ max: 60 }), what: oneOf('purge', 'redrive'), state: oneOf('running', 'finished'), filter: bulkFilter, by: email, startedAt: instant },
-  { finishedAt: instant, done: count, skipped: number({ min: 0, integer: true, description: 'tasks that had changed meanwhile' }) },
+  { finishedAt: instant, done: count, skipped: number({ min: 0, integer: true, description: 'tasks that were meant and had changed before it was their turn' }) },
 )
 export type Bulk = t.TypeOf<typeof bulk>
+
+/** How the calls of a queue's webhook go, as this server knows since its start. */
+export const webhook = fields(
+  {
+    url: text({ max: 2_000 }),
+    state: oneOf('on', 'off'),
+    failures: number({ min: 0, integer: true, description: 'attempts that failed since the last one that succeeded' }),
+  },
+  {
+    off: text({ max: 1_000, description: 'why it is off' }),
+    lastAttemptAt: instant,
+    lastStatus: number({ min: 0, integer: true, description: 'of the answer to the last attempt, if there was one' }),
+    lastError: text({ max: 1_000, description: 'why the last attempt failed' }),
+    nextAttemptAt: instant,
+  },
+)
+export type WebhookShown = t.TypeOf<typeof webhook>
 
 /** A queue as those see it who may look at it. */
 export const queue = fields(
@@ -90,7 +107,7 @@ export const queue = fields(
     storedBytes: count,
     statistics: queueStatistics,
   },
-  { paused: fields({ by: email, at: instant }, { reason }), bulks: t.array(bulk) },
+  { paused: fields({ by: email, at: instant }, { reason }), bulks: t.array(bulk), webhook },
 )
 export type Queue = t.TypeOf<typeof queue>
 
@@ -118,6 +135,23 @@ export const showQueue = route({
   params: inQueue,
   answers: { 200: queue },
   problems: ['not-found'],
+})
+
+/** There is work: a hint, never the work itself. */
+export const queueReady = fields({ type: oneOf('queue.ready'), app: appName, queue: queueName, waiting: count, at: instant }, { oldestDueAt: instant })
+export type QueueReady = t.TypeOf<typeof queueReady>
+
+export const listenToQueue = route({
+  name: 'listenToQueue',
+  method: 'GET',
+  path: '/v1/queues/{app}/{queue}/notifications',
+  tag: 'queues',
+  summary: 'Server-sent events `ready`: work has come for which no worker waits; for those who may lease from the queue',
+  roles: 'known',
+  params: inQueue,
+  answers: { 200: queueReady },
+  mediaType: 'text/event-stream',
+  problems: ['not-found', 'overloaded'],
 })
 
 export const pauseQueue = route({

@@ -13,7 +13,7 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** OpenAPI form: `/v1/jobs/{id}`. */
   readonly path: string
-  readonly tag: 'jobs' | 'tasks' | 'queues' | 'work items' | 'events' | 'tokens' | 'service'
+  readonly tag: 'jobs' | 'tasks' | 'queues' | 'contracts' | 'requests' | 'work items' | 'events' | 'tokens' | 'service'
   readonly summary: string
   /**
    * Who may call it at all; `anyone` needs no token. `known`: every known principal, whatever its roles, because the handler decides by what is asked about:
@@ -25,6 +25,8 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly query: Codec<Query>
   /** Body of one; undefined: the route takes none. */
   readonly body: Codec<Body> | undefined
+  /** The body is taken as it is, whatever its media type; the handler reads it. */
+  readonly bytes: boolean
   /** `{ items: [body, …] }` is taken too, answered 200 with one result per item (surface 10). */
   readonly many: boolean
   /** Fields that may stand beside `items` when there are many, and what is answered beside the results to them. */
@@ -33,10 +35,10 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly fromTables: boolean
   /** What a success carries, by status; `undefined` for an empty answer. */
   readonly answers: { readonly [status: number]: Codec<Answer> | undefined }
-  /** Media type of the success; JSON unless said. */
+  /** Media type of the success; JSON unless said, and any when it is somebody else's answer that is given on. */
   readonly mediaType: string
   /** Headers that it listens to beside the general ones. */
-  readonly headers: readonly ('Prefer' | 'If-None-Match' | 'Stint-Lease' | 'Idempotency-Key' | 'Last-Event-ID')[]
+  readonly headers: readonly ('Prefer' | 'If-None-Match' | 'Stint-Lease' | 'Idempotency-Key' | 'Last-Event-ID' | 'Stint-Callback')[]
   /** Refusals beside those that any route can give. */
   readonly problems: readonly ProblemCode[]
 }
@@ -49,6 +51,7 @@ export const makeRoute =
   (nothing: Codec<{}>) =>
   <Params = {}, Query = {}, Body = undefined, Answer = undefined>(given: Given<Params, Query, Body, Answer>): Route<Params, Query, Body, Answer> => ({
     body: undefined,
+    bytes: false,
     many: false,
     beside: undefined,
     fromTables: false,

@@ -1,6 +1,9 @@
 // The whole surface: every route, in the order in which a server should try them (the most frequent first).
+import * as contracts from './contracts.ts'
+import * as audit from './audit.ts'
 import * as jobs from './jobs.ts'
 import * as queues from './queues.ts'
+import * as requests from './requests.ts'
 import type { Route } from './route.ts'
 import * as service from './service.ts'
 import * as tasks from './tasks.ts'
@@ -12,6 +15,12 @@ export const routes = {
   leaseTasks: tasks.leaseTasks,
   completeTask: tasks.completeTask,
   insertTask: tasks.insertTask,
+  callRequest: requests.callRequest,
+  beginExecution: requests.beginExecution,
+  leaseRequests: requests.leaseRequests,
+  replyToRequest: requests.replyToRequest,
+  callRequestByKey: requests.callRequestByKey,
+  releaseReply: requests.releaseReply,
   registerJob: jobs.registerJob,
   listJobs: jobs.listJobs,
   showJob: jobs.showJob,
@@ -30,8 +39,24 @@ export const routes = {
   taskHistory: tasks.taskHistory,
   taskWhy: tasks.taskWhy,
   redriveTask: tasks.redriveTask,
+  showRequest: requests.showRequest,
+  showReply: requests.showReply,
+  listRequests: requests.listRequests,
+  failRequest: requests.failRequest,
+  releaseRequest: requests.releaseRequest,
+  extendRequest: requests.extendRequest,
+  reportRequest: requests.reportRequest,
+  askRequestDirective: requests.askRequestDirective,
+  directRequest: requests.directRequest,
+  requestHistory: requests.requestHistory,
+  requestWhy: requests.requestWhy,
+  putContract: contracts.putContract,
+  listContracts: contracts.listContracts,
+  showContract: contracts.showContract,
+  listCallers: requests.listCallers,
   listQueues: queues.listQueues,
   showQueue: queues.showQueue,
+  listenToQueue: queues.listenToQueue,
   pauseQueue: queues.pauseQueue,
   resumeQueue: queues.resumeQueue,
   purgeQueue: queues.purgeQueue,
@@ -41,9 +66,12 @@ export const routes = {
   workItemHistory: service.workItemHistory,
   workItemWhy: service.workItemWhy,
   askDirective: service.askDirective,
+  reportWorkItem: service.reportWorkItem,
   giveDirective: service.giveDirective,
+  eraseWorkItem: service.eraseWorkItem,
   watchEvents: service.watchEvents,
   statistics: service.statistics,
+  listAudit: audit.listAudit,
   addToken: service.addToken,
   listTokens: service.listTokens,
   revokeToken: service.revokeToken,

@@ -1,6 +1,7 @@
 // Codecs with limits: io-ts types that also know their JSON schema, and a decoder that answers with the path and code of every bad field.
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
+import { isSound } from './soundness.ts'
 
 export interface FieldError {
   /** JSON pointer to the field (RFC 6901); empty for the whole body. */
@@ -31,7 +32,7 @@ const described = <A>(name: string, schema: JsonSchema, is: (u: unknown) => u is
       },
       (a) => a,
     ),
-    { schema },
+    { schema, isSound: (u: unknown) => check(u) === undefined },
   )
 
 export interface TextLimits {
@@ -59,6 +60,15 @@ export const text = ({ min = 0, max, pattern, description }: TextLimits): Descri
       return pattern && !pattern.test(u) ? fault('pattern', `Expected text that matches ${pattern.source}.`) : undefined
     },
   )
+
+/** A string that `check` has nothing to say against; what it says is a sentence. */
+export const checkedText = (max: number, check: (text: string) => string | undefined): Described<string> =>
+  described('text', { type: 'string', maxLength: max }, isString, (u) => {
+    if (!isString(u)) return fault('type', 'Expected a string.')
+    if (u.length > max) return fault('length', `Expected at most ${max} characters, but there are ${u.length}.`)
+    const wrong = check(u)
+    return wrong === undefined ? undefined : fault('pattern', wrong)
+  })
 
 export interface NumberLimits {
   readonly min?: number
@@ -111,6 +121,15 @@ export const json: Described<unknown> = described(
   () => undefined,
 )
 
+const UTF8 = new TextEncoder()
+const BYTES_A_CHARACTER_MAX = 3
+
+/** Bytes that the value takes as JSON, or its characters where those show already that it does not take more than `enough`. */
+const bytesOf = (u: unknown, enough: number): number => {
+  const written = (JSON.stringify(u) as string | undefined) ?? ''
+  return written.length * BYTES_A_CHARACTER_MAX <= enough ? written.length : UTF8.encode(written).length
+}
+
 /** Any JSON value that takes at most `maxBytes` when written. */
 export const jsonUpTo = (maxBytes: number): Described<unknown> =>
   described(
@@ -118,7 +137,7 @@ export const jsonUpTo = (maxBytes: number): Described<unknown> =>
     { description: `At most ${maxBytes} bytes of JSON.` },
     (_u): _u is unknown => true,
     (u) => {
-      const bytes = u === undefined ? 0 : new TextEncoder().encode(JSON.stringify(u)).length
+      const bytes = bytesOf(u, maxBytes)
       return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
     },
   )
@@ -129,9 +148,38 @@ const isObject = (u: unknown): u is Record<string, unknown> => typeof u === 'obj
 export const jsonObject = (maxBytes: number): Described<Record<string, unknown>> =>
   described('object', { type: 'object', description: `At most ${maxBytes} bytes of JSON.` }, isObject, (u) => {
     if (!isObject(u)) return fault('type', 'Expected an object.')
-    const bytes = new TextEncoder().encode(JSON.stringify(u)).length
+    const bytes = bytesOf(u, maxBytes)
     return bytes > maxBytes ? fault('length', `Expected at most ${maxBytes} bytes of JSON, but there are ${bytes}.`) : undefined
   })
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}$/
+const HEADER_VALUE = /^[\x20-\x7e\x80-\xff\t]{0,8192}$/
+
+/** Headers of an HTTP message: a name with its value, or with several that are sent one after another. At most 100. */
+export const headerFields: Described<Record<string, string | readonly string[]>> = described(
+  'headers',
+  {
+    type: 'object',
+    description: 'Headers: a name with its value, or a list of values that are sent one after another',
+    additionalProperties: {
+      anyOf: [
+        { type: 'string', maxLength: 8_192 },
+        { type: 'array', items: { type: 'string', maxLength: 8_192 } },
+      ],
+    },
+  },
+  isObject as (u: unknown) => u is Record<string, string | readonly string[]>,
+  (u) => {
+    if (!isObject(u)) return fault('type', 'Expected an object.')
+    const names = Object.keys(u)
+    if (names.length > 100) return fault('length', `Expected at most 100 headers, but there are ${names.length}.`)
+    const name = names.find((each) => !HEADER_NAME.test(each))
+    if (name !== undefined) return fault('pattern', 'Expected names of headers as HTTP allows them.')
+    const isValue = (value: unknown): boolean => isString(value) && HEADER_VALUE.test(value)
+    const bad = names.find((each) => (Array.isArray(u[each]) ? !u[each].every(isValue) : !isValue(u[each])))
+    return bad === undefined ? undefined : fault('pattern', `Expected ${bad} to be a header value, or a list of them, of at most 8192 printable characters.`)
+  },
+)
 
 /** RFC 3339, UTC, with milliseconds. */
 export const instant = text({ max: 30, pattern: /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, description: 'RFC 3339, UTC, with milliseconds' })
@@ -144,6 +192,18 @@ export const oneOf = <Word extends string>(...words: readonly Word[]): Described
     (u): u is Word => words.includes(u as Word),
     (u) => (words.includes(u as Word) ? undefined : fault('choice', `Expected one of ${words.join(', ')}.`)),
   )
+
+/** Some of these words in one text, separated by commas; spaces around them are let pass. */
+export const someOf = (what: string, words: readonly string[], { max }: Pick<TextLimits, 'max'>): Described<string> => {
+  const whole = text({ max })
+  const known = new Set(words)
+  return described('text', { ...whole.schema, description: `${what}, separated by commas` }, isString, (u) => {
+    if (!isString(u)) return fault('type', 'Expected a string.')
+    if (u.length > max) return fault('length', `Expected at most ${max} characters, but there are ${u.length}.`)
+    const strange = u.split(',').find((word) => !known.has(word.trim()))
+    return strange === undefined ? undefined : fault('choice', `Expected ${what}, but "${strange.trim().slice(0, 60)}" is none. There are ${words.join(', ')}.`)
+  })
+}
 
 /** An object with these fields and no others. */
 export const fields = <Required extends t.Props, Optional extends t.Props = {}>(required: Required, optional?: Optional) =>
@@ -256,6 +316,7 @@ const unknownFields = (codec: t.Any, value: unknown, path: string): readonly Fie
 
 /** The value as the codec says it is, or every field that is wrong with it. */
 export const decode = <A>(codec: t.Type<A, unknown, unknown>, value: unknown): E.Either<readonly FieldError[], A> => {
+  if (isSound(codec, value)) return E.right(value)
   const decoded = codec.decode(value)
   const unknown = unknownFields(codec, value, '')
   if (E.isRight(decoded)) return unknown.length === 0 ? decoded : E.left(unknown)

@@ -1,11 +1,13 @@
 // Routes that belong to no door: any work item by its global ID, the event stream, tokens, health, metrics and the documents that explain the rest.
 import * as t from 'io-ts'
-import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, route, why, workItemId } from './items.ts'
+import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, reason, reportAnswer, reportBody, route, why, workItemId } from './items.ts'
 import { jobProxy } from './jobs.ts'
 import { quantiles } from './queues.ts'
+import { request } from './requests.ts'
 import { roles } from './route.ts'
-import { fields, instant, json, jsonObject, number, oneOf, text } from './schema.ts'
+import { fields, instant, json, jsonObject, number, oneOf, someOf, text } from './schema.ts'
 import { task } from './tasks.ts'
+import { workItemEvents } from './words.ts'
 
 const oneItem = fields({ workItem: workItemId })
 const readers = 'known' as const
@@ -18,7 +20,7 @@ export const showWorkItem = route({
   summary: 'Show any work item',
   roles: readers,
   params: oneItem,
-  answers: { 200: t.union([jobProxy, task]) },
+  answers: { 200: t.union([jobProxy, task, request]) },
   headers: ['If-None-Match', 'Prefer'],
   problems: ['not-found'],
 })
@@ -57,6 +59,32 @@ export const askDirective = route({
   headers: ['If-None-Match', 'Prefer', 'Stint-Lease'],
   problems: ['not-found', 'stale-lease', 'settled'],
 })
+export const eraseWorkItem = route({
+  name: 'eraseWorkItem',
+  method: 'POST',
+  path: '/v1/work-items/{workItem}/erase',
+  tag: 'work items',
+  summary: 'Erase what a settled work item holds, for good: only its tombstone stays',
+  roles: [],
+  params: oneItem,
+  body: fields({}, { reason }),
+  answers: { 200: fields({ workItem: workItemId, erased: t.boolean }) },
+  headers: ['Idempotency-Key'],
+  problems: ['not-found', 'not-possible'],
+})
+export const reportWorkItem = route({
+  name: 'reportWorkItem',
+  method: 'POST',
+  path: '/v1/work-items/{workItem}/reports',
+  tag: 'work items',
+  summary: 'Report on any work item that the caller holds, and learn the directive',
+  roles: readers,
+  params: oneItem,
+  body: reportBody,
+  answers: { 200: reportAnswer },
+  headers: ['Idempotency-Key'],
+  problems: ['not-found', 'stale-lease', 'settled'],
+})
 export const giveDirective = route({
   name: 'giveDirective',
   method: 'POST',
@@ -78,7 +106,7 @@ export const watchEvents = route({
   tag: 'events',
   summary: 'Server-sent events: everything that happens, from a position on',
   roles: readers,
-  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task'), type: text({ max: 400, description: 'event types, separated by commas' }) }),
+  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task', 'request'), type: someOf('event types', Object.keys(workItemEvents), { max: 1_000 }) }),
   answers: { 200: historyEvent },
   mediaType: 'text/event-stream',
   headers: ['Last-Event-ID'],
@@ -94,10 +122,10 @@ export const statistics = route({
   summary: 'Counts by kind, scope and state, and how long settled items ran',
   fromTables: true,
   roles: ['viewer'],
-  query: fields({}, { kind: oneOf('job', 'task') }),
+  query: fields({}, { kind: oneOf('job', 'task', 'request') }),
   answers: {
     200: fields({
-      items: t.array(fields({ kind: oneOf('job', 'task'), scope: text({ max: 400 }), states: countsBy }, { runSeconds: quantiles, waitSeconds: quantiles })),
+      items: t.array(fields({ kind: oneOf('job', 'task', 'request'), scope: text({ max: 400 }), states: countsBy }, { runSeconds: quantiles, waitSeconds: quantiles })),
     }),
   },
 })

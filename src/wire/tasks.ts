@@ -3,6 +3,7 @@
 import * as t from 'io-ts'
 import {
   common,
+  directive as directiveName,
   directiveAnswer,
   directiveBody,
   failure,
@@ -12,6 +13,7 @@ import {
   page,
   pageQuery,
   reason,
+  receipt,
   reportAnswer,
   reportBody,
   result,
@@ -104,7 +106,10 @@ export const completeBeside = {
 export type CompleteBeside = t.TypeOf<typeof completeBeside.asks>
 export type CompletedBeside = t.TypeOf<typeof completeBeside.answers>
 
-export const ending = fields({ id: text({ max: 500 }), state }, { recorded: t.boolean, late: t.boolean, leaseUntil: instant })
+const endingFields = { required: { id: text({ max: 500 }), state }, optional: { recorded: t.boolean, late: t.boolean, leaseUntil: instant } }
+export const ending = fields(endingFields.required, endingFields.optional)
+/** Whoever keeps a lease learns with it what the administrator wants, as with a report. */
+export const extended = fields({ ...endingFields.required, directive: directiveName }, { ...endingFields.optional, receipt })
 
 const held = { id: taskItemId, lease }
 
@@ -128,11 +133,12 @@ export const listTasks = route({
   method: 'GET',
   path: '/v1/queues/{app}/{queue}/tasks',
   tag: 'tasks',
-  summary: 'List the tasks of a queue, oldest first: all of them for those who may look at the queue, their own for those who may insert',
+  summary:
+    'List the tasks of a queue in its order, by priority, then due time, then insertion: all of them for those who may look at the queue, their own for those who may insert',
   roles: 'known',
   fromTables: true,
   params: inQueue,
-  query: fields({}, { state, deadLetter: oneOf('true', 'false'), ...pageQuery }),
+  query: fields({}, { state, tag, key, deadLetter: oneOf('true', 'false'), ...pageQuery }),
   answers: { 200: page(task) },
   problems: ['not-found'],
 })
@@ -192,7 +198,14 @@ export const reportTask = route({
   problems: ['not-found', 'stale-lease', 'settled'],
 })
 
-const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>, beside?: typeof completeBeside) =>
+const onLease = <Body, Answer>(
+  name: string,
+  verb: string,
+  summary: string,
+  body: t.Type<Body, unknown, unknown>,
+  answer: t.Type<Answer, unknown, unknown>,
+  beside?: typeof completeBeside,
+) =>
   route({
     name,
     method: 'POST',
@@ -204,7 +217,7 @@ const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type
     body,
     many: true,
     beside,
-    answers: { 200: ending },
+    answers: { 200: answer },
     headers: ['Idempotency-Key'],
     problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
   })
@@ -214,15 +227,17 @@ export const completeTask = onLease(
   'complete',
   'Complete leased tasks; beside `items`, `lease` asks for the next ones in the same exchange',
   fields(held, { result }),
+  ending,
   completeBeside,
 )
-export const failTask = onLease('failTask', 'fail', 'Fail leased tasks: again later, or not', fields({ ...held, failed: failure }))
-export const releaseTask = onLease('releaseTask', 'release', 'Give leased tasks back; burns no attempt', fields(held, { reason, busy: t.boolean, delaySeconds }))
+export const failTask = onLease('failTask', 'fail', 'Fail leased tasks: again later, or not', fields({ ...held, failed: failure }), ending)
+export const releaseTask = onLease('releaseTask', 'release', 'Give leased tasks back; burns no attempt', fields(held, { reason, busy: t.boolean, delaySeconds }), ending)
 export const extendTask = onLease(
   'extendTask',
   'extend',
-  'Extend leases from now; 0 seconds give the task back at once',
+  'Extend leases from now, and learn the directive; 0 seconds give the task back at once',
   fields({ ...held, leaseSeconds: number({ min: 0, max: LEASE_SECONDS_MAX }) }),
+  extended,
 )
 export const redriveTask = route({
   name: 'redriveTask',

@@ -29,10 +29,12 @@ const ASKS: Readonly<Partial<Record<RouteName, Asks>>> = {
   workItemHistory: 'see',
   workItemWhy: 'see',
   askDirective: 'see',
+  reportWorkItem: 'consume',
   directTask: 'manage',
   giveDirective: 'manage',
   redriveTask: 'manage',
   showQueue: 'look',
+  listenToQueue: 'consume',
   showBulk: 'look',
   pauseQueue: 'manage',
   resumeQueue: 'manage',
@@ -89,7 +91,8 @@ describe('the access lists', () => {
     await api.post(tasks, { id, payload: 1, tag: id }, { token: tokenOf(`maker@${app}.example`) })
     const leased = await api.post(`${tasks}/lease`, { tag: id }, { token: tokenOf(holder) ?? '' })
     const purge = await api.post(`/v1/queues/${app}/mail/purge`, { tag: 'none' }, { token: tokenOf('admin@shop.example') })
-    return { job: 'none', jobLease: 'none', task: id, taskLease: leased.body.items[0].lease, tokenId: 'none', bulk: purge.body.id }
+    const { lease } = leased.body.items[0]
+    return { contract: 'none', request: 'none', requestLease: 'none', job: 'none', jobLease: lease, task: id, taskLease: lease, tokenId: 'none', bulk: purge.body.id }
   }
 
   const requestOf = (route: AnyRoute, app: App, made: Made): Request => {
@@ -98,9 +101,13 @@ describe('the access lists', () => {
     return { ...request, params: { ...request.params, app, queue: 'mail' } }
   }
 
-  const send = (route: AnyRoute, app: App, made: Made, email: string, body?: unknown): Promise<Answer> => {
+  const send = async (route: AnyRoute, app: App, made: Made, email: string, body?: unknown): Promise<Answer> => {
     const request = requestOf(route, app, made)
-    return api.ask(route.method, pathOf(route, request), { body: body ?? request.body, token: tokenOf(email) })
+    const ask = (method: string): Promise<Answer> => api.ask(method, pathOf(route, request), { body: body ?? request.body, token: tokenOf(email) })
+    if (route.mediaType !== 'text/event-stream') return ask(route.method)
+    // Whoever may listen gets an answer that does not end.
+    const head = await ask('HEAD')
+    return head.status < 300 ? head : ask(route.method)
   }
 
   const about = allRoutes.filter((route) => route.path.startsWith('/v1/queues/{app}/{queue}') || route.path.includes('{workItem}'))

@@ -1,51 +1,12 @@
 // The event stream: followed, filtered, resumed, kept from those who may not see it, and ended by a stop.
-import { request, type IncomingMessage } from 'node:http'
-import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { right, settle } from '../support/engine.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
+import { readStream, type Reader } from '../support/sse.ts'
 
 afterEach(closeAll)
 
-interface Reader {
-  /** Resolves with everything read so far as soon as it holds `wanted`. */
-  readonly until: (wanted: string | RegExp) => Promise<string>
-  readonly text: () => string
-  readonly ended: Promise<void>
-  readonly close: () => void
-  readonly response: IncomingMessage
-}
-
-/** Reads the stream as EventSource does: one long answer. */
-const watch = async (api: TestApi, query = '', headers: Record<string, string> = {}): Promise<Reader> => {
-  const req = request(`${api.url}/v1/events${query}`, { headers: { Accept: 'text/event-stream', ...headers }, agent: false })
-  req.end()
-  const [response] = (await once(req, 'response')) as [IncomingMessage]
-  const chunks: string[] = []
-  const text = (): string => chunks.join('')
-  let look = (_news: string): void => undefined
-  response.setEncoding('utf8')
-  response.on('data', (chunk: string) => {
-    const end = (chunks.at(-1) ?? '').slice(-200)
-    chunks.push(chunk)
-    look(end + chunk)
-  })
-  req.on('error', () => undefined)
-  return {
-    text,
-    until: (wanted) =>
-      new Promise((resolve) => {
-        // A text is looked for in what is new, so that long streams are not read again and again.
-        look = (news) => {
-          if (typeof wanted === 'string' ? news.includes(wanted) : wanted.test(text())) resolve(text())
-        }
-        look(text())
-      }),
-    ended: new Promise((resolve) => response.once('close', () => resolve())),
-    close: () => req.destroy(),
-    response,
-  }
-}
+const watch = (api: TestApi, query = '', headers: Record<string, string> = {}): Promise<Reader> => readStream(`${api.url}/v1/events${query}`, headers)
 
 const register = (api: TestApi, id: string, token?: string) => api.post('/v1/jobs', { id, service: 'index', server: 's1' }, { token })
 const typesIn = (text: string): string[] => [...text.matchAll(/"type":"(\w+)"/g)].map((match) => match[1] ?? '')
@@ -153,6 +114,17 @@ describe('when the log is watched', () => {
     expect(await of('kind=task')).toEqual(['task/shop/mail/t'])
     expect(await of('type=Leased')).toEqual(['job/a', 'job/b'])
     expect(await of('type=TaskInserted,JobRegistered')).toEqual(['job/a', 'job/b', 'task/shop/mail/t'])
+  })
+
+  it('refuses types that there are not, and names those that there are', async () => {
+    const api = await startApi()
+    const refused = await api.get('/v1/events?type=Leased,Leasd')
+    expect(refused).toMatchObject({ status: 400, body: { code: 'invalid', errors: [{ path: '/query/type', code: 'choice' }] } })
+    expect(refused.body.errors[0].detail).toMatch(/"Leasd" is none\. There are JobRegistered, .*\bLeased, .*LateResultRecorded/)
+    expect((await api.get('/v1/events?type=')).status).toBe(400)
+    const reader = await watch(api, '?after=start&type=Leased,%20Completed')
+    await reader.until('event: caughtUp')
+    reader.close()
   })
 
   it('shows every 15 seconds that the connection lives', async () => {

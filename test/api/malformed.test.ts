@@ -44,6 +44,8 @@ describe.each(allRoutes.map((route) => [route.name, route] as const))('%s', (_na
       if (answer.status === 405) expect(answer.headers.get('allow')?.split(', ')).toContain(route.method)
       else expect(answer.body.code).toMatch(/not-found|invalid/)
     }
+    // What is somebody else's answer, given on, may be of any type.
+    if (route.mediaType === '*/*') return
     const refused = await send(route, requestFor(route), { headers: { Accept: 'text/csv' } })
     expect([refused.status, refused.body.code]).toEqual([406, 'not-acceptable'])
   })
@@ -145,7 +147,7 @@ describe('paths', () => {
   })
 
   it('of work items that are none are not valid', async () => {
-    for (const id of ['job', 'job/', 'job/a/b', 'task/a/b', 'request/a/b/c', 'x', '%2e%2e']) {
+    for (const id of ['job', 'job/', 'job/a/b', 'task/a/b', 'request/a/b', 'long-task/a', 'x', '%2e%2e']) {
       const answer = await api.get(`/v1/work-items/${encodeURIComponent(id)}`)
       expect([id, answer.status, answer.body.errors?.[0]?.path]).toEqual([id, 400, '/params/workItem'])
     }

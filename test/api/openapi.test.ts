@@ -43,8 +43,9 @@ describe('the document', () => {
       const operation = paths[route.path]?.[route.method.toLowerCase()] as Operation
       const inPath = operation.parameters.filter((parameter) => parameter.in === 'path').map((parameter) => parameter.name)
       expect(inPath.toSorted()).toEqual([...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '').toSorted())
-      expect(operation.requestBody === undefined).toBe(route.body === undefined)
+      expect(operation.requestBody === undefined).toBe(route.body === undefined && !route.bytes)
       if (route.many) expect(operation.requestBody?.content['application/json']?.schema.oneOf).toHaveLength(2)
+      if (route.bytes) expect(Object.keys(operation.requestBody?.content ?? {})).toEqual(['*/*'])
       for (const status of Object.keys(route.answers)) expect(operation.responses).toHaveProperty(status)
       for (const code of route.problems) expect(operation.responses[String(problems[code].status)]?.description).toContain(`\`${code}\``)
       expect(operation.security === undefined).toBe(route.roles !== 'anyone')

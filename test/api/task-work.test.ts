@@ -194,6 +194,21 @@ describe('an answer to a lease that does not get there', () => {
 })
 
 describe('a worker over HTTP', () => {
+  it('learns the directive with the extension, as with a report of nothing but the lease', async () => {
+    const api = await startApi()
+    for (const id of ['a', 'b']) await put(api, id)
+    const [a, b] = await lease(api, { max: 2 })
+    const extend = (task: { id: string; lease: string }, leaseSeconds = 30) => api.post(`${TASKS}/extend`, { id: task.id, lease: task.lease, leaseSeconds })
+    expect((await extend(a)).body).toEqual({ id: 'a', state: 'running', recorded: true, directive: 'normal', leaseUntil: expect.any(String) })
+    for (const id of ['a', 'b']) await api.post(`${TASKS}/${id}/directives`, { directive: 'abort', reason: 'recalled' })
+    const told = { state: 'aborting', directive: 'abort', receipt: { number: 1, directive: 'abort', reason: 'recalled', seenAt: expect.any(String) } }
+    expect((await extend(a)).body).toMatchObject(told)
+    expect((await api.post(`${TASKS}/b/reports`, { lease: b.lease })).body).toMatchObject(told)
+    expect(await events(api, 'a')).toContain('DirectiveSeen')
+    expect((await api.post(`${TASKS}/extend`, { items: [{ id: 'a', lease: a.lease, leaseSeconds: 60 }] })).body.items).toMatchObject([{ status: 200, ...told }])
+    expect((await extend(a, 0)).body).toMatchObject({ state: 'aborted', directive: 'abort' })
+  })
+
   it('gives a task back by extending it to nothing, and another that waits has it at once', async () => {
     const api = await startApi()
     await put(api, 'a')
@@ -203,6 +218,19 @@ describe('a worker over HTTP', () => {
     expect((await api.post(`${TASKS}/extend`, { id: 'a', lease: task.lease, leaseSeconds: 0 })).body).toMatchObject({ state: 'waiting' })
     expect((await waiting).body.items).toMatchObject([{ id: 'a', attempt: 1, holder: { name: 'idle' } }])
     expect((await events(api, 'a')).slice(1)).toEqual(['Leased', 'LeaseReleased', 'Leased'])
+  })
+
+  it('gives a task back for later with its reason, and nobody has it before', async () => {
+    const api = await startApi()
+    await put(api, 'a')
+    const [task] = await lease(api)
+    expect((await api.post(`${TASKS}/release`, { id: 'a', lease: task.lease, reason: 'no paper', delaySeconds: 30 })).body).toMatchObject({ state: 'waiting' })
+    api.world.advance(29_999)
+    expect(await lease(api, { worker: 'other' })).toEqual([])
+    api.world.advance(1)
+    expect(await lease(api, { worker: 'other' })).toMatchObject([{ id: 'a', attempt: 1 }])
+    const released = (await api.get(`${TASKS}/a/history`)).body.items.find((event: { type: string }) => event.type === 'LeaseReleased')
+    expect(released.data).toMatchObject({ reason: 'no paper', counted: false, busy: false })
   })
 
   it('leases by tag, by the tag of the oldest, and not by both', async () => {
@@ -254,8 +282,11 @@ describe('a worker over HTTP', () => {
     expect((await remove('waiting')).body).toMatchObject({ state: 'cancelled' })
     expect((await remove('none')).status).toBe(404)
     expect(await lease(api, { max: 5 })).toEqual([])
-    // Its name stays taken.
+    // Its name stays taken, for a week and longer.
     expect((await put(api, 'waiting')).status).toBe(200)
+    api.world.advance(7 * 86_400_000 + 1)
+    expect((await put(api, 'waiting')).body).toMatchObject({ state: 'cancelled' })
+    expect((await put(api, 'waiting', { payload: 'other' })).body).toMatchObject({ status: 409, code: 'exists-with-other-content' })
   })
 })
 

@@ -173,6 +173,38 @@ describe('when a lease ends by time', () => {
   })
 })
 
+describe('the list of a queue', () => {
+  it('is in queue order, page by page, and filtered by state, tag, key and dead letters', async () => {
+    const api = await startApi()
+    await insert(api, { id: 'last', priority: -5, tag: 'a' })
+    await insert(api, { id: 'delayed', delaySeconds: 60, tag: 'a', key: 'k' })
+    await insert(api, { id: 'first', priority: 9, key: 'k' })
+    await insert(api, { id: 'second', tag: 'b' })
+    const listed = async (query: string): Promise<string> => {
+      const ids: string[] = []
+      for (let next = ''; ;) {
+        const page = await api.get(`${TASKS}?${query}${next}`, { headers: { 'Stint-Position': api.engine.position() } })
+        ids.push(...page.body.items.map((task: { id: string }) => task.id))
+        if (page.body.next === undefined) return ids.join(' ')
+        next = `&after=${page.body.next}`
+      }
+    }
+    for (const limit of [1, 3, 100]) expect(await listed(`limit=${limit}`)).toBe('first second delayed last')
+    expect((await lease(api))[0]).toMatchObject({ id: 'first' })
+    expect(await listed('state=waiting')).toBe('second delayed last')
+    expect(await listed('state=running')).toBe('first')
+    expect([await listed('tag=a'), await listed('key=k'), await listed('tag=a&key=k'), await listed('key=k&state=running')]).toEqual([
+      'delayed last',
+      'first delayed',
+      'delayed',
+      'first',
+    ])
+    expect([await listed('deadLetter=true'), await listed('deadLetter=false&tag=b')]).toEqual(['', 'second'])
+    expect((await api.get(`${TASKS}?after=nonsense`)).body.errors).toMatchObject([{ path: '/query/after' }])
+    expect((await api.get(`${TASKS}?priority=1`)).status).toBe(400)
+  })
+})
+
 describe('when there is nothing to redrive', () => {
   it('says what the task is doing', async () => {
     const api = await startApi()

@@ -83,12 +83,44 @@ describe('when nothing has changed', () => {
     expect((await answer).headers.get('preference-applied')).toBe('wait=60')
   })
 
-  it('does not keep waiting whoever asks for a settled item', async () => {
+  it('holds a wait for a settled item like any other, so that nobody asks again and again', async () => {
     const api = await startApi()
     const { lease } = await register(api)
     await api.post('/v1/jobs/j1/reports', { lease, outcome: { completed: {} } })
-    const answer = await api.get('/v1/jobs/j1', { headers: { 'If-None-Match': await etagOf(api, '/v1/jobs/j1'), Prefer: 'wait=30' } })
-    expect(answer.status).toBe(304)
+    for (const path of ['/v1/jobs/j1', DIRECTIVE, '/v1/work-items/job%2Fj1/directive']) {
+      const etag = await etagOf(api, path)
+      expect((await api.get(path, { headers: { 'If-None-Match': etag } })).status).toBe(304)
+      const { answer } = await startPoll(api, path, { 'If-None-Match': etag, Prefer: 'wait=30' }, 30_000)
+      api.world.advance(30_000)
+      expect((await answer).status).toBe(304)
+    }
+  })
+})
+
+describe('when the item is settled', () => {
+  it('tells the final state once to whoever waits for a directive', async () => {
+    const api = await startApi()
+    const { lease } = await register(api, { reportEverySeconds: 60 })
+    const { answer } = await startPoll(api, DIRECTIVE, { 'If-None-Match': await etagOf(api), Prefer: 'wait=30' }, 30_000)
+    await api.post('/v1/jobs/j1/reports', { lease, outcome: { failed: { code: 'disk', message: 'full' } } })
+    const told = await answer
+    expect([told.status, told.body]).toEqual([200, { directive: 'normal', state: 'failed' }])
+    const headers = { 'If-None-Match': told.headers.get('etag') ?? '' }
+    expect((await api.get(DIRECTIVE, { headers })).status).toBe(304)
+    // The holder's own question is refused at once, as a report would be.
+    expect(await api.get(DIRECTIVE, { headers: { ...headers, 'Stint-Lease': lease, Prefer: 'wait=30' } })).toMatchObject({
+      status: 409,
+      body: { code: 'settled', state: 'failed' },
+    })
+  })
+
+  it('wakes whoever waits for the proxy when a late result is recorded', async () => {
+    const api = await startApi()
+    const { lease } = await register(api, { reportEverySeconds: 60 })
+    await api.post('/v1/jobs/j1/reports', { lease, outcome: { completed: {} } })
+    const { answer } = await startPoll(api, '/v1/jobs/j1', { 'If-None-Match': await etagOf(api, '/v1/jobs/j1'), Prefer: 'wait=30' }, 30_000)
+    await api.post('/v1/jobs/j1/reports', { lease, outcome: { completed: { result: 'late' } } })
+    expect(await answer).toMatchObject({ status: 200, body: { state: 'completed', lateOutcome: { completed: { result: 'late' } } } })
   })
 })
 

@@ -38,6 +38,22 @@ describe('a server with tokens', () => {
   })
 })
 
+describe('audit list', () => {
+  it('shows who was refused what, newest first, and not the token that was tried', async () => {
+    const guess = 'stint_000000000000_1111111111111111111111111111111111111111111'
+    expect(await as(guess, 'jobs', 'list')).toMatchObject({ code: 6 })
+    const table = await as(admin, 'audit', 'list')
+    expect(table).toMatchObject({ code: 0, err: '' })
+    expect(table.out).toMatch(/TIME +CODE +WHO +ROUTE/)
+    expect(table.out).toMatch(/unauthenticated +nobody +listJobs/)
+    expect(table.out).not.toContain(guess)
+    expect(JSON.parse((await as(admin, 'audit', 'list', '--code', 'unauthenticated', '--limit', '1', '-o', 'json')).out)).toMatchObject({ items: [{ subject: 'nobody' }] })
+    expect(await as(admin, 'audit', 'list', '--day', '2001-01-01')).toMatchObject({ code: 0, err: expect.stringContaining('refused on 2001-01-01') })
+    const viewer = await as(admin, 'tokens', 'add', '--name', 'v', '--email', 'v@example.com', '--role', 'viewer')
+    expect(await as(viewer.out.trim(), 'audit', 'list')).toMatchObject({ code: 6 })
+  })
+})
+
 describe('tokens add', () => {
   it('prints the secret alone on stdout, once', async () => {
     const made = await as(admin, 'tokens', 'add', '--name', 'look', '--email', 'look@example.com', '--role', 'viewer')

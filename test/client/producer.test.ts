@@ -108,9 +108,15 @@ describe('when a task is put', () => {
     expect(gateway.seen).toEqual([])
   })
 
-  it('takes as much as a task may have', async () => {
+  it('takes as much as a task may have, and not a byte more', async () => {
     const { id } = await mail.put('x'.repeat(1_048_574))
     expect(await admin.tasks.show({ ...MAIL, id })).toMatchObject({ bytes: 1_048_576 })
+    const bytes = await mail.put(new Uint8Array(1_048_576))
+    expect(await admin.tasks.show({ ...MAIL, id: bytes.id })).toMatchObject({ bytes: 1_048_576 })
+    const sent = gateway.seen.length
+    await expect(mail.put('x'.repeat(1_048_575))).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/payload', code: 'length' }] } })
+    await expect(mail.put(new Uint8Array(1_048_577))).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/payload', code: 'length' }] } })
+    expect(gateway.seen).toHaveLength(sent)
   })
 })
 

@@ -1,6 +1,6 @@
 // What becomes of a worker's leases: kept while a handler takes long, given back while it is busy, lost when it is cut off, and told of once although answers are lost.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { connect, isOverloaded, LeaseLost, StintError, type HistoryEvent, type Load, type Stint, type WorkerOptions } from '../../src/client/index.ts'
+import { AbortRequested, connect, isOverloaded, LeaseLost, StintError, type HistoryEvent, type Load, type Stint, type WorkerOptions } from '../../src/client/index.ts'
 import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
 import { aborted, closeAll, steered } from '../support/job-functions.ts'
 import { startRealStint, type RealStint } from '../support/real-stint.ts'
@@ -142,6 +142,30 @@ describe('when a handler takes long', () => {
     const extensions = gateway.seen.filter(({ path }) => path.endsWith('/extend'))
     expect(extensions.some((request) => bodyOf(request).items?.length === 3)).toBe(true)
     expect(problems).toEqual([])
+  })
+
+  it('learns with the extension what the administrator wants, though nothing else gets through', async () => {
+    await put('abort', 'pause')
+    // Questions for the directive never come back.
+    gateway.treat(({ path }) => (path.endsWith('/directive') ? 'hang' : 'pass'))
+    const aborting = steered()
+    client.worker(options({ concurrency: 2, leaseSeconds: 0.4 }), async (task) => {
+      if (task.id === 'abort') return aborting.run(task)
+      for (const { signal } = task; !signal.aborted && task.directive === 'normal';) await new Promise((resolve) => setImmediate(resolve))
+      await task.checkpoint()
+      return 'went on'
+    })
+    const { signal } = await aborting.begun
+    await happened('pause', 'Leased')
+    await admin.tasks.abort({ ...MAIL, id: 'abort' }, 'recalled')
+    await admin.tasks.pause({ ...MAIL, id: 'pause' })
+    await aborted(signal)
+    expect(signal.reason).toBeInstanceOf(AbortRequested)
+    await happened('pause', 'Paused')
+    await admin.tasks.resume({ ...MAIL, id: 'pause' })
+    await happened('pause', 'Completed')
+    expect((await show('pause')).outcome).toEqual({ completed: { result: 'went on' } })
+    expect((await history('abort')).find(({ type }) => type === 'DirectiveSeen')).toBeDefined()
   })
 
   it('may say itself how long it will take', async () => {

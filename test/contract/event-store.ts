@@ -4,6 +4,7 @@ import { appends, expectsRevisions } from './appending.ts'
 import { erases, keepsItsChain } from './integrity.ts'
 import { closes, limitsSize, takesMuch } from './limits.ts'
 import { positions, reads } from './reading.ts'
+import { prunes } from './pruning.ts'
 import type { MakeStore } from './store-under-test.ts'
 import { subscribes } from './subscribing.ts'
 
@@ -33,6 +34,9 @@ export const exercise = (name: string, make: MakeStore): void => {
     })
     describe('when erasing', () => {
       erases(make)
+    })
+    describe('when pruning', () => {
+      prunes(make)
     })
     describe('with its chain', () => {
       keepsItsChain(make)

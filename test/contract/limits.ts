@@ -26,6 +26,13 @@ export const limitsSize = (make: MakeStore): void => {
     expect(left(await store().append('a', 7, [sample(1, { payload: new Uint8Array(LIMIT) })])())).toEqual({ kind: 'tooLarge', limitBytes: LIMIT })
   })
 
+  it('holds for tombstones too, and erases nothing then', async () => {
+    if (!store().capabilities.erase) return
+    await put(store(), 'a', [sample(1)])
+    expect(left(await store().erase('a', 0, [sample(2, { payload: new Uint8Array(LIMIT) })])())).toEqual({ kind: 'tooLarge', limitBytes: LIMIT })
+    expect((await everything(store())).map(({ data }) => data)).toEqual([sample(1).data])
+  })
+
   it('says its limit', () => {
     expect(store().capabilities.maxAppendBytes).toBe(LIMIT)
   })
@@ -63,8 +70,17 @@ export const closes = (make: MakeStore): void => {
   })
 
   it('answers unavailable afterwards, to everything', async () => {
+    const { position: before } = right(await store().head()())
     await store().close()
-    const asked = [store().append('a', 'any', [sample(1)])(), store().readStream('a')(), store().readAll()(), store().head()(), store().erase('a')()]
+    const asked = [
+      store().append('a', 'any', [sample(1)])(),
+      store().readStream('a')(),
+      store().readFirst(['a'])(),
+      store().readAll()(),
+      store().head()(),
+      store().erase('a', 'any', [sample(1)])(),
+      store().prune({ before })(),
+    ]
     for (const answer of await Promise.all<Promise<Parameters<typeof left>[0]>>(asked)) expect(left(answer)).toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
   })
 

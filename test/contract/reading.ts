@@ -22,6 +22,18 @@ export const reads = (make: MakeStore): void => {
     expect(await revisions({ from: 10 })).toEqual([])
   })
 
+  it('reads the first events of many streams in the order asked, whatever came after them', async () => {
+    expect(right(await store().readFirst([])())).toEqual([])
+    await put(store(), 'a', samples(3))
+    await put(store(), 'ab', samples(2, 4))
+    const first = right(await store().readFirst(['ab', 'nobody', 'a', 'ab'])())
+    const [a] = right(await store().readStream('a', { max: 1 })())
+    const [ab] = right(await store().readStream('ab', { max: 1 })())
+    expect(first).toEqual([ab, undefined, a, ab])
+    await put(store(), 'nobody', [sample(6)])
+    expect(right(await store().readFirst(['nobody'])())).toMatchObject([{ ...sample(6), stream: 'nobody', revision: 0 }])
+  })
+
   it('reads the whole log page by page, each event once and in order', async () => {
     for (const [index, stream] of ['a', 'b', 'a', 'c', 'b'].entries()) await put(store(), stream, samples(5, 1 + 5 * index))
     const seen: string[] = []

@@ -66,6 +66,24 @@ describe('when a live log is backed up', () => {
   })
 })
 
+describe('when a pruned log is backed up', () => {
+  it('takes its gaps along', async () => {
+    const store = await openSqliteStore({ directory: directory() })
+    await put(store, 'b', [sample(1)])
+    await put(store, 'a', samples(3))
+    right(await store.erase('a', 2, [sample(9)])())
+    const { position } = await put(store, 'b', [sample(4)])
+    expect(right(await store.prune({ before: position })())).toEqual({ pruned: 3 })
+    const file = join(directory(), 'stint.db')
+    right(await store.backup(file)())
+    const restored = await openSqliteStore({ file })
+    expect(right(await verifyChain(restored)())).toMatchObject({ events: 3, pruned: 3, gaps: 1 })
+    expect(left(await restored.append('a', 'noStream', [sample(5)])())).toEqual({ kind: 'conflict', actual: 3 })
+    await restored.close()
+    await store.close()
+  })
+})
+
 describe('when a backup is opened as a store', () => {
   it('goes on from where it was taken, as another life of the log', async () => {
     const store = await openSqliteStore({ directory: directory() })

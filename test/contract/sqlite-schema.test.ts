@@ -40,6 +40,25 @@ describe('when a file has an older schema', () => {
     reader.close()
   })
 
+  it('can be read before it takes the step to the index of what is erased', async () => {
+    const store = await openSqliteStore({ directory: directory() })
+    await put(store, 'a', samples(5))
+    await store.close()
+    const db = new DatabaseSync(store.file)
+    db.exec('DROP INDEX events_erased; PRAGMA user_version = 1')
+    db.close()
+    const reader = openSqliteReader(store.file)
+    expect(right(await verifyChain(reader)())).toMatchObject({ events: 5 })
+    reader.close()
+    const opened = await openSqliteStore({ file: store.file })
+    const { position } = right(await opened.erase('a', 4, samples(1, 6))())
+    await put(opened, 'b', samples(1, 7))
+    expect(right(await opened.prune({ before: right(await opened.head()()).position })())).toEqual({ pruned: 5 })
+    expect(right(await verifyChain(opened)())).toMatchObject({ events: 2, pruned: 5 })
+    expect(right(await opened.readAll()())[0]?.position).toBe(position)
+    await opened.close()
+  })
+
   it('takes all of them or none', () => {
     const file = join(directory(), 'x.db')
     const db = new DatabaseSync(file)

@@ -70,7 +70,75 @@ describe('when a stored event was changed', () => {
 
   it('finds nothing where nothing was changed', async () => {
     const { verdict, at } = await after('SELECT 1')
-    expect(right(verdict)).toMatchObject({ events: 10, erased: 0, head: { position: at(10) } })
+    expect(right(verdict)).toMatchObject({ events: 10, erased: 0, pruned: 0, gaps: 0, head: { position: at(10) } })
+  })
+})
+
+/** What verify says of a log with the gaps 2–4 and 7, of nine events, a tombstone and one event more, after `sql` has been at its file. */
+const afterPruning = async (sql: string) => {
+  const store = await openSqliteStore({ directory: directory() })
+  await put(store, 'kept', [sample(1)])
+  await put(store, 'gone', samples(3, 2))
+  await put(store, 'kept', samples(2, 5))
+  await put(store, 'gone', [sample(7)])
+  await put(store, 'kept', samples(2, 8))
+  right(await store.erase('gone', 3, [sample(10)])())
+  const { incarnation, position } = right(await store.append('kept', 'any', [sample(11)])()) && right(await store.head()())
+  expect(right(await store.prune({ before: position })())).toEqual({ pruned: 4 })
+  await store.close()
+  const db = new DatabaseSync(store.file)
+  db.exec(sql)
+  db.close()
+  const reader = openSqliteReader(store.file)
+  const verdicts = [right(await reader.head()()).position, await verifyChain(reader, { batch: 100 })(), await verifyChain(reader, { batch: 2 })()] as const
+  reader.close()
+  expect(verdicts[2]).toEqual(verdicts[1])
+  return { verdict: verdicts[1], at: (sequence: number) => positionAt(incarnation, sequence) }
+}
+
+describe('when a log was pruned', () => {
+  it('is proved over its gaps, and says how many there are', async () => {
+    const { verdict, at } = await afterPruning('SELECT 1')
+    expect(right(verdict)).toMatchObject({ events: 7, erased: 0, pruned: 4, gaps: 2, head: { position: at(11) } })
+  })
+
+  it.each([
+    ['a gap whose digest was changed', 'UPDATE gaps SET chain = zeroblob(32) WHERE first = 2', 5],
+    ['a gap that is gone', 'DELETE FROM gaps WHERE first = 7', 7],
+    ['a gap that is shorter than what is missing', 'UPDATE gaps SET last = 3 WHERE first = 2', 4],
+    ['a gap that begins too late', 'UPDATE gaps SET first = 3 WHERE first = 2', 2],
+    ['a gap that reaches over an event', 'UPDATE gaps SET last = 5 WHERE first = 2', 2],
+    ['a gap that begins before an event', 'UPDATE gaps SET first = 6 WHERE first = 7', 6],
+    ['a gap where nothing is missing', 'INSERT INTO gaps VALUES (9, 9, zeroblob(32))', 9],
+    ['an event that is gone outside the gaps', 'DELETE FROM events WHERE position = 8', 8],
+    ['an event that is gone beside a gap', 'DELETE FROM events WHERE position = 5', 5],
+    ['an event that was changed behind a gap', `UPDATE events SET meta = '{}' WHERE position = 6`, 6],
+    ['a tombstone that is gone', 'DELETE FROM events WHERE position = 10', 10],
+  ])('finds %s', async (_what, sql, sequence) => {
+    const { verdict, at } = await afterPruning(sql)
+    expect(left(verdict)).toEqual({ position: at(sequence), problem: expect.any(String) })
+  })
+
+  it('is proved also while more of it is pruned between the reads', async () => {
+    const store = memoryStore()
+    await put(store, 'kept', [sample(1)])
+    for (const stream of ['a', 'b', 'c']) await put(store, stream, samples(3))
+    for (const stream of ['a', 'b', 'c']) right(await store.erase(stream, 2, [sample(9)])())
+    const { position } = await put(store, 'kept', [sample(2)])
+    let reads = 0
+    const pruning = {
+      ...store,
+      readChain: (options: Parameters<typeof store.readChain>[0]) => async () => {
+        const page = await store.readChain(options)()
+        reads += 1
+        await store.prune({ before: position, max: 2 })()
+        return page
+      },
+    }
+    const verdict = right(await verifyChain(pruning, { batch: 4 })())
+    expect(reads).toBeGreaterThan(1)
+    expect(verdict.head).toEqual(right(await store.head()()))
+    expect(verdict.events + verdict.pruned).toBe(14)
   })
 })
 

@@ -351,6 +351,14 @@ describe('a refusal', () => {
     ])
   })
 
+  it('of a bad token is audited as nobody’s, without the token', async () => {
+    await bare(`${MAIL}/tasks?oauth_token=stint_guessed`)
+    await settle()
+    const [event] = right(await stage.store.readStream(`audit-${new Date(stage.world.now()).toISOString().slice(0, 10)}`, { from: 0, max: 10 })())
+    expect(event?.data).toContain('"code":"unauthenticated","route":"taskqueue","subject":"nobody"')
+    expect(event?.data).not.toContain('guessed')
+  })
+
   it('while the server stops says so, and nothing that was refused was done', async () => {
     const inserts = Array.from({ length: 100 }, (_each, index) => insert({ id: `task-${index}`, payloadBase64: '' }))
     await Promise.race(inserts)

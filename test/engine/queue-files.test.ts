@@ -254,9 +254,15 @@ describe('the digest of a queue', () => {
       [PULL.replace('w@', 'v@')],
       [`${PULL}  retry_parameters: {task_retry_limit: 5}\n`],
       [`total_storage_limit: 5G\n${PULL}`],
-      ...['deadLetter: false', 'defaultLeaseSeconds: 5', 'maxWaitSeconds: 5', 'backoff: {jitter: 0}', 'rate: 5/s', 'keyConcurrency: 5', 'webhook: {url: "http://x.example"}'].map(
-        (setting) => [PULL, `queues: {orders: {${setting}}}`] as const,
-      ),
+      ...[
+        'deadLetter: false',
+        'defaultLeaseSeconds: 5',
+        'maxWaitSeconds: 5',
+        'backoff: {jitter: 0}',
+        'rate: 5/s',
+        'keyConcurrency: 5',
+        'webhook: {url: "http://x.example", secretEnv: KEY}',
+      ].map((setting) => [PULL, `queues: {orders: {${setting}}}`] as const),
     ]
     expect(new Set(texts.map(([queue, stint]) => digestOf(queue, stint))).size).toBe(texts.length)
   })

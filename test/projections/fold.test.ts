@@ -60,13 +60,15 @@ describe('a fold in memory', () => {
   })
 
   it('passes over what was erased', async () => {
+    const late = { ...sampleEvents.LateResultRecorded, digest: 'kept' }
+    const tombstone = { id: 'tombstone', ...encodeEvent(late), time: BIRTH, meta: '{}' }
     const store = freshStore()
     const [workItem, birth] = job('gone')
     await append(store, workItem, birth, jobLeased(), completed)
     await append(store, ...job('here'))
-    right(await store.erase(streamOf(workItem))())
+    right(await store.erase(streamOf(workItem), 2, [tombstone])())
     const folded = right(await foldLive(store))
-    expect([[...folded.live.keys()], folded.events]).toEqual([['job/here'], 4])
+    expect([[...folded.live.keys()], folded.events]).toEqual([['job/here'], 5])
   })
 
   it('names an event that it does not know, and never skips it', async () => {

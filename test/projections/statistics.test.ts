@@ -10,7 +10,7 @@ import { evolve } from '../../src/domain/work-item/evolve.ts'
 import { bucketOf, BUCKETS, quantile } from '../../src/projections/histogram.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import type { ScopeStatistics } from '../../src/projections/tables.ts'
-import { scopeOf } from '../../src/projections/work-items.ts'
+import { isErased, scopeOf } from '../../src/projections/work-items.ts'
 import { appendLog, draws, randomLog, type Said } from '../support/random-log.ts'
 import { right } from '../support/engine.ts'
 import { BIRTH, completed, jobLeased, sampleEvents, TASK, taskLeased } from '../support/samples.ts'
@@ -46,7 +46,7 @@ const byHand = (log: readonly Said[]): readonly ScopeStatistics[] => {
       if (event.type === 'Completed' && isHeld(before)) note(runs, key, time - before.lease.since)
     }
   }
-  const all = [...items.values()].filter((item): item is Existing => item.status !== 'absent')
+  const all = [...items.values()].filter((item): item is Existing => item.status !== 'absent' && !isErased(item))
   const scopes = [...new Set(all.map((item) => `${item.kind} ${scopeOf(item)}`))].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   return scopes.map((key) => {
     const of = all.filter((item) => `${item.kind} ${scopeOf(item)}` === key)

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { deferred } from '../../src/client/deferred.ts'
 import { openTables, type ThreadOptions } from '../../src/projections/open.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import type { Tables } from '../../src/projections/tables.ts'
@@ -12,6 +13,7 @@ import { appendLog } from '../support/random-log.ts'
 import { everyAnswer, rebuiltTables } from '../support/replay.ts'
 import { completed, jobLeased, phase } from '../support/samples.ts'
 import { append, caughtUp, fixedLog, job, pageOf, temporary } from '../support/tables.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
 const openStore = async (directory: string): Promise<SqliteStore> => {
   const store = await openSqliteStore({ directory, allowAnyFileSystem: true })
@@ -83,6 +85,29 @@ describe('tables in a thread of their own', () => {
     expect(await tables.reached(position, 600_000)).toBe(true)
     expect((await pageOf(tables, { limit: 10 })).position).toBe(position)
     expect(events).toBe(Number(position.slice(-16)))
+  })
+
+  it('are told of the log at a pace, and at once when somebody waits', async () => {
+    const directory = temporary()
+    const store = await openStore(directory)
+    const world = virtualWorld()
+    const moved = deferred()
+    const tables = await openThread(directory, store, { world, onProgress: () => moved.resolve() })
+    const appendMore = async (): Promise<string> => {
+      await appendLog(store, fixedLog(100))
+      const { position } = right(await store.head()())
+      tables.follow(position)
+      await world.until((pending) => pending.length === 1)
+      return position
+    }
+    const first = await appendMore()
+    expect(world.pending()).toEqual([50])
+    world.advance(50)
+    await moved.promise
+    expect(tables.status().position).toBe(first)
+    const second = await appendMore()
+    expect(await tables.reached(second, 600_000)).toBe(true)
+    expect(world.pending()).toEqual([])
   })
 
   it('cannot be opened over a log that is not there, and say why', async () => {

@@ -2,15 +2,17 @@
 import fc from 'fast-check'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { surfaceState, type SurfaceState } from '../../src/domain/work-item/state.ts'
+import { taskId, type WorkItemId } from '../../src/domain/ids.ts'
+import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
+import { surfaceState, type SurfaceState, type TaskFacts } from '../../src/domain/work-item/state.ts'
 import { cursorAfter } from '../../src/projections/cursor.ts'
-import type { ItemFilter, ItemRow } from '../../src/projections/tables.ts'
-import { planOf, sqlOf } from '../../src/projections/work-item-lists.ts'
+import type { ItemFilter, ItemRow, Tables } from '../../src/projections/tables.ts'
+import { sqlOf, walksOf } from '../../src/projections/work-item-lists.ts'
 import { scopeOf, workItems } from '../../src/projections/work-items.ts'
 import { right } from '../support/engine.ts'
 import { appendLog, draws, randomLog } from '../support/random-log.ts'
 import { everyRow } from '../support/replay.ts'
-import { completed, JOB, jobLeased, phase, sampleEvents, taskLeased } from '../support/samples.ts'
+import { BIRTH, completed, JOB, jobLeased, phase, sampleEvents, taskLeased } from '../support/samples.ts'
 import { allOf, append, caughtUp, freshStore, idsOf, job, openFor, pageOf, task } from '../support/tables.ts'
 
 const opened = async () => {
@@ -125,6 +127,97 @@ describe('a list of work items', () => {
   })
 })
 
+describe('the order of a queue', () => {
+  const scope = 'shop/mail'
+  const born = (id: string, facts: Partial<TaskFacts> = {}): readonly [WorkItemId, WorkItemEvent] => {
+    const [workItem, birth] = task('mail', id)
+    return [workItem, { ...birth, ...facts }]
+  }
+  const names = (ids: readonly WorkItemId[]): string => ids.map((workItem) => workItem.split('/').at(-1)).join(' ')
+  const listed = async (tables: Tables, filter: Partial<ItemFilter> = {}): Promise<string> => names(await allOf(tables, { kind: 'task', scope, order: 'queue', ...filter }))
+
+  it('is by priority, then due time, then insertion, in whatever state a task is', async () => {
+    const { store, tables } = await opened()
+    await append(store, ...born('later', { dueAt: BIRTH + 5 }))
+    await append(store, ...born('first'))
+    await append(store, ...born('second'))
+    await append(store, ...born('urgent', { priority: 10, dueAt: BIRTH + 9 }))
+    await append(store, ...born('idle', { priority: -1, dueAt: 0 }))
+    await append(store, ...task('orders', 'elsewhere'))
+    await append(store, 'task/shop/mail/first', taskLeased())
+    await append(store, 'task/shop/mail/urgent', taskLeased(), completed)
+    await caughtUp(tables, store)
+    for (const limit of [1, 2, 100]) expect(await listed(tables, { limit })).toBe('urgent first second later idle')
+    expect(await listed(tables, { state: 'waiting', limit: 1 })).toBe('second later idle')
+  })
+
+  it('takes what is tried again or given back to its new place', async () => {
+    const { store, tables } = await opened()
+    for (const id of ['a', 'b', 'c']) await append(store, ...born(id))
+    await append(store, 'task/shop/mail/a', taskLeased(), { type: 'RetryScheduled', dueAt: BIRTH + 60_000, code: 'broken', message: 'It broke.', lease: 1 })
+    await caughtUp(tables, store)
+    expect(await listed(tables, { state: 'waiting' })).toBe('b c a')
+  })
+
+  it('is filtered by tag and key, beyond the rows of one slice too', async () => {
+    const { store, tables } = await opened()
+    await append(store, ...born('x', { tag: 'rare', key: 'k', dueAt: BIRTH + 1 }))
+    for (let number = 0; number < 12_000; number += 1) await append(store, ...born(`t${number}`))
+    await append(store, ...born('y', { tag: 'rare', priority: 1 }))
+    await caughtUp(tables, store)
+    expect(await listed(tables, { tag: 'rare', limit: 1 })).toBe('y x')
+    expect(await listed(tables, { key: 'k' })).toBe('x')
+    expect(await listed(tables, { tag: 'rare', key: 'k', state: 'running' })).toBe('')
+    expect((await listed(tables, { limit: 1_000 })).split(' ')).toHaveLength(12_002)
+  })
+
+  it('holds from page to page: what stays is met once, in order, however much comes and goes between', async () => {
+    const places = fc.record({ priority: fc.integer({ min: -1, max: 1 }), dueAt: fc.integer({ min: BIRTH, max: BIRTH + 3 }) })
+    const deeds = fc.record({ what: fc.constantFrom('insert', 'lease', 'complete', 'retry'), at: fc.nat(), place: places })
+    await fc.assert(
+      fc.asyncProperty(fc.array(places, { minLength: 5, maxLength: 30 }), fc.array(deeds, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), async (first, changes, limit) => {
+        const { store, tables } = await opened()
+        const rest = [...changes]
+        const touched = new Set<WorkItemId>()
+        /** What has got another place; a lease or an ending leaves a task where it is. */
+        const moved = new Set<WorkItemId>()
+        const facts = new Map<WorkItemId, Partial<TaskFacts>>()
+        const insert = async (id: string, place: Partial<TaskFacts>): Promise<void> => {
+          const [workItem, birth] = born(id, place)
+          facts.set(workItem, place)
+          await append(store, workItem, birth)
+        }
+        for (const [index, place] of first.entries()) await insert(`t${index}`, place)
+        const change = async ({ what, at, place }: (typeof rest)[number]): Promise<void> => {
+          const workItem = taskId('shop', 'mail', `t${at % first.length}`)
+          if (what === 'insert') return insert(`new-${facts.size}`, place)
+          if (touched.has(workItem)) return
+          touched.add(workItem)
+          if (what === 'lease') return append(store, workItem, taskLeased())
+          if (what === 'complete') return append(store, workItem, taskLeased(), completed)
+          moved.add(workItem)
+          return append(store, workItem, taskLeased(), { type: 'RetryScheduled', dueAt: place.dueAt, code: 'broken', message: 'It broke.', lease: 1 })
+        }
+        const met: WorkItemId[] = []
+        for (let after: string | undefined; ;) {
+          await caughtUp(tables, store)
+          const page = await pageOf(tables, { kind: 'task', scope, order: 'queue', limit, after })
+          met.push(...idsOf(page))
+          after = page.next
+          if (after === undefined) break
+          for (const each of rest.splice(0, 2)) await change(each)
+        }
+        const stayed = [...facts.keys()].filter((workItem) => !moved.has(workItem) && !workItem.includes('new'))
+        const rankOf = (workItem: WorkItemId): readonly number[] => [-(facts.get(workItem)?.priority ?? 0), facts.get(workItem)?.dueAt ?? 0]
+        const inOrder = stayed.toSorted((a, b) => (rankOf(a)[0] ?? 0) - (rankOf(b)[0] ?? 0) || (rankOf(a)[1] ?? 0) - (rankOf(b)[1] ?? 0))
+        expect(met.filter((workItem) => stayed.includes(workItem))).toEqual(inOrder)
+        await tables.close()
+      }),
+      { numRuns: 40 },
+    )
+  })
+})
+
 describe('a cursor', () => {
   it('goes on where the page ended, whatever is born in between', async () => {
     const { store, tables } = await opened()
@@ -165,8 +258,9 @@ describe('a cursor', () => {
       `${next}=`,
       `${next}A`,
       next.slice(0, -1),
-      cursorAfter('oldest', right(await store.head()()).incarnation, 1),
-      cursorAfter('newest', 'elsewhere', 1),
+      cursorAfter('oldest', right(await store.head()()).incarnation, [1]),
+      cursorAfter('queue', right(await store.head()()).incarnation, [0, 1, 1]),
+      cursorAfter('newest', 'elsewhere', [1]),
     ]
     for (const after of bad) expect(await tables.list({ kind: 'job', order: 'newest', limit: 1, after })).toEqual({ invalid: 'cursor' })
     expect(await tables.list({ kind: 'job', order: 'oldest', limit: 1, after: next })).toEqual({ invalid: 'cursor' })
@@ -186,6 +280,8 @@ describe('dead letters', () => {
     const of = async (filter: object) => (await allOf(tables, { kind: 'task', scope: 'shop/mail', ...filter })).map((workItem) => workItem.split('/').at(-1))
     expect(await of({ deadLetter: true })).toEqual(['dead'])
     expect(await of({ state: 'failed' })).toEqual(['failed', 'dead'])
+    // A dead letter has its place by when it died.
+    expect(await of({ state: 'failed', order: 'queue' })).toEqual(['failed', 'dead'])
     expect(await of({ state: 'failed', deadLetter: false })).toEqual(['failed'])
     expect(await of({ deadLetter: false })).toEqual(['waiting', 'failed'])
     await append(store, 'task/shop/mail/dead', sampleEvents.Redriven)
@@ -204,14 +300,14 @@ describe('the streams of queues', () => {
     await configured('queue-bank/mail', 0)
     await append(store, ...task('mail', 't'))
     await caughtUp(tables, store)
-    expect((await tables.liveItems()).queueStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
+    expect((await tables.liveItems()).bookStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
   })
 })
 
 describe('the live items', () => {
   it('are all that can still change, with the position they are as of', async () => {
     const { store, tables } = await opened()
-    expect(await tables.liveItems()).toEqual({ position: undefined, items: [], queueStreams: [] })
+    expect(await tables.liveItems()).toEqual({ position: undefined, items: [], bookStreams: [] })
     await append(store, ...job('waiting'))
     await append(store, ...job('running'))
     await append(store, 'job/running', jobLeased())
@@ -246,24 +342,40 @@ describe('the way SQLite goes about a list', () => {
   const db = new DatabaseSync(':memory:')
   db.exec(workItems.schema)
   const wayOf = (filter: Partial<ItemFilter>): string => {
-    const asked = { kind: 'job', order: 'newest', limit: 100, ...filter } as ItemFilter
-    const { rows } = sqlOf(asked)
-    const { walkArgs, restArgs } = planOf(asked)
-    const args = rows.includes('?3') ? ['job', 1, 100] : [...walkArgs, 1, 1, ...restArgs, 100]
-    return (db.prepare(`EXPLAIN QUERY PLAN ${rows}`).all(...args) as unknown as { detail: string }[]).map(({ detail }) => detail).join('\n')
+    const asked: ItemFilter = { kind: 'job', order: 'newest', limit: 100, ...filter }
+    const plans = walksOf(asked).flatMap((walk) => sqlOf(asked.order, walk).map((sql) => db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()))
+    return (plans.flat() as unknown as { detail: string }[]).map(({ detail }) => detail).join('\n')
   }
 
   it('is an index for kind, scope and state, without a sort', () => {
-    expect(wayOf({ scope: 'mail' })).toContain('SEARCH work_items USING COVERING INDEX work_items_by_scope')
-    expect(wayOf({ state: 'lost' })).toContain('SEARCH work_items USING COVERING INDEX work_items_by_state')
-    expect(wayOf({ state: 'lost', scope: 'mail', label: 'x' })).toContain('SEARCH work_items USING INDEX work_items_by_state')
-    for (const filter of [{ scope: 'mail' }, { state: 'lost' }, { scope: 'mail', server: 'one', order: 'oldest' }] as const) {
+    expect(wayOf({ scope: 'mail' })).toBe('SEARCH work_items USING COVERING INDEX work_items_by_scope (kind=? AND scope=? AND created<?)')
+    expect(wayOf({ state: 'lost' })).toBe('SEARCH work_items USING COVERING INDEX jobs_by_state (state=? AND created<?)')
+    expect(wayOf({ state: 'lost', scope: 'mail', label: 'x' })).toBe('SEARCH work_items USING INDEX jobs_by_state (state=? AND created<?)')
+    expect(wayOf({ kind: 'task', scope: 'shop/mail', live: true, order: 'oldest' })).toBe('SEARCH work_items USING INDEX work_items_by_scope (kind=? AND scope=? AND created>?)')
+    for (const filter of [{ scope: 'mail', server: 'one', order: 'oldest' }, {}, { kind: 'task', scope: 'shop/mail', order: 'queue', tag: 'a', live: true }] as const) {
       expect(wayOf(filter)).not.toMatch(/SCAN|TEMP B-TREE/)
     }
   })
 
-  it('is a merge of the states for all of a kind', () => {
-    expect(wayOf({})).toContain('work_items_by_state (kind=? AND state=? AND created<?)')
-    expect(wayOf({})).not.toMatch(/SCAN work_items/)
+  it('is by state for the order of a queue, however many tasks stand at the same place', () => {
+    expect(wayOf({ kind: 'task', scope: 'shop/mail', state: 'waiting', order: 'queue' }).split('\n')).toEqual([
+      'SEARCH work_items USING COVERING INDEX tasks_by_state (scope=? AND state=? AND rank=? AND due=? AND created>?)',
+      'SEARCH work_items USING COVERING INDEX tasks_by_state (scope=? AND state=? AND (rank,due)>(?,?))',
+    ])
+  })
+
+  it('has no row in more than three indexes', () => {
+    const rows = [
+      { kind: 'job', live: 1 },
+      { kind: 'job', live: 0 },
+      { kind: 'task', live: 1 },
+      { kind: 'task', live: 0 },
+    ]
+    const conditions = (db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'work_items' AND sql IS NOT NULL").all() as unknown as { sql: string }[]).map(
+      ({ sql }) => sql.split(' WHERE ')[1] ?? 'true',
+    )
+    const indexesOf = ({ kind, live }: { kind: string; live: number }): number =>
+      (db.prepare(`SELECT ${conditions.map((condition) => `(${condition})`).join(' + ')} AS count FROM (SELECT ? AS kind, ? AS live)`).get(kind, live) as { count: number }).count
+    expect(rows.map(indexesOf)).toEqual([3, 2, 3, 1])
   })
 })

@@ -156,6 +156,7 @@ const headersOf = (route: AnyRoute): fc.Arbitrary<Record<string, string>> => {
   }
   const own: Readonly<Record<AnyRoute['headers'][number], fc.Arbitrary<string>>> = {
     Prefer: some(fc.constantFrom('wait=1', 'wait=0', 'wait=5, respond-async')),
+    'Stint-Callback': fc.constantFrom('https://example.com/x', 'http://127.0.0.1:1/y', 'no url', 'ftp://x', 'x'.repeat(3_000)),
     'If-None-Match': some(fc.constantFrom('*', '"0"', 'W/"0", "1"')),
     'Stint-Lease': some(fc.constant(CURRENT_LEASE)),
     'Idempotency-Key': some(fc.constantFrom('k1', '"k2"', 'k3')),

@@ -5,7 +5,7 @@ import type { Progress } from '../../src/domain/work-item/events.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
 import { contentDigest } from '../../src/engine/digest.ts'
 import type { CommandToDo, Context, Done, Refusal } from '../../src/engine/engine.ts'
-import { openEngine, type EngineSettings, type OpenedEngine } from '../../src/engine/open.ts'
+import { openEngine, type EngineOptions, type OpenedEngine } from '../../src/engine/open.ts'
 import { tablesInProcess } from '../../src/projections/open.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { EventStore } from '../../src/store/port.ts'
@@ -29,12 +29,14 @@ export const left = <L>(either: E.Either<L, unknown>): L => {
 }
 
 /** Opens an engine; give a store to open another one over the same log, as after a restart. */
-export const startEngine = async (given: { readonly store?: EventStore; readonly world?: VirtualWorld; readonly settings?: Partial<EngineSettings> } = {}): Promise<TestEngine> => {
+export const startEngine = async (
+  given: Partial<Pick<EngineOptions, 'store' | 'settings' | 'secretOf' | 'lookup'>> & { readonly world?: VirtualWorld } = {},
+): Promise<TestEngine> => {
   const world = given.world ?? virtualWorld()
   const store = given.store ?? memoryStore({ world })
   const tables = await tablesInProcess({ file: ':memory:', reader: store, world })
   const troubles: string[] = []
-  const opened = await openEngine({ store, tables, world, onTrouble: (what) => troubles.push(what), ...(given.settings === undefined ? {} : { settings: given.settings }) })
+  const opened = await openEngine({ ...given, store, tables, world, onTrouble: (what) => troubles.push(what) })
   return { engine: right(opened), store, world, troubles }
 }
 

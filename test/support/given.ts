@@ -62,7 +62,7 @@ export const nothing: Expectation = { says: 'adds nothing', events: [] }
 export const refuses = (refusal: Rejection['type']): Expectation => ({ says: `is refused as ${refusal}`, refusal })
 
 /** What a command comes to when it is said again: leasing is asking for more work, everything else was answered already. */
-const whenRepeated = (cell: Cell): Expectation => (cell.startsWith('LeaseTask') ? refuses('not-possible') : nothing)
+const whenRepeated = (cell: Cell): Expectation => (cell.startsWith('LeaseItem') ? refuses('not-possible') : nothing)
 
 const check = (item: WorkItem, command: Command, expected: Expectation) => {
   const { thenAdds, rejects } = givenItem(item).when(command)

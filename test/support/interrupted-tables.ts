@@ -14,6 +14,7 @@ let left = Number(batches)
 const waiting: Projection = {
   name: 'waiting',
   version: 1,
+  outlivesErasure: true,
   schema: 'CREATE TABLE waiting (number INTEGER PRIMARY KEY) STRICT',
   tables: [{ name: 'waiting', key: ['number'] }],
   open: () => ({

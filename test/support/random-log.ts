@@ -1,16 +1,16 @@
 // Logs of many work items that lived as chance would have it: commands drawn for the state that an item is in, decided by the rules themselves.
 import * as E from 'fp-ts/lib/Either.js'
 import fc from 'fast-check'
-import { jobId, streamOf, taskId, type WorkItemId } from '../../src/domain/ids.ts'
+import { jobId, requestId, streamOf, taskId, type Kind, type WorkItemId } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
-import type { Command } from '../../src/domain/work-item/commands.ts'
+import type { Command, RetryPolicy } from '../../src/domain/work-item/commands.ts'
 import { decide, timeOf } from '../../src/domain/work-item/decide.ts'
-import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
+import type { Effect, Release, WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import { evolve } from '../../src/domain/work-item/evolve.ts'
-import { absent, isHeld, type WorkItem } from '../../src/domain/work-item/state.ts'
+import { absent, isHeld, type Existing, type RequestFacts, type WorkItem } from '../../src/domain/work-item/state.ts'
 import type { EventStore, Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
-import { BIRTH, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS } from './samples.ts'
+import { BIRTH, GRANT, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS } from './samples.ts'
 
 /** Which item is next, what happens to it, and how much later. */
 export type Draw = readonly [item: number, choice: number, laterMs: number]
@@ -26,27 +26,86 @@ export interface Said {
 }
 
 const SERVICES = ['search', 'mail & post', 'Übersicht']
-const isJob = (item: number): boolean => item % 2 === 0
-const idOf = (item: number): WorkItemId => (isJob(item) ? jobId(`j${item}`) : taskId('shop', `queue-${item % 3}`, `t${item}`))
-const RETRY = { attemptsMax: 2, pauseMs: 500 }
+export const CONTRACTS = ['orders', 'mail & post'] as const
+export const CALLERS = ['anna', 'bert & co', 'Übersee'] as const
+const RELEASES: readonly Release[] = [{ policy: 'required' }, { policy: 'encouraged', retainMs: 1_200_000 }, { policy: 'none-required', retainMs: 1_000 }]
 
-const birthOf = (item: number, choice: number, time: number): Command =>
-  isJob(item)
-    ? registerJob(time, {
-        by: `servers-${item % 3}`,
-        job: { ...JOB, service: SERVICES[item % SERVICES.length] ?? '', server: `node-${choice % 3}`, label: choice % 2 === 0 ? 'even' : undefined },
+/** One of these by the item's number, whatever its kind. */
+const ofGroup = <Value>(values: readonly Value[], item: number): Value => values[Math.floor(item / 3) % values.length] as Value
+const kindAt = (item: number): Kind => (['job', 'task', 'request'] as const)[item % 3] ?? 'job'
+
+const idOf = (item: number): WorkItemId => {
+  switch (kindAt(item)) {
+    case 'job':
+      return jobId(`j${item}`)
+    case 'task':
+      return taskId('shop', `queue-${ofGroup([0, 1, 2], item)}`, `t${item}`)
+    case 'request':
+      return requestId(ofGroup(CONTRACTS, item), ofGroup(CALLERS, item), `r${item}`)
+  }
+}
+
+const retryOf = (kind: Kind): RetryPolicy => ({ attemptsMax: 2, pauseMs: 500, ...(kind === 'request' ? { deadLetter: false } : {}) })
+
+const requestOf = (item: number, choice: number, time: number): RequestFacts => ({
+  contract: ofGroup(CONTRACTS, item),
+  caller: ofGroup(CALLERS, item),
+  runs: choice % 3 === 0 ? 'middleware' : 'workers',
+  release: RELEASES[choice % RELEASES.length] as Release,
+  onInterrupted: choice % 2 === 0 ? 'retry' : 'fail',
+  interruptedAfterMs: 3_600_000,
+  bytes: choice,
+  dueAt: time,
+  ...(choice % 5 === 0 ? { callback: 'http://127.0.0.1/done' } : {}),
+})
+
+const birthOf = (item: number, choice: number, time: number): Command => {
+  const servers = `servers-${ofGroup([0, 1, 2], item)}`
+  switch (kindAt(item)) {
+    case 'job':
+      return registerJob(time, {
+        by: servers,
+        job: { ...JOB, service: ofGroup(SERVICES, item), server: `node-${choice % 3}`, label: choice % 2 === 0 ? 'even' : undefined },
         attributes: { number: item },
-        holder: { ...HOLDER, subject: `servers-${item % 3}` },
+        holder: { ...HOLDER, subject: servers },
       })
-    : insertTask(time, { task: { ...TASK, queue: `queue-${item % 3}`, dueAt: time } })
+    case 'task':
+      return insertTask(time, { task: { ...TASK, queue: `queue-${ofGroup([0, 1, 2], item)}`, dueAt: time } })
+    case 'request': {
+      const leaseTo = choice % 4 === 0 ? { leaseTo: GRANT } : {}
+      return { type: 'AcceptRequest', time, by: 'gateway', request: requestOf(item, choice, time), mediaType: 'application/json', digest: `print ${item}`, ...leaseTo }
+    }
+  }
+}
+
+const EFFECT: Effect = { callback: { url: 'http://127.0.0.1/told', mediaType: 'text/plain', bodyBase64: '' } }
+
+/** What comes after the lease of a request, and what comes after the end of any item. */
+const endingsFor = (item: Existing, time: number, by: string, lease: string): readonly Command[] => {
+  const reply = { status: 200, headers: [['content-type', 'text/plain'] as [string, string]], bytes: time % 1_000, kept: time % 5 !== 0 }
+  const lastLease = item.ended?.number ?? 0
+  return [
+    { type: 'Reply', time, by, lease, reply, digest: `reply ${time}` },
+    { type: 'Reply', time, by, lease, reply, digest: `reply ${time}`, effects: [EFFECT, EFFECT] },
+    { type: 'AcceptRequest', time, by: 'gateway', request: requestOf(1, 1, time), mediaType: 'text/plain', digest: item.digest, leaseTo: GRANT },
+    { type: 'Interrupt', time: time + 3_600_000, lease: lastLease },
+    { type: 'ReleaseReply', time, by: 'anna', how: 'client' },
+    { type: 'ReleaseReply', time, by: 'stint', how: 'time' },
+    { type: 'NoteEffects', time, effects: [{ entry: 0, outcome: 'done' }] },
+    { type: 'NoteEffects', time, effects: (item.status === 'settled' ? (item.outbox ?? []) : []).map((entry) => ({ entry, outcome: 'done' as const })) },
+    // Seldom, as nothing comes after it.
+    ...(time % 3 === 0 ? [{ type: 'Erase', time, by: 'stint' } as const] : []),
+  ]
+}
 
 /** Everything that may be asked of an item that exists: the decider refuses what does not fit its state. */
-const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number): readonly Command[] => {
+const commandsFor = (item: Existing, time: number): readonly Command[] => {
   const lease = isHeld(item) ? item.lease : item.ended
   const by = lease?.holder.subject ?? item.by
   const token = lease?.token ?? '1.none'
   const number = lease?.number ?? 1
-  const said = { type: 'Report', time, by, lease: token, retry: RETRY } as const
+  const retry = retryOf(item.kind)
+  const said = { type: 'Report', time, by, lease: token, retry } as const
   const give = (directive: 'pause' | 'resume' | 'abort'): Command => ({ type: 'GiveDirective', time, by: 'admin', commandId: `command-${time}`, directive })
   return [
     { ...said, progress: { fraction: (time % 100) / 100 } },
@@ -58,8 +117,8 @@ const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number
     { ...said, outcome: { completed: { result: { at: time } } }, digest: `completed again ${time}` },
     { ...said, outcome: { failed: { code: 'broken', message: 'It broke.', retry: time % 2 === 0 } }, digest: `failed ${time}` },
     { ...said, outcome: { aborted: { reason: 'asked', partial: [time] } }, digest: `aborted ${time}` },
-    { type: 'LeaseTask', time, holder: { ...NEXT_HOLDER, name: `worker-${time % 3}` }, token: `t${time}`, termMs: TERM_MS },
-    { type: 'LeaseTask', time, holder: NEXT_HOLDER, token: `t${time}`, termMs: TERM_MS },
+    { type: 'LeaseItem', time, holder: { ...NEXT_HOLDER, name: `worker-${time % 3}` }, token: `t${time}`, termMs: TERM_MS },
+    { type: 'LeaseItem', time, holder: NEXT_HOLDER, token: `t${time}`, termMs: TERM_MS },
     { type: 'ReleaseLease', time, by, lease: token, busy: time % 2 === 0, delayMs: time % 1_000 },
     { type: 'ExtendLease', time, by, lease: token, termMs: TERM_MS },
     { type: 'AskDirective', time, by, lease: token },
@@ -67,9 +126,10 @@ const commandsFor = (item: Exclude<WorkItem, { status: 'absent' }>, time: number
     give('resume'),
     give('abort'),
     { type: 'Redrive', time, by: 'admin' },
-    { type: 'ExpireLease', time, lease: number, retry: RETRY },
+    { type: 'ExpireLease', time, lease: number, retry },
     { type: 'LoseHolder', time, lease: number, lastSeenAt: item.updatedAt },
     { type: 'GiveUpLost', time: time + JOB.lostAfterMs, lease: number },
+    ...endingsFor(item, time, by, token),
   ]
 }
 

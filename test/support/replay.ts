@@ -18,7 +18,7 @@ const asStored = (value: unknown): unknown => (value === undefined ? undefined :
 /** Every row of the tables, through the questions that anybody asks. */
 export const everyRow = async (tables: Tables): Promise<readonly ItemRow[]> => {
   const rows: ItemRow[] = []
-  for (const kind of ['job', 'task'] as const) {
+  for (const kind of ['job', 'task', 'request'] as const) {
     for (let after: string | undefined; ;) {
       const page = await tables.list({ kind, order: 'oldest', limit: 1_000, after })
       if ('invalid' in page) throw new Error('Expected a cursor that was given out to be good')
@@ -30,12 +30,27 @@ export const everyRow = async (tables: Tables): Promise<readonly ItemRow[]> => {
   return rows
 }
 
-/** What the tables answer, whoever asks: rows, statistics, live items. */
-export const everyAnswer = async (tables: Tables): Promise<unknown> => ({
-  rows: await everyRow(tables),
-  statistics: (await tables.statistics({})).items,
-  live: (await tables.liveItems()).items,
-})
+const itemsOf = <Item>(page: { readonly items: readonly Item[] } | { readonly invalid: 'cursor' }): readonly Item[] => ('invalid' in page ? [] : page.items)
+
+const LIMIT = 100_000
+
+/** What the tables answer, whoever asks: rows, statistics, live items, kept requests and usage of each contract, what expires and what is retired. */
+export const everyAnswer = async (tables: Tables): Promise<unknown> => {
+  const rows = await everyRow(tables)
+  const contracts = [...new Set(rows.flatMap(({ item }) => item.request?.contract ?? []))]
+  const due = { notAfter: Number.MAX_SAFE_INTEGER, limit: LIMIT }
+  return {
+    rows,
+    statistics: (await tables.statistics({})).items,
+    live: (await tables.liveItems()).items,
+    kept: await Promise.all(
+      contracts.map(async (contract) => itemsOf(await tables.requests({ contract, released: false, order: 'oldest', limit: LIMIT })).map(({ workItem }) => workItem)),
+    ),
+    usage: await Promise.all(contracts.map(async (contract) => itemsOf(await tables.usage({ contract, limit: LIMIT })))),
+    expiring: (await tables.expiring(due)).items,
+    retired: await Promise.all((['job', 'task', 'request'] as const).map(async (kind) => (await tables.retired({ ...due, kind })).items)),
+  }
+}
 
 /** Tables folded from the first event on, in memory. */
 export const rebuiltTables = async (reader: EventReader): Promise<Tables> => {

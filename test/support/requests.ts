@@ -21,6 +21,10 @@ export interface Made {
   readonly tokenId: string
   /** Of a purge that is over. */
   readonly bulk: string
+  readonly contract: string
+  /** Leased. */
+  readonly request: string
+  readonly requestLease: string
 }
 
 export interface Makers {
@@ -33,7 +37,7 @@ export interface Makers {
   readonly users?: readonly string[]
 }
 
-/** Makes a job and a leased task of this name, by these tokens. */
+/** Makes a job, a leased task and a leased request of this name, by these tokens. */
 export const make = async (api: TestApi, name: string, tokens: Makers = {}): Promise<Made> => {
   if (tokens.writers !== undefined || tokens.users !== undefined)
     await configure(api, queueConfig('shop', name, { writers: [...(tokens.writers ?? [])], users: [...(tokens.users ?? [])] }))
@@ -42,12 +46,28 @@ export const make = async (api: TestApi, name: string, tokens: Makers = {}): Pro
   const leased = await api.post(`/v1/queues/shop/${name}/tasks/lease`, {}, { token: tokens.worker })
   const token = await api.post('/v1/tokens', { name: 'ci', email: 'ci@example.com', roles: ['viewer'] }, { token: tokens.admin })
   const purge = await api.post(`/v1/queues/shop/${name}/purge`, { tag: 'none' }, { token: tokens.admin })
-  return { job: name, jobLease: job.body.lease, task: name, taskLease: leased.body.items[0].lease, tokenId: token.body.id, bulk: purge.body.id }
+  const contract = `c-${name}`
+  if (tokens.admin !== undefined || tokens.writers !== undefined)
+    await api.ask('PUT', `/v1/contracts/${contract}`, { body: { callers: [...(tokens.writers ?? [])], workers: [...(tokens.users ?? [])] }, token: tokens.admin })
+  await api.ask('PUT', `/v1/contracts/${contract}/requests/${name}`, { body: { n: 1 }, token: tokens.producer })
+  const given = await api.post(`/v1/contracts/${contract}/lease`, {}, { token: tokens.worker })
+  return {
+    contract,
+    request: name,
+    requestLease: given.body.items?.[0]?.lease ?? '1.none',
+    job: name,
+    jobLease: job.body.lease,
+    task: name,
+    taskLease: leased.body.items[0].lease,
+    tokenId: token.body.id,
+    bulk: purge.body.id,
+  }
 }
 
 const queue = (made: Made) => ({ app: 'shop', queue: made.task })
 const oneTask = (made: Made) => ({ ...queue(made), id: made.task })
 const held = (made: Made) => ({ id: made.task, lease: made.taskLease })
+const oneRequest = (made: Made) => ({ contract: made.contract, id: made.request })
 const oneItem = (made: Made) => ({ workItem: `job/${made.job}` })
 
 /** A request for each route that succeeds; a route without one does not compile. */
@@ -83,7 +103,7 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   releaseTask: (made) => ({ params: queue(made), body: { ...held(made), reason: 'busy', busy: true, delaySeconds: 1 } }),
   extendTask: (made) => ({ params: queue(made), body: { ...held(made), leaseSeconds: 60 } }),
   reportTask: (made) => ({ params: oneTask(made), body: { lease: made.taskLease, phase: 'half' } }),
-  listTasks: (made) => ({ params: queue(made), query: { state: 'waiting', deadLetter: 'false', limit: '10' } }),
+  listTasks: (made) => ({ params: queue(made), query: { state: 'waiting', tag: 'a', key: 'k', deadLetter: 'false', limit: '10' } }),
   showTask: (made) => ({ params: oneTask(made), query: { payload: 'false' } }),
   deleteTask: (made) => ({ params: oneTask(made) }),
   askTaskDirective: (made) => ({ params: oneTask(made) }),
@@ -91,8 +111,63 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   taskHistory: (made) => ({ params: oneTask(made), query: { limit: '1' } }),
   taskWhy: (made) => ({ params: oneTask(made) }),
   redriveTask: (made) => ({ params: queue(made), body: { id: made.task } }),
+  callRequest: (made) => ({ params: { contract: made.contract, id: `${made.request}-called` } }),
+  callRequestByKey: (made) => ({ params: { contract: made.contract }, headers: { 'Idempotency-Key': `${made.request}-by-key` } }),
+  beginExecution: (made) => ({
+    params: { contract: made.contract },
+    body: {
+      id: `${made.request}-run`,
+      caller: 'ann',
+      fingerprint: 'f'.repeat(43),
+      worker: 'w1',
+      leaseSeconds: 30,
+      mediaType: 'application/json',
+      method: 'POST',
+      path: '/payments',
+      bodyBase64: 'e30=',
+    },
+  }),
+  leaseRequests: (made) => ({ params: { contract: made.contract }, body: { max: 1, leaseSeconds: 30, worker: 'w1', requestId: 'r1' } }),
+  replyToRequest: (made) => ({
+    params: oneRequest(made),
+    body: {
+      lease: made.requestLease,
+      caller: 'local',
+      reply: { status: 201, headers: { Location: '/p/1' }, body: { ok: true }, mediaType: 'application/json' },
+      effects: [{ task: { app: 'shop', queue: 'mail', payload: 1 } }],
+    },
+  }),
+  releaseReply: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  showRequest: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  showReply: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  listRequests: (made) => ({ params: { contract: made.contract }, query: { state: 'waiting', caller: 'local', olderThanSeconds: '0', released: 'false', limit: '10' } }),
+  failRequest: (made) => ({ params: oneRequest(made), body: { lease: made.requestLease, caller: 'local', failed: { code: 'broken', message: 'It broke.', retry: true } } }),
+  releaseRequest: (made) => ({ params: oneRequest(made), body: { lease: made.requestLease, caller: 'local', reason: 'busy', busy: true, delaySeconds: 1 } }),
+  extendRequest: (made) => ({ params: oneRequest(made), body: { lease: made.requestLease, caller: 'local', leaseSeconds: 60 } }),
+  reportRequest: (made) => ({ params: oneRequest(made), query: { caller: 'local' }, body: { lease: made.requestLease, phase: 'half' } }),
+  askRequestDirective: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  directRequest: (made) => ({ params: oneRequest(made), query: { caller: 'local' }, body: { directive: 'pause' } }),
+  requestHistory: (made) => ({ params: oneRequest(made), query: { caller: 'local', limit: '10' } }),
+  requestWhy: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  putContract: (made) => ({
+    params: { contract: made.contract },
+    body: {
+      callers: ['ann@example.com'],
+      workers: ['bob@example.com'],
+      release: 'encouraged',
+      retainSeconds: 60,
+      onInterrupted: 'retry',
+      leaseSeconds: 30,
+      interruptedAfterSeconds: 60,
+      attemptsMax: 5,
+      quota: { requests: 1_000, bytes: 1_000_000 },
+    },
+  }),
+  listContracts: () => ({ query: { limit: '10' } }),
+  showContract: (made) => ({ params: { contract: made.contract } }),
   listQueues: () => ({ query: { app: 'shop', limit: '10' } }),
   showQueue: (made) => ({ params: queue(made) }),
+  listenToQueue: (made) => ({ params: queue(made) }),
   pauseQueue: (made) => ({ params: queue(made), body: { reason: 'lunch' } }),
   resumeQueue: (made) => ({ params: queue(made), body: {} }),
   purgeQueue: (made) => ({ params: queue(made), body: { tag: 'a', key: 'k', insertedBefore: '2026-01-01T00:00:00.000Z' } }),
@@ -102,9 +177,13 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   workItemHistory: (made) => ({ params: oneItem(made), query: { limit: '10' } }),
   workItemWhy: (made) => ({ params: oneItem(made) }),
   askDirective: (made) => ({ params: oneItem(made) }),
+  reportWorkItem: (made) => ({ params: oneItem(made), body: { lease: made.jobLease, phase: 'merge' } }),
+  eraseWorkItem: (made) => ({ params: oneItem(made), body: { reason: 'asked' } }),
+  listCallers: (made) => ({ params: { contract: made.contract }, query: { caller: 'local', limit: '10' } }),
   giveDirective: (made) => ({ params: oneItem(made), body: { directive: 'pause' } }),
   watchEvents: (made) => ({ query: { after: 'start', workItem: `job/${made.job}`, kind: 'job', type: 'Leased' } }),
   statistics: () => ({ query: { kind: 'job' } }),
+  listAudit: () => ({ query: { day: '2026-01-31', code: 'forbidden', limit: '10' } }),
   addToken: () => ({ body: { name: 'ci', email: 'ci@example.com', roles: ['viewer'], expiresSeconds: 60 } }),
   listTokens: () => ({}),
   revokeToken: (made) => ({ params: { id: made.tokenId } }),

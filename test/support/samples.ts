@@ -1,7 +1,7 @@
 // One sample of every event, the commands that a work item may meet, and the states in which it may meet them: the shared vocabulary of the domain's tests.
 import type { Command, LeaseGrant } from '../../src/domain/work-item/commands.ts'
-import type { DirectiveName, EventOfType, Holder, Resolution, WorkItemEvent, WorkItemEventType } from '../../src/domain/work-item/events.ts'
-import type { JobFacts, TaskFacts, WorkItem } from '../../src/domain/work-item/state.ts'
+import type { DirectiveName, EventOfType, Holder, ReplyHead, Resolution, WorkItemEvent, WorkItemEventType } from '../../src/domain/work-item/events.ts'
+import type { JobFacts, RequestFacts, TaskFacts, WorkItem } from '../../src/domain/work-item/state.ts'
 
 /** When every sample life begins. */
 export const BIRTH = 1_800_000_000_000
@@ -10,6 +10,16 @@ export const NOW = BIRTH + 10_000
 
 export const JOB: JobFacts = { service: 'search', server: 'node-1', label: 'index', expectedMs: 60_000, reportEveryMs: 5_000, silenceMs: 15_000, lostAfterMs: 86_400_000 }
 export const TASK: TaskFacts = { app: 'shop', queue: 'mail', dueAt: BIRTH }
+export const REQUEST: RequestFacts = {
+  contract: 'payments',
+  caller: 'shop',
+  runs: 'workers',
+  release: { policy: 'encouraged', retainMs: 3_600_000 },
+  onInterrupted: 'retry',
+  interruptedAfterMs: 60_000,
+  bytes: 12,
+  dueAt: BIRTH,
+}
 export const TERM_MS = 30_000
 /** End of the first lease, given one second after birth to job and task alike. */
 export const LEASE_UNTIL = BIRTH + 1_000 + TERM_MS
@@ -57,6 +67,11 @@ export const completed: WorkItemEvent = { type: 'Completed', result: { pages: 3 
 export const failed: WorkItemEvent = { type: 'Failed', code: 'disk-full', message: 'No space left.', lease: 1, digest: 'failed' }
 export const abortedByHolder: WorkItemEvent = { type: 'Aborted', reason: 'asked', partial: { pages: 1 }, lease: 1, digest: 'aborted' }
 
+export const REPLY: ReplyHead = { status: 201, headers: [['content-type', 'application/json']], bytes: 11, kept: true }
+export const accepted: WorkItemEvent = { type: 'RequestAccepted', ...REQUEST, by: 'shop', digest: 'fingerprint', mediaType: 'application/json' }
+export const replied: WorkItemEvent = { type: 'Completed', reply: REPLY, lease: 1, digest: 'reply' }
+export const CALLBACK = 'https://shop.example/replies'
+
 /** One sample for each type, in the order of the registry. */
 export const sampleEvents: { readonly [Type in WorkItemEventType]: EventOfType<Type> } = {
   JobRegistered: { type: 'JobRegistered', ...JOB, expectedMs: 60_000, label: 'index', attributes: { tenant: 'blue' }, by: 'servers', digest: 'content' },
@@ -71,6 +86,17 @@ export const sampleEvents: { readonly [Type in WorkItemEventType]: EventOfType<T
     tag: 'eu',
     priority: 5,
     key: 'customer-7',
+  },
+  RequestAccepted: {
+    type: 'RequestAccepted',
+    ...REQUEST,
+    by: 'shop',
+    digest: 'fingerprint',
+    mediaType: 'application/json',
+    attemptsMax: 5,
+    method: 'POST',
+    path: '/payments',
+    callback: 'https://shop.example/replies',
   },
   Leased: { type: 'Leased', lease: 1, token: CURRENT, holder: HOLDER, termMs: 15_000, until: LEASE_UNTIL },
   LeaseExtended: { type: 'LeaseExtended', lease: 1, until: LEASE_UNTIL + 15_000 },
@@ -93,11 +119,45 @@ export const sampleEvents: { readonly [Type in WorkItemEventType]: EventOfType<T
   Aborted: { type: 'Aborted', reason: 'asked', partial: { pages: 1 }, lease: 1, digest: 'aborted' },
   Cancelled: { type: 'Cancelled', by: 'admin', reason: 'not needed' },
   LateResultRecorded: { type: 'LateResultRecorded', lease: 1, outcome: { completed: { result: { pages: 3 } } }, digest: 'late' },
+  EffectsCarriedOut: {
+    type: 'EffectsCarriedOut',
+    effects: [
+      { entry: 0, outcome: 'done' },
+      { entry: 'reply', outcome: 'given-up', code: 'gone', attempts: 3 },
+    ],
+  },
+  ReplyReleased: { type: 'ReplyReleased', how: 'client', by: 'shop' },
+  Erased: {
+    type: 'Erased',
+    kind: 'request',
+    by: 'shop',
+    digest: 'fingerprint',
+    end: 'completed',
+    createdAt: BIRTH,
+    settledAt: BIRTH + 2_000,
+    eraser: 'stint',
+    reason: 'retention',
+  },
 }
 
 /** Samples with the fields that came to a type later, each with a golden file of its own name: `<type>.v<version>.<name>.json`. */
 export const laterSamples: readonly { readonly name: string; readonly event: WorkItemEvent }[] = [
   { name: 'bytes', event: { ...sampleEvents.TaskInserted, bytes: 1_024 } },
+  {
+    name: 'reply',
+    event: {
+      type: 'Completed',
+      reply: { ...REPLY, bodyDigest: 'sha256' },
+      effects: [
+        { task: { app: 'shop', queue: 'mail', mediaType: 'application/json', bodyBase64: 'e30=', id: 'mail-1', tag: 'eu', priority: 5, key: 'customer-7', delayMs: 1_000 } },
+        { request: { contract: 'invoices', mediaType: 'application/json', bodyBase64: 'e30=', id: 'invoice-1' } },
+        { directive: { workItem: 'job/old', directive: 'abort', reason: 'paid' } },
+        { callback: { url: 'https://shop.example/paid', mediaType: 'application/json', bodyBase64: 'e30=' } },
+      ],
+      lease: 1,
+      digest: 'reply',
+    },
+  },
   { name: 'requestId', event: { ...sampleEvents.Leased, termMs: TERM_MS, requestId: 'request-1' } },
 ]
 
@@ -153,6 +213,16 @@ export const STATES = {
   'task completed': [...RUNNING_TASK, completed],
   'task failed': [...RUNNING_TASK, failed],
   'task aborted': [...RUNNING_TASK, directiveGiven('abort'), seen(), directiveEnded('obeyed'), abortedByHolder],
+  'request absent': [],
+  'request waiting': [accepted],
+  'request running': [accepted, taskLeased()],
+  'request with an open outbox': [
+    { ...accepted, callback: CALLBACK },
+    taskLeased(),
+    { ...replied, effects: [{ callback: { url: CALLBACK, mediaType: 'text/plain', bodyBase64: '' } }] },
+  ],
+  'request replied to': [accepted, taskLeased(), replied],
+  'request released': [accepted, taskLeased(), replied, { type: 'ReplyReleased', how: 'client', by: 'shop' }],
   'task cancelled': [...RUNNING_TASK, letter, directiveGiven('abort'), directiveEnded('obeyed'), byAdmin],
 } as const satisfies Record<string, readonly (WorkItemEvent | Dated)[]>
 
@@ -164,6 +234,8 @@ export const nowIn = (state: StateName): number => {
   return state.startsWith('job lost') ? LOST_NOW : NOW
 }
 export const LOST_NOW = LOST_AT + 5_000
+/** The reply of 'request replied to' is kept until then. */
+export const REPLY_EXPIRED_AT = BIRTH + 2_000 + 3_600_000
 export const GIVE_UP_AT = LOST_AT + JOB.lostAfterMs
 
 const RETRY = { attemptsMax: 3, pauseMs: 1_000 }
@@ -193,7 +265,25 @@ export const insertTask = (time: number, facts: Partial<Extract<Command, { type:
   digest: 'content',
   ...facts,
 })
-export const leaseTask = (time: number, facts: Partial<LeaseGrant> = {}): Command => ({ type: 'LeaseTask', time, ...GRANT, ...facts })
+export const acceptRequest = (time: number, facts: Partial<Extract<Command, { type: 'AcceptRequest' }>> = {}): Command => ({
+  type: 'AcceptRequest',
+  time,
+  by: 'shop',
+  request: REQUEST,
+  mediaType: 'application/json',
+  digest: 'fingerprint',
+  ...facts,
+})
+export const replyTo = (time: number, facts: Partial<Extract<Command, { type: 'Reply' }>> = {}): Command => ({
+  type: 'Reply',
+  time,
+  by: 'servers',
+  lease: CURRENT,
+  reply: REPLY,
+  digest: 'reply',
+  ...facts,
+})
+export const leaseTask = (time: number, facts: Partial<LeaseGrant> = {}): Command => ({ type: 'LeaseItem', time, ...GRANT, ...facts })
 export const deleteTask = (time: number, facts: Caller = {}): Command => ({ type: 'DeleteTask', time, by: 'servers', ...facts })
 export const report = (time: number, facts: ReportFacts): Extract<Command, { type: 'Report' }> => ({ type: 'Report', time, by: 'servers', lease: CURRENT, retry: RETRY, ...facts })
 export const directive = (time: number, wish: DirectiveName, commandId = 'command-new'): Command => ({ type: 'GiveDirective', time, by: 'admin', commandId, directive: wish })
@@ -223,8 +313,21 @@ export const CELLS = {
   'InsertTask, other principal': (now) => insertTask(now, { by: 'somebody else' }),
   'InsertTask, to a waiting worker': (now) => insertTask(now, { leaseTo: GRANT }),
   'InsertTask, to a waiting worker before its time': (now) => insertTask(now, { leaseTo: GRANT, task: { ...TASK, dueAt: now + 1 } }),
-  LeaseTask: (now) => leaseTask(now),
-  'LeaseTask, with a request id': (now) => leaseTask(now, { requestId: 'request-1' }),
+  LeaseItem: (now) => leaseTask(now),
+  'LeaseItem, with a request id': (now) => leaseTask(now, { requestId: 'request-1' }),
+  'AcceptRequest, same fingerprint': (now) => acceptRequest(now),
+  'AcceptRequest, other fingerprint': (now) => acceptRequest(now, { digest: 'other fingerprint' }),
+  'AcceptRequest, after its time': () => acceptRequest(REPLY_EXPIRED_AT),
+  'Reply, current lease': (now) => replyTo(now),
+  'Reply, other content': (now) => replyTo(now, { digest: 'other reply' }),
+  'Reply, other lease': (now) => replyTo(now, { lease: OTHER }),
+  'Reply, other principal': (now) => replyTo(now, { by: 'somebody else' }),
+  'ReleaseReply, by its caller': (now) => ({ type: 'ReleaseReply', time: now, by: 'shop', how: 'client' }),
+  'ReleaseReply, when its time has come': () => ({ type: 'ReleaseReply', time: REPLY_EXPIRED_AT, by: 'stint', how: 'time' }),
+  'ReleaseReply, before its time': () => ({ type: 'ReleaseReply', time: REPLY_EXPIRED_AT - 10_000, by: 'stint', how: 'time' }),
+  NoteEffects: (now) => ({ type: 'NoteEffects', time: now, effects: [{ entry: 0, outcome: 'done' }] }),
+  Erase: (now) => ({ type: 'Erase', time: now, by: 'admin', reason: 'asked' }),
+  Interrupt: () => ({ type: 'Interrupt', time: BIRTH + 3_600_000, lease: 0 }),
   'DeleteTask, no lease': (now) => deleteTask(now),
   'DeleteTask, current lease': (now) => deleteTask(now, { lease: CURRENT }),
   'DeleteTask, other lease': (now) => deleteTask(now, { lease: OTHER }),
@@ -277,7 +380,13 @@ export type Cell = keyof typeof CELLS
 export const COMMAND_TYPES = Object.keys({
   RegisterJob: true,
   InsertTask: true,
-  LeaseTask: true,
+  AcceptRequest: true,
+  Reply: true,
+  ReleaseReply: true,
+  NoteEffects: true,
+  Erase: true,
+  Interrupt: true,
+  LeaseItem: true,
   DeleteTask: true,
   ExtendLease: true,
   ReleaseLease: true,

@@ -3,7 +3,7 @@ import type * as E from 'fp-ts/lib/Either.js'
 import { taskId, type WorkItemId } from '../../src/domain/ids.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
 import { contentDigest } from '../../src/engine/digest.ts'
-import type { CommandToDo, Done, LeasedTask, LeaseRequest, Refusal } from '../../src/engine/engine.ts'
+import type { CommandToDo, Done, LeasedItem, LeaseRequest, Refusal } from '../../src/engine/engine.ts'
 import { contextOf, right, type TestEngine } from './engine.ts'
 
 export interface Put {
@@ -28,13 +28,13 @@ export const put = async (test: TestEngine, id: string, facts: Put = {}): Promis
 /** `worker` empty: a caller that names none. */
 export type Take = Partial<Omit<LeaseRequest, 'holder' | 'app'>> & { readonly worker?: string; readonly subject?: string }
 
-export const tryTake = ({ engine, world }: TestEngine, { worker = 'w1', subject = 'workers', ...request }: Take = {}): Promise<E.Either<Refusal, readonly LeasedTask[]>> =>
+export const tryTake = ({ engine, world }: TestEngine, { worker = 'w1', subject = 'workers', ...request }: Take = {}): Promise<E.Either<Refusal, readonly LeasedItem[]>> =>
   engine.leaseTasks({ app: 'shop', queue: 'mail', max: 1, termMs: 60_000, waitMs: 0, holder: { subject, name: worker }, ...request }, contextOf(world, subject))
 
 /** Leased tasks by their names. */
 export const take = async (test: TestEngine, request: Take = {}): Promise<readonly string[]> => namesOf(right(await tryTake(test, request)))
 
-export const namesOf = (leased: readonly LeasedTask[]): readonly string[] => leased.map(({ workItem }) => workItem.split('/').at(-1) ?? '')
+export const namesOf = (leased: readonly LeasedItem[]): readonly string[] => leased.map(({ workItem }) => workItem.split('/').at(-1) ?? '')
 
 /** The lease that is current. */
 export const leaseOf = ({ engine }: TestEngine, id: string, queue = 'mail'): string => {

@@ -8,6 +8,7 @@ import { decode } from '../../wire/schema.ts'
 import { send, type Reply } from '../answer.ts'
 import { generalHeaders, requestIdOf, type Host } from '../endpoint.ts'
 import { mayDo } from '../permission.ts'
+import { auditStranger } from '../audit.ts'
 import type { Principal } from '../principal.ts'
 import { fromThrown } from '../problem.ts'
 import { isAuthConfigured } from '../settings.ts'
@@ -102,7 +103,9 @@ export const createDialect = (host: Host): ((req: Request, res: Response) => Pro
     if (!isAuthConfigured(settings.auth) && isFromOtherPage(req)) return E.left(notAllowed('Without auth this server takes no calls from web pages of other origins.'))
     const token = req.headers.authorization === undefined ? tokenOf(req.url) : undefined
     const who = await host.authenticate(token === undefined ? req.headers : { ...req.headers, authorization: `Bearer ${token}` })
-    return E.isLeft(who) ? E.left(fromProblem(who.left)) : who
+    if (E.isRight(who)) return who
+    auditStranger(host, who.left, 'taskqueue', pathOf(req.url))
+    return E.left(fromProblem(who.left))
   }
 
   const contextOf = ({ subject, email }: Principal): Context => ({ subject, actor: email, commandId: world.uuid() })

@@ -1,6 +1,6 @@
 // Leases of the v1beta2 Task Queue API: lease, and the two ways to change how long a lease lasts. A lease is known by the timestamp of its end.
 import * as E from 'fp-ts/lib/Either.js'
-import type { CommandToDo, LeasedTask } from '../../engine/engine.ts'
+import type { CommandToDo, LeasedItem } from '../../engine/engine.ts'
 import { isHeld, type Existing, type Held } from '../../wire/words.ts'
 import { nameOf } from '../views.ts'
 import type { TaskBody } from './body.ts'
@@ -14,7 +14,7 @@ import { isInQueue, leaseTimestampOf, taskResource } from './task-resource.ts'
 const ANSWER_BYTES_MAX = 23 * 1024 * 1024
 
 /** Leases of which nobody will hear go back at once, and burn no attempt (rules 27). */
-const giveBack = async ({ engine, context, world }: DialectCall, leased: readonly LeasedTask[]): Promise<void> => {
+const giveBack = async ({ engine, context, world }: DialectCall, leased: readonly LeasedItem[]): Promise<void> => {
   await Promise.all(leased.map(({ workItem, item }) => engine.takeBack(workItem, item.lease.token, { ...context, commandId: world.uuid() })))
 }
 

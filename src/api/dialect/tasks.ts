@@ -82,17 +82,14 @@ export const get: Handle = async (call) => {
   return E.isLeft(payload) ? payload : E.right(taskResource(call.task, call.queue.config.queue, row.right.item, payload.right))
 }
 
-/** States of tasks that are in the queue. */
-const LIVE_STATES = ['waiting', 'paused', 'running', 'aborting'] as const
 /** How long a list waits for the tables to show what was done before. */
 const TABLES_WAIT_MS = 5_000
 
 /** The tasks of the queue that were inserted first, as of now. Left: the tables are too far behind. */
 export const oldestTasks = async ({ engine, queue: { key } }: DialectCall, limit: number): Promise<E.Either<DialectError, readonly ItemRow[]>> => {
   if ((await engine.reached(engine.position(), TABLES_WAIT_MS, 'tables')) !== 'reached') return E.left(fromProblem({ code: 'behind' }))
-  const pages = await Promise.all(LIVE_STATES.map((state) => engine.tables.list({ kind: 'task', scope: key, state, order: 'oldest', limit })))
-  const rows = pages.flatMap((page) => ('invalid' in page ? [] : page.items))
-  return E.right(rows.toSorted((a, b) => a.item.createdAt - b.item.createdAt).slice(0, limit))
+  const page = await engine.tables.list({ kind: 'task', scope: key, live: true, order: 'oldest', limit })
+  return E.right('invalid' in page ? [] : page.items)
 }
 
 export const list: Handle = async (call) => {

@@ -1,6 +1,7 @@
 // When a failed task is tried again, and how often: App Engine's retry parameters, with jitter drawn from a number that the caller brings.
 import type { Backoff, QueueConfig } from '../queue/config.ts'
 import type { RetryPolicy } from '../work-item/commands.ts'
+import type { RequestFacts } from '../work-item/state.ts'
 
 /** More doublings than this would leave the numbers that a computer can count with; no ceiling is ever that far away. */
 const DOUBLINGS_MAX = 1_000
@@ -36,4 +37,19 @@ export const pauseMs = (backoff: Backoff, attempt: number, random: number): numb
 export const retryPolicy = (config: Pick<QueueConfig, 'retryLimit' | 'stint'>, attempt: number, random: number): RetryPolicy => ({
   attemptsMax: attemptsMax(config),
   pauseMs: pauseMs(config.stint.backoff, attempt, random),
+})
+
+/** Between two executions of a request: short, since somebody waits for its reply, and growing, so that a handler that always breaks off does not burn the machine. */
+const REQUEST_BACKOFF: Backoff = { minMs: 100, maxMs: 60_000, doublings: 10, jitter: 0.2 }
+
+/** What a request is told when its execution ends without a reply. It never becomes a dead letter: whoever called waits for an answer. */
+export const requestRetry = (
+  { onInterrupted, attemptsMax: most, runs }: Pick<RequestFacts, 'onInterrupted' | 'attemptsMax' | 'runs'>,
+  attempt: number,
+  random: number,
+): RetryPolicy => ({
+  attemptsMax: onInterrupted === 'fail' ? 1 : most,
+  // Middleware has no line: the next duplicate runs it, whenever it comes.
+  pauseMs: runs === 'middleware' ? 0 : pauseMs(REQUEST_BACKOFF, attempt, random),
+  deadLetter: false,
 })

@@ -27,12 +27,18 @@ export const Rate = t.type({
 /** How fast a queue gives out its tasks. */
 export type Rate = t.TypeOf<typeof Rate>
 
-export const Webhook = t.type({
-  /** Told by POST that work has come; http or https. */
-  url: t.string,
-  /** At most one call in so many milliseconds. */
-  debounceMs: t.number,
-})
+export const Webhook = t.intersection([
+  t.type({
+    /** Told by POST that work has come; http or https. */
+    url: t.string,
+    /** At most one call in so many milliseconds. */
+    debounceMs: t.number,
+  }),
+  t.partial({
+    /** The variable of the server's environment that holds the secret with which calls are signed; the secret itself never enters the log. */
+    secretEnv: t.string,
+  }),
+])
 export type Webhook = t.TypeOf<typeof Webhook>
 
 export const StintSettings = t.intersection([

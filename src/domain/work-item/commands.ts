@@ -1,6 +1,6 @@
 // What may be asked of a work item, and how it may be refused. Time, hashes, tokens and policies arrive as fields: the rules look nothing up.
-import type { DirectiveName, Holder, Outcome, Progress } from './events.ts'
-import type { JobFacts, SurfaceState, TaskFacts } from './state.ts'
+import type { CarriedOut, DirectiveName, Effect, Holder, Outcome, Progress, ReplyHead } from './events.ts'
+import type { JobFacts, RequestFacts, SurfaceState, TaskFacts } from './state.ts'
 
 /** When a failed or expired attempt is followed by another (tasks). */
 export interface RetryPolicy {
@@ -12,7 +12,7 @@ export interface RetryPolicy {
   readonly deadLetter?: boolean | undefined
 }
 
-/** To whom a task is leased, and how long. */
+/** To whom a task or a request is leased, and how long. */
 export interface LeaseGrant {
   readonly holder: Holder
   /** Random characters; the lease's number is put before them. */
@@ -42,7 +42,21 @@ export type Command =
       /** A worker that waits for it: born and leased in one append (rules 10). */
       readonly leaseTo?: LeaseGrant | undefined
     }
-  | ({ readonly type: 'LeaseTask'; readonly time: number } & LeaseGrant)
+  /** The same again changes nothing: whoever asks is told what has become of the first, and only a request that broke off in middleware is leased once more. */
+  | {
+      readonly type: 'AcceptRequest'
+      readonly time: number
+      readonly by: string
+      readonly request: RequestFacts
+      readonly mediaType: string
+      readonly method?: string | undefined
+      readonly path?: string | undefined
+      /** The fingerprint. */
+      readonly digest: string
+      /** Who runs it at once: a worker that waits, or the middleware that asks. */
+      readonly leaseTo?: LeaseGrant | undefined
+    }
+  | ({ readonly type: 'LeaseItem'; readonly time: number } & LeaseGrant)
   /** The dialect's delete: done if the caller holds it, else cancelled; by whoever may work the queue, in any state (rules 22). */
   | { readonly type: 'DeleteTask'; readonly time: number; readonly by: string; readonly lease?: string | undefined }
   | { readonly type: 'ExtendLease'; readonly time: number; readonly by: string; readonly lease: string; readonly termMs: number }
@@ -79,6 +93,22 @@ export type Command =
       readonly directive: DirectiveName
       readonly reason?: string | undefined
     }
+  /** The one reply to a request, under its current lease. */
+  | {
+      readonly type: 'Reply'
+      readonly time: number
+      readonly by: string
+      readonly lease: string
+      readonly reply: ReplyHead
+      /** SHA-256 of status, headers, body and effects. */
+      readonly digest: string
+      readonly effects?: readonly Effect[] | undefined
+    }
+  | { readonly type: 'ReleaseReply'; readonly time: number; readonly by: string; readonly how: 'client' | 'time' | 'force' }
+  /** Some of the outbox has been carried out. */
+  | { readonly type: 'NoteEffects'; readonly time: number; readonly effects: readonly CarriedOut[] }
+  /** Leaves only the tombstone of a settled item. */
+  | { readonly type: 'Erase'; readonly time: number; readonly by: string; readonly reason?: string | undefined }
   | { readonly type: 'Redrive'; readonly time: number; readonly by: string }
   /**
    * Time has passed: what the timers say, each for the lease they were set for. `reached` is the time in the log that has come on the clock that counts,
@@ -86,6 +116,8 @@ export type Command =
    */
   | { readonly type: 'ExpireLease'; readonly time: number; readonly lease: number; readonly reached?: number | undefined; readonly retry: RetryPolicy }
   | { readonly type: 'LoseHolder'; readonly time: number; readonly lease: number; readonly lastSeenAt: number }
+  /** No duplicate has come for a request that broke off in middleware. */
+  | { readonly type: 'Interrupt'; readonly time: number; readonly lease: number; readonly reached?: number | undefined }
   | { readonly type: 'GiveUpLost'; readonly time: number; readonly lease: number; readonly reached?: number | undefined }
 
 export type CommandOfType<Type extends Command['type']> = Extract<Command, { type: Type }>
@@ -97,6 +129,13 @@ export type Rejection =
   | { readonly type: 'exists-with-other-content' }
   | { readonly type: 'stale-lease'; readonly state: SurfaceState; readonly detail: string }
   | { readonly type: 'settled'; readonly state: SurfaceState }
+  /** The same id came first with another fingerprint. */
+  | { readonly type: 'fingerprint-mismatch'; readonly firstAt: number; readonly state: SurfaceState }
+  /** It has no reply yet. */
+  | { readonly type: 'pending'; readonly state: SurfaceState }
+  | { readonly type: 'released'; readonly state: SurfaceState }
+  /** Only its tombstone is left. */
+  | { readonly type: 'erased' }
   | { readonly type: 'aborting'; readonly state: SurfaceState }
   /** The command does not fit the state the item is in. */
   | { readonly type: 'not-possible'; readonly state: SurfaceState; readonly detail: string }

@@ -2,12 +2,14 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
-import type { Command, CommandOfType, LeaseGrant, Rejection } from './commands.ts'
+import type { Command, CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
 import { askDirective, extendLease, releaseLease, report } from './holding.ts'
-import { isHeld, isUnresolved, surfaceState, type Existing, type WorkItem } from './state.ts'
+import { leasedTo, nextLease } from './leasing.ts'
+import { acceptRequest, erase, interrupt, noteEffects, releaseReply, reply } from './requests.ts'
+import { isHeld, isUnresolved, leasable, surfaceState, type Existing, type WorkItem } from './state.ts'
 
 export type WorkItemDecision = Decision<WorkItemEvent, Rejection>
 
@@ -33,18 +35,6 @@ const registerJob = (c: CommandOfType<'RegisterJob'>, item: WorkItem): WorkItemD
   return accept<WorkItemEvent>(leased(nextLease(item)), ...goesOn)
 }
 
-const nextLease = (item: Existing): number => (isHeld(item) ? item.lease.number : (item.ended?.number ?? 0)) + 1
-
-const leasedTo = (to: LeaseGrant, lease: number, time: number): WorkItemEvent => ({
-  type: 'Leased',
-  lease,
-  token: `${lease}.${to.token}`,
-  holder: to.holder,
-  termMs: to.termMs,
-  until: time + to.termMs,
-  ...(to.requestId === undefined ? {} : { requestId: to.requestId }),
-})
-
 const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') {
     const inserted: WorkItemEvent = { type: 'TaskInserted', ...c.task, by: c.by, digest: c.digest, mediaType: c.mediaType }
@@ -54,21 +44,22 @@ const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDec
   return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
 }
 
-const leaseTask = (c: CommandOfType<'LeaseTask'>, item: WorkItem): WorkItemDecision => {
+const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
-  if (item.kind !== 'task') return reject({ type: 'not-possible', state, detail: 'Expected a task: a job is leased by its registration.' })
-  if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting task, but it is ${state}.` })
-  if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: 'Expected to lease a waiting task, but it is paused.' })
-  if (item.task !== undefined && item.task.dueAt > c.time)
-    return reject({ type: 'not-possible', state, detail: 'Expected to lease a task that is due, but its delay has not passed.' })
+  if (item.kind === 'job') return reject({ type: 'not-possible', state, detail: 'Expected a task or a request: a job is leased by its registration.' })
+  if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${item.kind}, but it is ${state}.` })
+  if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${item.kind}, but it is paused.` })
+  const facts = leasable(item)
+  if (facts === undefined) return reject({ type: 'not-possible', state, detail: 'Expected a request for workers, but this one is run by middleware.' })
+  if (facts.dueAt > c.time) return reject({ type: 'not-possible', state, detail: `Expected to lease a ${item.kind} that is due, but its delay has not passed.` })
   return accept(leasedTo(c, nextLease(item), c.time))
 }
 
 /** Anybody who may work the queue ends it, whatever lease is named; only the holder's word makes it a completion (rules 22). */
 const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
-  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a task: jobs are aborted.' })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${item.kind} is aborted by a directive.` })
   if (item.status === 'settled') return accept()
   const isHolder = isHeld(item) && item.lease.holder.subject === c.by && (c.lease === undefined || item.lease.token === c.lease)
   if (isHolder) return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Completed', lease: item.lease.number })
@@ -78,7 +69,7 @@ const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDec
 const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   if (item.status === 'settled') return reject({ type: 'settled', state: surfaceState(item) })
-  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a task: jobs have no dead letters.' })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${item.kind} is no dead letter.` })
   if (item.status !== 'deadLetter') return accept()
   return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
 }
@@ -88,11 +79,12 @@ const hasCome = (c: { readonly time: number; readonly reached?: number | undefin
 
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
-  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'task' || !hasCome(c, item.lease.until)) return accept()
+  if (!isHeld(item) || item.lease.number !== c.lease || item.kind === 'job' || !hasCome(c, item.lease.until)) return accept()
   const expired: WorkItemEvent = { type: 'LeaseExpired', lease: c.lease }
   const freed = letGo(item, expired, 'Its lease ended while it was to be aborted.')
   if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
-  const why = { code: 'lease-expired', message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
+  const code = item.kind === 'request' ? 'interrupted' : 'lease-expired'
+  const why = { code, message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
   if (c.retry.deadLetter === false) return accept<WorkItemEvent>(expired, ...directiveEnded(item, 'overtaken'), { type: 'Failed', ...why })
   return accept<WorkItemEvent>(...freed, { type: 'DeadLettered', ...why })
 }
@@ -117,8 +109,20 @@ const byCommand = (c: Command, item: WorkItem): WorkItemDecision => {
       return registerJob(c, item)
     case 'InsertTask':
       return insertTask(c, item)
-    case 'LeaseTask':
-      return leaseTask(c, item)
+    case 'LeaseItem':
+      return leaseItem(c, item)
+    case 'AcceptRequest':
+      return acceptRequest(c, item)
+    case 'Reply':
+      return reply(c, item)
+    case 'ReleaseReply':
+      return releaseReply(c, item)
+    case 'NoteEffects':
+      return noteEffects(c, item)
+    case 'Erase':
+      return erase(c, item)
+    case 'Interrupt':
+      return interrupt(c, item)
     case 'DeleteTask':
       return deleteTask(c, item)
     case 'ExtendLease':

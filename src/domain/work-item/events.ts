@@ -1,5 +1,6 @@
 // Everything that can happen to a work item. The codecs are the source of the types; time and order belong to the envelope, not to the fact.
 import * as t from 'io-ts'
+import { Kind } from '../ids.ts'
 
 /** Milliseconds since 1970 UTC. */
 const Instant = t.number
@@ -44,6 +45,64 @@ export const Outcome = t.union([
 ])
 export type Outcome = t.TypeOf<typeof Outcome>
 
+/** How long a reply is kept, and who lets it go (spec C 6). */
+export const ReleasePolicy = t.keyof({ 'none-required': null, encouraged: null, required: null })
+export type ReleasePolicy = t.TypeOf<typeof ReleasePolicy>
+
+/** `retainMs`: how long after settlement the reply is kept; none: until its caller, or an administrator, releases it. */
+export const Release = t.intersection([t.type({ policy: ReleasePolicy }), t.partial({ retainMs: Duration })])
+export type Release = t.TypeOf<typeof Release>
+
+/** `workers` lease it from its contract; `middleware` runs it in the process that took the call. */
+export const Runs = t.keyof({ workers: null, middleware: null })
+export type Runs = t.TypeOf<typeof Runs>
+
+export const OnInterrupted = t.keyof({ retry: null, fail: null })
+/** What becomes of a request whose execution broke off: it is run again, or it fails as `interrupted`. */
+export type OnInterrupted = t.TypeOf<typeof OnInterrupted>
+
+/** A reply without its body, which is the payload of the event. */
+export const ReplyHead = t.intersection([
+  t.type({
+    status: t.number,
+    /** In the order in which they were set; a name may come more than once. */
+    headers: t.array(t.tuple([t.string, t.string])),
+    /** Of the body. */
+    bytes: t.number,
+    /** False: the body was over the limit and is not stored. */
+    kept: t.boolean,
+  }),
+  t.partial({
+    /** SHA-256 of a body that is not kept, where its end was seen. */
+    bodyDigest: t.string,
+  }),
+])
+export type ReplyHead = t.TypeOf<typeof ReplyHead>
+
+/** What a reply brings about in Stint itself, carried out once after the commit (rules 23). Bodies in base64. */
+export const Effect = t.union([
+  t.type({
+    task: t.intersection([
+      t.type({ app: t.string, queue: t.string, mediaType: t.string, bodyBase64: t.string }),
+      t.partial({ id: t.string, tag: t.string, priority: t.number, key: t.string, delayMs: Duration }),
+    ]),
+  }),
+  t.type({ request: t.intersection([t.type({ contract: t.string, mediaType: t.string, bodyBase64: t.string }), t.partial({ id: t.string })]) }),
+  t.type({ directive: t.intersection([t.type({ workItem: t.string, directive: DirectiveName }), t.partial({ reason: t.string })]) }),
+  t.type({ callback: t.type({ url: t.string, mediaType: t.string, bodyBase64: t.string }) }),
+])
+export type Effect = t.TypeOf<typeof Effect>
+
+/** Which one of an outbox: an effect by its place in the reply, or the reply itself, which goes to the callback of its request. */
+export const OutboxEntry = t.union([t.number, t.literal('reply')])
+export type OutboxEntry = t.TypeOf<typeof OutboxEntry>
+
+export const CarriedOut = t.intersection([
+  t.type({ entry: OutboxEntry, outcome: t.keyof({ done: null, refused: null, 'given-up': null }) }),
+  t.partial({ code: t.string, /** How often it was tried, where it took more than one. */ attempts: t.number }),
+])
+export type CarriedOut = t.TypeOf<typeof CarriedOut>
+
 /** What an ending says about the lease it came from, so that a repeat can be told from a change of mind. */
 const Ending = t.partial({
   /** Number of the lease whose holder said so; absent when the engine or an administrator ended it. */
@@ -68,6 +127,28 @@ export const workItemEvents = {
     t.intersection([
       t.type({ app: t.string, queue: t.string, by: t.string, digest: t.string, dueAt: Instant, mediaType: t.string }),
       t.partial({ tag: t.string, priority: t.number, key: t.string, /** Of the payload. */ bytes: t.number }),
+    ]),
+  ),
+  RequestAccepted: event(
+    'RequestAccepted',
+    t.intersection([
+      t.type({
+        contract: t.string,
+        caller: t.string,
+        by: t.string,
+        /** The fingerprint: SHA-256 of what makes two requests the same. */
+        digest: t.string,
+        mediaType: t.string,
+        runs: Runs,
+        release: Release,
+        onInterrupted: OnInterrupted,
+        /** A request of middleware that no duplicate came for in this time after it broke off fails as `interrupted`. */
+        interruptedAfterMs: Duration,
+        /** Of the body. */
+        bytes: t.number,
+        dueAt: Instant,
+      }),
+      t.partial({ attemptsMax: t.number, method: t.string, path: t.string, callback: t.string }),
     ]),
   ),
   Leased: event(
@@ -98,11 +179,30 @@ export const workItemEvents = {
   RetryScheduled: event('RetryScheduled', t.intersection([t.type({ lease: t.number, dueAt: Instant, code: t.string, message: t.string }), t.partial({ digest: t.string })])),
   DeadLettered: event('DeadLettered', t.intersection([t.type({ code: t.string, message: t.string }), Ending])),
   Redriven: event('Redriven', t.type({ by: t.string, dueAt: Instant })),
-  Completed: event('Completed', t.intersection([t.partial({ result: t.unknown, partial: t.boolean }), Ending])),
+  Completed: event('Completed', t.intersection([t.partial({ result: t.unknown, partial: t.boolean, reply: ReplyHead, effects: t.array(Effect) }), Ending])),
   Failed: event('Failed', t.intersection([t.type({ code: t.string, message: t.string }), t.partial({ detail: t.unknown }), Ending])),
   Aborted: event('Aborted', t.intersection([t.type({ reason: t.string }), t.partial({ partial: t.unknown }), Ending])),
   Cancelled: event('Cancelled', t.intersection([t.type({ by: t.string }), t.partial({ reason: t.string })])),
   LateResultRecorded: event('LateResultRecorded', t.type({ lease: t.number, outcome: Outcome, digest: t.string })),
+  EffectsCarriedOut: event('EffectsCarriedOut', t.type({ effects: t.array(CarriedOut) })),
+  /** From now on a duplicate is answered that the reply is gone, and never run again. */
+  ReplyReleased: event('ReplyReleased', t.type({ how: t.keyof({ client: null, time: null, force: null }), by: t.string })),
+  /** The tombstone: all that is left of an item whose data was erased, so it says by itself what the item was (rules 26). */
+  Erased: event(
+    'Erased',
+    t.intersection([
+      t.type({
+        kind: Kind,
+        by: t.string,
+        digest: t.string,
+        end: t.keyof({ completed: null, failed: null, aborted: null, cancelled: null }),
+        createdAt: Instant,
+        settledAt: Instant,
+        eraser: t.string,
+      }),
+      t.partial({ reason: t.string }),
+    ]),
+  ),
 } as const
 
 export type WorkItemEventType = keyof typeof workItemEvents
@@ -114,3 +214,9 @@ export const EVENT_VERSION = 1
 
 /** After one of these nothing changes but what `late` allows (rules 22). */
 export const SETTLING: ReadonlySet<string> = new Set<WorkItemEventType>(['Completed', 'Failed', 'Aborted', 'Cancelled'])
+
+/**
+ * Whether an event of this type takes the place of everything before it in its stream, which was erased with it (rules 26): what is known of the item begins
+ * anew there, and `evolve` makes the same of it whatever the item was.
+ */
+export const isTombstone = ({ type }: { readonly type: string }): boolean => type === 'Erased'

@@ -1,6 +1,7 @@
 // How each fact changes a work item: total, and blind to everything but the fact, its time and its revision.
 import type { EventOfType, WorkItemEvent } from './events.ts'
 import { absent, isHeld, isUnresolved, type EndedLease, type Existing, type Held, type Settled, type Waiting, type WorkItem } from './state.ts'
+import type { CarriedOut, OutboxEntry } from './events.ts'
 
 /** When and where in its stream a fact was recorded. */
 export interface At {
@@ -36,10 +37,22 @@ const inserted = (event: EventOfType<'TaskInserted'>, at: At): Waiting => ({
   task: { app: event.app, queue: event.queue, tag: event.tag, priority: event.priority, key: event.key, bytes: event.bytes, dueAt: event.dueAt },
 })
 
+const accepted = (event: EventOfType<'RequestAccepted'>, at: At): Waiting => {
+  const { contract, caller, runs, release, onInterrupted, attemptsMax, interruptedAfterMs, bytes, dueAt, callback } = event
+  return {
+    status: 'waiting',
+    kind: 'request',
+    ...born(at),
+    by: event.by,
+    digest: event.digest,
+    request: { contract, caller, runs, release, onInterrupted, attemptsMax, interruptedAfterMs, bytes, dueAt, callback },
+  }
+}
+
 /** The parts of every living state, without those that belong to one status only. */
 const core = (item: Existing) => {
-  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task } = item
-  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task }
+  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task, request } = item
+  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task, request }
 }
 
 const endedLease = (item: Existing, how: EndedLease['how'], digest?: string): EndedLease | undefined =>
@@ -64,7 +77,17 @@ const waiting = (item: Existing, dueAt: number, ended: EndedLease | undefined, f
   ended,
   failure,
   task: item.task && { ...item.task, dueAt },
+  request: item.request && { ...item.request, dueAt },
 })
+
+/** What is still to be carried out; undefined when nothing is, as nearly always. */
+const outboxOf = (entries: readonly OutboxEntry[]): Settled['outbox'] => (entries.length === 0 ? undefined : entries)
+
+const withoutCarriedOut = (item: Settled, carriedOut: readonly CarriedOut[]): Settled['outbox'] =>
+  outboxOf((item.outbox ?? []).filter((open) => !carriedOut.some(({ entry }) => entry === open)))
+
+/** The reply goes to the callback of its request, and so does the news that there is none. */
+const toCaller = (item: Existing): readonly OutboxEntry[] => (item.request?.callback === undefined ? [] : ['reply'])
 
 const settled = (item: Existing, end: Settled['end'], at: At, digest: string | undefined, failure?: Settled['failure']): Settled => ({
   ...core(item),
@@ -73,9 +96,38 @@ const settled = (item: Existing, end: Settled['end'], at: At, digest: string | u
   settledAt: at.time,
   ended: endedLease(item, 'settled', digest),
   failure,
+  endRevision: at.revision,
+  outbox: outboxOf(toCaller(item)),
 })
 
-const change = (item: Existing, event: Exclude<WorkItemEvent, { type: 'JobRegistered' | 'TaskInserted' }>, at: At): Existing => {
+const completed = (item: Existing, { digest, reply, effects = [] }: EventOfType<'Completed'>, at: At): Settled => ({
+  ...settled(item, 'completed', at, digest),
+  reply: reply && { status: reply.status, bytes: reply.bytes, kept: reply.kept },
+  outbox: outboxOf([...effects.map((_effect, index) => index), ...toCaller(item)]),
+})
+
+/** What a tombstone says, whether anything before it can still be read or not: one state for both. */
+const erased = (event: EventOfType<'Erased'>, at: At): Settled => {
+  const { kind, by, digest, end, createdAt, settledAt } = event
+  return {
+    ...born(at),
+    status: 'settled',
+    kind,
+    by,
+    digest,
+    createdAt,
+    end,
+    settledAt,
+    endRevision: at.revision,
+    released: { how: 'erased', at: at.time },
+    erased: true,
+  }
+}
+
+/** Events that say by themselves what the item is, whatever came before. */
+type BirthType = 'JobRegistered' | 'TaskInserted' | 'RequestAccepted' | 'Erased'
+
+const change = (item: Existing, event: Exclude<WorkItemEvent, { type: BirthType }>, at: At): Existing => {
   switch (event.type) {
     case 'Leased':
       return leased(item, event, at)
@@ -119,7 +171,7 @@ const change = (item: Existing, event: Exclude<WorkItemEvent, { type: 'JobRegist
     case 'Redriven':
       return { ...waiting(item, event.dueAt, item.ended), attempt: 0 }
     case 'Completed':
-      return settled(item, 'completed', at, event.digest)
+      return completed(item, event, at)
     case 'Failed':
       return settled(item, 'failed', at, event.digest, { code: event.code, message: event.message })
     case 'Aborted':
@@ -128,6 +180,10 @@ const change = (item: Existing, event: Exclude<WorkItemEvent, { type: 'JobRegist
       return settled(item, 'cancelled', at, undefined)
     case 'LateResultRecorded':
       return item.status === 'settled' ? { ...item, late: { digest: event.digest } } : item
+    case 'EffectsCarriedOut':
+      return item.status === 'settled' ? { ...item, outbox: withoutCarriedOut(item, event.effects) } : item
+    case 'ReplyReleased':
+      return item.status === 'settled' ? { ...item, released: { how: event.how, at: at.time } } : item
   }
 }
 
@@ -135,6 +191,8 @@ const change = (item: Existing, event: Exclude<WorkItemEvent, { type: 'JobRegist
 export const evolve = (item: WorkItem, event: WorkItemEvent, at: At): WorkItem => {
   if (event.type === 'JobRegistered') return registered(event, at)
   if (event.type === 'TaskInserted') return inserted(event, at)
+  if (event.type === 'RequestAccepted') return accepted(event, at)
+  if (event.type === 'Erased') return erased(event, at)
   if (item.status === 'absent') return absent
   return { ...change(item, event, at), revision: at.revision, updatedAt: at.time }
 }

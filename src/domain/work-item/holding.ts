@@ -10,7 +10,7 @@ import { isHeld, isParked, isUnresolved, surfaceState, type Held, type Settled, 
 type HoldingDecision = Decision<WorkItemEvent, Rejection>
 
 /** The item if the caller holds it now, else why not. */
-const heldBy = (c: { readonly by: string; readonly lease: string }, item: WorkItem): E.Either<Rejection, Held> => {
+export const heldBy = (c: { readonly by: string; readonly lease: string }, item: WorkItem): E.Either<Rejection, Held> => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
   if (item.status === 'settled') return reject({ type: 'settled', state })
@@ -81,7 +81,7 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
     return [...obeyed, { type: 'Aborted', reason, ...(partial === undefined ? {} : { partial }), ...ending }]
   }
   const { code, message, detail, retry } = outcome.failed
-  const triesAgain = item.kind === 'task' && retry !== false && item.will !== 'abort'
+  const triesAgain = item.kind !== 'job' && retry !== false && item.will !== 'abort'
   const isLast = c.retry.attemptsMax !== undefined && item.attempt >= c.retry.attemptsMax
   if (!triesAgain || (isLast && c.retry.deadLetter === false)) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
   const freed: WorkItemEvent = isLast ? { type: 'DeadLettered', code, message, ...ending } : { type: 'RetryScheduled', dueAt: c.time + c.retry.pauseMs, code, message, ...ending }
@@ -89,7 +89,7 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
 }
 
 /** After settlement the first other outcome under the last lease is kept, the one that settled it is a repeat, and anything else is too late (surface 8). */
-const late = (c: CommandOfType<'Report'>, item: Settled): HoldingDecision => {
+export const late = (c: Pick<CommandOfType<'Report'>, 'by' | 'lease' | 'outcome' | 'digest'>, item: Settled): HoldingDecision => {
   const last = item.ended
   if (c.outcome === undefined || c.digest === undefined || last === undefined || last.token !== c.lease || last.holder.subject !== c.by)
     return reject({ type: 'settled', state: surfaceState(item) })
@@ -112,6 +112,8 @@ export const report = (c: CommandOfType<'Report'>, item: WorkItem): HoldingDecis
   const park = c.outcome === undefined ? parked(c, now) : []
   const progress = progressed(c, now, c.outcome !== undefined || phase.length + park.length > 0)
   const said = [...signOfLife(now, c.time), ...phase, ...progress]
+  if (c.outcome !== undefined && 'completed' in c.outcome && now.kind === 'request')
+    return reject({ type: 'not-possible', state: surfaceState(now), detail: 'Expected a reply: a request is not completed by an outcome.' })
   if (c.outcome !== undefined) return accept(...said, ...settling(c, now, c.outcome))
   return accept(...said, ...seen(now), ...park, ...answered(c, now))
 }

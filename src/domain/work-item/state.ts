@@ -11,7 +11,7 @@
 //
 // What the administrator wants (`will`) is kept apart from what the holder does (`status`): a job that is told to abort goes on running until it says otherwise.
 import type { Kind } from '../ids.ts'
-import type { DirectiveName, Holder, Progress, Resolution } from './events.ts'
+import type { DirectiveName, Holder, OnInterrupted, OutboxEntry, Progress, Release, Resolution, Runs } from './events.ts'
 
 export interface Lease {
   /** From 1, raised by each lease: the fencing number. */
@@ -73,6 +73,23 @@ export interface TaskFacts {
   readonly dueAt: number
 }
 
+/** What a request is, beside its body: policy and rules as its contract had them when it was accepted. */
+export interface RequestFacts {
+  readonly contract: string
+  readonly caller: string
+  readonly runs: Runs
+  readonly release: Release
+  readonly onInterrupted: OnInterrupted
+  readonly attemptsMax?: number | undefined
+  readonly interruptedAfterMs: number
+  /** Bytes of its body. */
+  readonly bytes: number
+  /** Not leased before this time. */
+  readonly dueAt: number
+  /** Where its reply is to be delivered. */
+  readonly callback?: string | undefined
+}
+
 export interface Absent {
   readonly status: 'absent'
   readonly revision: -1
@@ -98,6 +115,7 @@ interface Born {
   readonly ended?: EndedLease | undefined
   readonly job?: JobFacts | undefined
   readonly task?: TaskFacts | undefined
+  readonly request?: RequestFacts | undefined
 }
 
 /** Nobody holds it. */
@@ -126,6 +144,30 @@ export interface Settled extends Born {
   /** Outcomes are in the stream; the state keeps what a list shows. */
   readonly failure?: { readonly code: string; readonly message: string } | undefined
   readonly late?: { readonly digest: string } | undefined
+  /** Revision of the event that settled it: outcome and reply are read there. */
+  readonly endRevision: number
+  /** Of a request that was replied to. */
+  readonly reply?: { readonly status: number; readonly bytes: number; readonly kept: boolean } | undefined
+  /** What still has to be carried out; undefined when nothing has. */
+  readonly outbox?: readonly OutboxEntry[] | undefined
+  /** Its reply is given no more. */
+  readonly released?: { readonly how: 'client' | 'time' | 'force' | 'erased'; readonly at: number } | undefined
+  /** Only the tombstone is left. */
+  readonly erased?: boolean | undefined
+}
+
+/** Settled, with effects that are not carried out yet. */
+export interface Owing extends Settled {
+  readonly outbox: readonly OutboxEntry[]
+}
+
+/** What is leased by workers that wait for it, and in which line: the tasks of a queue, the requests of a contract. */
+export interface Leasable {
+  readonly dueAt: number
+  readonly tag?: string | undefined
+  readonly priority?: number | undefined
+  readonly key?: string | undefined
+  readonly bytes?: number | undefined
 }
 
 export type Existing = Waiting | Held | Settled
@@ -155,8 +197,16 @@ export const surfaceState = (item: Existing): SurfaceState => {
 
 export const isHeld = (item: WorkItem): item is Held => item.status === 'running' || item.status === 'paused' || item.status === 'lost'
 
-/** Waiting or held: it can still change, so it stays in memory. Dead letters live on in the tabular file alone (rules 7). */
-export const isLive = (item: WorkItem): item is Waiting | Held => item.status !== 'absent' && item.status !== 'settled' && item.status !== 'deadLetter'
+export const isOwing = (item: WorkItem): item is Owing => item.status === 'settled' && item.outbox !== undefined
+
+/** Waiting, held, or with an open outbox: it can still change by itself, so it stays in memory. Dead letters live on in the tabular file alone (rules 7). */
+export const isLive = (item: WorkItem): item is Waiting | Held | Owing => (item.status === 'settled' ? isOwing(item) : item.status !== 'absent' && item.status !== 'deadLetter')
+
+/** Its facts while a worker can lease it. */
+export const leasable = (item: WorkItem | undefined): Leasable | undefined => {
+  if (item?.status !== 'waiting' || item.will !== 'normal') return undefined
+  return item.task ?? (item.request?.runs === 'workers' ? item.request : undefined)
+}
 
 /** The holder has parked it, or had when it was lost. */
 export const isParked = (item: WorkItem): boolean => item.status === 'paused' || (item.status === 'lost' && item.parked === true)

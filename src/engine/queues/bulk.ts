@@ -3,14 +3,14 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../../domain/ids.ts'
 import { queueKey } from '../../domain/queue/config.ts'
 import { bulksUnderWay, type Bulk } from '../../domain/queue/state.ts'
-import type { BulkFilter } from '../../domain/queue/events.ts'
-import type { Existing } from '../../domain/work-item/state.ts'
 import type { Tables } from '../../projections/tables.ts'
+import type { EventReader } from '../../store/port.ts'
 import { pause, type World } from '../../world.ts'
 import type { CommandToDo, Context } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
+import { countBulk, isMeant } from './bulk-count.ts'
 import type { QueueBook, QueueName } from './queue-book.ts'
 
 /** Items asked for at once: enough to share commits, not so many that others wait. */
@@ -29,13 +29,8 @@ export interface Bulks {
   readonly close: () => Promise<void>
 }
 
-const fits = (filter: BulkFilter, item: Existing): boolean =>
-  (filter.tag === undefined || item.task?.tag === filter.tag) &&
-  (filter.key === undefined || item.task?.key === filter.key) &&
-  (filter.code === undefined || (item.status !== 'running' && 'failure' in item && item.failure?.code === filter.code)) &&
-  (filter.insertedBefore === undefined || item.createdAt < filter.insertedBefore)
-
 export const createBulks = (options: {
+  readonly reader: EventReader
   readonly book: QueueBook
   readonly live: Live
   readonly tables: Tables
@@ -51,7 +46,7 @@ export const createBulks = (options: {
   /** Waiting tasks of the queue that were there when the purge began and have not changed since. */
   const waitingTasks = function* (key: string, bulk: Bulk): Generator<WorkItemId> {
     for (const [workItem, { item, position }] of live.entries()) {
-      if (item.status === 'waiting' && item.task !== undefined && queueKey(item.task) === key && position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
+      if (item.task !== undefined && queueKey(item.task) === key && isMeant(bulk, item, position)) yield workItem
     }
   }
 
@@ -59,30 +54,26 @@ export const createBulks = (options: {
     while (!(await tables.reached(bulk.upTo, TABLES_WAIT_MS))) if (isStopping()) return
     let after: string | undefined
     do {
-      const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'oldest', limit: PAGE, after })
+      const page = await tables.list({ kind: 'task', scope: key, deadLetter: true, order: 'queue', limit: PAGE, after })
       if ('invalid' in page) return
-      for (const { workItem, item, position } of page.items) if (position <= bulk.upTo && fits(bulk.filter, item)) yield workItem
+      for (const { workItem, item, position } of page.items) if (isMeant(bulk, item, position)) yield workItem
       after = page.next
     } while (after !== undefined)
   }
 
-  const one = async (workItem: WorkItemId, bulk: Bulk): Promise<boolean> => {
+  const one = async (workItem: WorkItemId, bulk: Bulk): Promise<void> => {
     const context: Context = { subject: bulk.by, actor: bulk.by, commandId: uuidV5(bulk.id, workItem), correlationId: bulk.id }
     const command: CommandToDo = bulk.what === 'purge' ? { type: 'DeleteTask', by: bulk.by } : { type: 'Redrive', by: bulk.by }
     // A task that was leased since it was looked at is somebody's work by now.
     const done = await handler.executeUnless(() => bulk.what === 'purge' && live.get(workItem)?.item.status !== 'waiting', workItem, command, context)
     if (E.isLeft(done) && done.left instanceof Error) throw done.left
-    return E.isRight(done) && done.right.events.length > 0
   }
 
   const carryOut = async (name: QueueName, bulk: Bulk): Promise<void> => {
     const key = queueKey(name)
-    let [done, skipped] = [0, 0]
     let batch: WorkItemId[] = []
     const flush = async (): Promise<void> => {
-      const changed = await Promise.all(batch.map((workItem) => one(workItem, bulk)))
-      for (const isChanged of changed) if (isChanged) done += 1
-      skipped += changed.filter((isChanged) => !isChanged).length
+      await Promise.all(batch.map((workItem) => one(workItem, bulk)))
       batch = []
     }
     const candidates: Iterable<WorkItemId> | AsyncIterable<WorkItemId> = bulk.what === 'purge' ? waitingTasks(key, bulk) : deadLetters(key, bulk)
@@ -92,9 +83,10 @@ export const createBulks = (options: {
       if (batch.length >= AT_ONCE) await flush()
     }
     await flush()
-    if (isStopping()) return
+    const count = await countBulk(options.reader, name, bulk, isStopping)
+    if (count === undefined || isStopping()) return
     const context: Context = { subject: 'stint', actor: 'stint', commandId: uuidV5(bulk.id, 'finished'), correlationId: bulk.id }
-    const finished = await book.execute(name, { type: 'FinishBulk', id: bulk.id, done, skipped }, context)
+    const finished = await book.execute(name, { type: 'FinishBulk', id: bulk.id, ...count }, context)
     if (E.isLeft(finished) && finished.left instanceof Error) throw finished.left
   }
 

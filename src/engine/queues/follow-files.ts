@@ -61,6 +61,7 @@ export const followQueueFiles = async (options: {
     for (const warning of warnings) onNews('warn', warning)
     if (changed.length > 0) onNews('info', `The files have changed these queues: ${changed.join(', ')}`)
     queues.report({ errors: now.errors, warnings })
+    for (const warning of queues.files().warnings.slice(warnings.length)) onNews('warn', warning)
   }
 
   const inLog: readonly QueueConfig[] = queues.list().flatMap(({ config, status, isConfigured }) => (status === 'open' && isConfigured ? [config] : []))

@@ -2,23 +2,23 @@
 import type { WorkItemId } from '../../domain/ids.ts'
 import type { LeaseGrant } from '../../domain/work-item/commands.ts'
 import type { World } from '../../world.ts'
-import type { LeasedTask } from '../engine.ts'
+import type { LeasedItem } from '../engine.ts'
 import type { Ask, QueueIndex, Waiter } from './queue-index.ts'
 
 /** Work items that were claimed, or the one task that was leased already as it was born. */
-export type Found = readonly WorkItemId[] | { readonly handed: LeasedTask }
+export type Found = readonly WorkItemId[] | { readonly handed: LeasedItem }
 
 interface LeaseWaiter extends Waiter {
   /** With all that a lease for it needs, so that a birth can carry it. */
   readonly grant: LeaseGrant
-  readonly hand: (leased: LeasedTask) => void
+  readonly hand: (leased: LeasedItem) => void
 }
 
 export interface LeaseLine {
   /** Waits at most `ms` milliseconds; with nothing when it is over or the queue has to be looked at again. */
   readonly wait: (index: QueueIndex, call: { readonly ask: Ask; readonly grant: LeaseGrant; readonly ms: number; readonly signal: AbortSignal }) => Promise<Found>
   readonly grantOf: (waiter: Waiter) => LeaseGrant
-  readonly hand: (waiter: Waiter, leased: LeasedTask) => void
+  readonly hand: (waiter: Waiter, leased: LeasedItem) => void
 }
 
 /** Every waiter in the indexes was made here. */

@@ -7,14 +7,19 @@
 // One thing always holds between two ticks: nothing that lies there suits anybody who waits. So what comes new need only be offered itself, and a task that is about to be
 // born can go straight to the first in line (rules 10). What only time changes (a delay, a rate, a pass-over) has one timer, which runs while somebody waits.
 import type { WorkItemId } from '../../domain/ids.ts'
-import type { QueueConfig } from '../../domain/queue/config.ts'
-import { isHeld, type Existing, type TaskFacts, type WorkItem } from '../../domain/work-item/state.ts'
+import type { StintSettings } from '../../domain/queue/config.ts'
+import { isHeld, leasable, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
 import type { Cancel, World } from '../../world.ts'
 import type { Live } from '../live.ts'
 import { createKeys } from './keys.ts'
 import { createPassedOver } from './passed-over.ts'
 import { createPace } from './pace.ts'
 import { createReadyTasks, type Candidate, type Verdict } from './ready-tasks.ts'
+
+/** What limits the leases of a line. */
+export interface Served {
+  readonly stint: Pick<StintSettings, 'rate' | 'keyConcurrency'>
+}
 
 export interface Ask {
   readonly max: number
@@ -61,7 +66,7 @@ export interface QueueIndex {
    * A task that is about to be born: the waiter that shall have it in the same append, kept in its place meanwhile, with key and rate counted; undefined when the task
    * has to wait its turn.
    */
-  readonly reserve: (workItem: WorkItemId, task: TaskFacts) => Waiter | undefined
+  readonly reserve: (workItem: WorkItemId, facts: Leasable) => Waiter | undefined
   /** The reserved waiter has its task, and is out of the line. */
   readonly handed: (waiter: Waiter) => void
   /** The birth came to nothing: the waiter waits on in its place. */
@@ -70,6 +75,10 @@ export interface QueueIndex {
   readonly pardon: (workItem: WorkItemId) => () => void
   /** Config or pause changed. */
   readonly refresh: () => void
+  /** Somebody listens now who did not, or the other way round: delayed tasks are told when they are due, though nobody waits, only while somebody listens. */
+  readonly listeningChanged: () => void
+  /** Whether something lies there that could be leased now, but for keys and rates. */
+  readonly hasReady: () => boolean
   readonly figures: () => QueueFigures
   /** Whether this key has all the holders it may have. */
   readonly isKeyInUse: (key: string) => boolean
@@ -78,12 +87,19 @@ export interface QueueIndex {
   readonly stop: () => void
 }
 
-/** The task's facts while it can be leased. */
-const leasable = (item: WorkItem | undefined): TaskFacts | undefined => (item?.status === 'waiting' && item.will === 'normal' ? item.task : undefined)
+export interface QueueIndexOptions {
+  readonly world: World
+  readonly live: Live
+  /** What limits the leases now, or undefined while nothing may be leased (paused, removed, push). */
+  readonly served: () => Served | undefined
+  /** Somebody wants to be told when work has come for which no worker waits. */
+  readonly isListenedTo?: (() => boolean) | undefined
+  /** Such work has come. It may be taken again by the time this is looked into. */
+  readonly onReady?: (() => void) | undefined
+}
 
-/** @param served the config in force, or undefined while nothing may be leased (paused, removed, push) */
-export const createQueueIndex = (options: { readonly world: World; readonly live: Live; readonly served: () => QueueConfig | undefined }): QueueIndex => {
-  const { world, live, served } = options
+export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
+  const { world, live, served, isListenedTo = () => false, onReady = () => undefined } = options
   const claimed = new Map<WorkItemId, string | undefined>()
   const waiters = new Set<Waiter>()
   const reserved = new Set<Waiter>()
@@ -133,7 +149,7 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
         keys.block(candidate)
         return 'gone'
       }
-      bytes += live.get(candidate.workItem)?.item.task?.bytes ?? 0
+      bytes += leasable(live.get(candidate.workItem)?.item)?.bytes ?? 0
       if (taken.length > 0 && bytes > (ask.bytesMax ?? Infinity)) return 'stop'
       claim(candidate.workItem, candidate.key)
       taken.push(candidate)
@@ -187,8 +203,14 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     }
   }
 
+  /** Says that work has come, if there is any. */
+  const tell = (isThere: () => boolean): void => {
+    if (!stopped && isListenedTo() && served() !== undefined && isThere()) onReady()
+  }
+  const hasReady = (): boolean => !ready.isEmpty()
+
   const schedule = (): void => {
-    if (waiters.size === 0) {
+    if (stopped || (waiters.size === 0 && !isListenedTo())) {
       timer?.cancel()
       timer = undefined
       again = Infinity
@@ -201,21 +223,26 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     timer?.cancel()
     const cancel = world.timer(Math.max(0, at - now), () => {
       timer = undefined
+      // Who asked, was held back and does not wait has to be told when it may ask again.
+      const isAgain = again <= world.monotonic()
       again = Infinity
-      ready.ripen()
+      const ripe = ready.ripen()
       serveAll()
+      tell(() => (isAgain ? hasReady() : ripe.some(isUnclaimed)))
     })
     timer = { at, cancel }
   }
 
   const offerAll = (candidates: readonly Candidate[]): void => {
-    if (waiters.size === 0) return
-    for (const candidate of candidates) offer(candidate)
-    schedule()
+    if (waiters.size > 0) {
+      for (const candidate of candidates) offer(candidate)
+      schedule()
+    }
+    tell(() => candidates.some(isUnclaimed))
   }
 
   // ---- what changes ----
-  const candidateOf = (workItem: WorkItemId, revision: number, task: TaskFacts): Candidate => ({
+  const candidateOf = (workItem: WorkItemId, revision: number, task: Leasable): Candidate => ({
     workItem,
     revision,
     dueAt: task.dueAt,
@@ -287,7 +314,9 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
     changed,
     take: (ask) => {
       ripen()
-      return takeFor(ask)
+      const taken = takeFor(ask)
+      if (again < Infinity) schedule()
+      return taken
     },
     giveBack,
     wait: (waiter) => {
@@ -324,9 +353,21 @@ export const createQueueIndex = (options: { readonly world: World; readonly live
       for (const candidate of keys.release()) ready.push(candidate)
       ready.ripen()
       again = Infinity
-      if (served() !== undefined) return serveAll()
+      if (served() !== undefined) {
+        serveAll()
+        tell(hasReady)
+        return
+      }
       for (const waiter of waiters) dismiss(waiter)
       schedule()
+    },
+    listeningChanged: () => {
+      ripen()
+      schedule()
+    },
+    hasReady: () => {
+      ripen()
+      return served() !== undefined && hasReady()
     },
     figures: () => {
       ripen()

@@ -8,8 +8,10 @@ import type { Context } from '../engine.ts'
 import { configurationSteps, queueDigest, type FileError } from '../queue-files.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Bulks } from './bulk.ts'
+import type { NotificationCentre } from './notifications.ts'
 import type { QueueBook, QueueName, QueueRefusal } from './queue-book.ts'
 import { openConfig, type TaskFigures, type TaskQueues } from './task-queues.ts'
+import type { WebhookView } from './webhook.ts'
 
 export interface QueueView {
   readonly key: string
@@ -21,6 +23,7 @@ export interface QueueView {
   readonly paused?: { readonly by: string; readonly reason?: string | undefined; readonly at: number } | undefined
   readonly figures: TaskFigures
   readonly bulks: readonly Bulk[]
+  readonly webhook?: WebhookView | undefined
 }
 
 /** What was done with the files: which queues changed, and what was not applied. */
@@ -32,7 +35,7 @@ export interface Applied {
 /** What is wrong with the queue files now: what was last good stays in force. */
 export interface FileReport {
   readonly errors: readonly FileError[]
-  /** Sentences on what was not applied. */
+  /** Sentences on what was not applied, and on each webhook that is off. */
   readonly warnings: readonly string[]
 }
 
@@ -58,16 +61,18 @@ export const createQueues = (options: {
   readonly book: QueueBook
   readonly tasks: TaskQueues
   readonly bulks: Bulks
+  readonly notifications: Pick<NotificationCentre, 'webhookOf' | 'warnings'>
   readonly position: () => Position
   readonly isOpen: () => boolean
 }): Queues => {
-  const { book, tasks, bulks, isOpen } = options
+  const { book, tasks, bulks, notifications, isOpen } = options
 
   const view = (name: QueueName, queue: Queue): QueueView | undefined => {
     const key = queueKey(name)
     const figures = tasks.figures(key)
     if (queue.status === 'absent') return isOpen() ? { key, config: openConfig(key), status: 'open', isConfigured: false, figures, bulks: [] } : undefined
-    return { key, config: queue.config, status: queue.status, isConfigured: true, paused: queue.paused, figures, bulks: [...queue.bulks.values()] }
+    const { config, status, paused } = queue
+    return { key, config, status, isConfigured: true, paused, figures, bulks: [...queue.bulks.values()], webhook: notifications.webhookOf(key) }
   }
 
   const viewAfter = (name: QueueName, done: E.Either<QueueRefusal, { readonly queue: Queue }>): E.Either<QueueRefusal, QueueView> => {
@@ -129,7 +134,7 @@ export const createQueues = (options: {
     report: (report) => {
       files = report
     },
-    files: () => files,
+    files: () => ({ ...files, warnings: [...files.warnings, ...notifications.warnings()] }),
     get: (name) => view(name, book.get(queueKey(name))),
     list,
     apply,

@@ -1,19 +1,19 @@
 // Lease calls that carry a requestId (rules 27): a repeat is given what the first call leased and is still under that lease, and takes the place of a first call that still waits.
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../../domain/ids.ts'
-import { queueKey } from '../../domain/queue/config.ts'
 import { isHeld, type Existing, type Held, type WorkItem } from '../../domain/work-item/state.ts'
-import type { LeasedTask, LeaseRequest, Refusal } from '../engine.ts'
+import type { LeaseCall, LeasedItem, Refusal } from '../engine.ts'
 import type { Live } from '../live.ts'
 
 export interface Requests {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   /** @param again gives what is still held once more · @param first leases; its signal aborts when it is superseded */
   readonly run: (
-    request: LeaseRequest & { readonly requestId: string },
-    again: (held: readonly WorkItemId[]) => Promise<E.Either<Refusal, readonly LeasedTask[]>>,
-    first: (signal: AbortSignal) => Promise<E.Either<Refusal, readonly LeasedTask[]>>,
-  ) => Promise<E.Either<Refusal, readonly LeasedTask[]>>
+    line: string,
+    call: LeaseCall & { readonly requestId: string },
+    again: (held: readonly WorkItemId[]) => Promise<E.Either<Refusal, readonly LeasedItem[]>>,
+    first: (signal: AbortSignal) => Promise<E.Either<Refusal, readonly LeasedItem[]>>,
+  ) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
 }
 
 interface Pending {
@@ -21,12 +21,15 @@ interface Pending {
   readonly done: Promise<unknown>
 }
 
-const keyOf = (queue: string, subject: string, requestId: string): string => `${queue}\n${subject}\n${requestId}`
+const keyOf = (line: string, subject: string, requestId: string): string => `${line}\n${subject}\n${requestId}`
 
-const keyOfLease = (item: Held): string | undefined =>
-  item.task === undefined || item.lease.requestId === undefined ? undefined : keyOf(queueKey(item.task), item.lease.holder.subject, item.lease.requestId)
+/** @param lineOf the line in which an item waits to be leased */
+export const createRequests = (live: Live, lineOf: (item: Existing) => string | undefined): Requests => {
+  const keyOfLease = (item: Held): string | undefined => {
+    const line = lineOf(item)
+    return line === undefined || item.lease.requestId === undefined ? undefined : keyOf(line, item.lease.holder.subject, item.lease.requestId)
+  }
 
-export const createRequests = (live: Live): Requests => {
   const held = new Map<string, Set<WorkItemId>>()
   const pending = new Map<string, Pending>()
 
@@ -44,17 +47,17 @@ export const createRequests = (live: Live): Requests => {
       if (was !== undefined) drop(was, workItem)
       if (is !== undefined) held.set(is, (held.get(is) ?? new Set()).add(workItem))
     },
-    run: async (request, again, first) => {
-      const key = keyOf(queueKey(request), request.holder.subject, request.requestId)
+    run: async (line, call, again, first) => {
+      const key = keyOf(line, call.holder.subject, call.requestId)
       const ahead = pending.get(key)
       const superseded = new AbortController()
-      const work = async (): Promise<E.Either<Refusal, readonly LeasedTask[]>> => {
+      const work = async (): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
         ahead?.supersede()
         await ahead?.done
         if (superseded.signal.aborted) return E.left({ type: 'superseded' })
         const stillHeld = [...(held.get(key) ?? [])].filter((workItem) => live.get(workItem) !== undefined)
         if (stillHeld.length > 0) return again(stillHeld)
-        const leased = await first(request.signal === undefined ? superseded.signal : AbortSignal.any([request.signal, superseded.signal]))
+        const leased = await first(call.signal === undefined ? superseded.signal : AbortSignal.any([call.signal, superseded.signal]))
         return superseded.signal.aborted ? E.left({ type: 'superseded' }) : leased
       }
       const done = work()

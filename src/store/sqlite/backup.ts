@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync, backup } from 'node:sqlite'
-import { StoreFault, type Head } from '../port.ts'
+import { StoreFault, type Head, type Position } from '../port.ts'
 import { positionAt, sequenceOf } from '../position.ts'
 import type { World } from '../../world.ts'
 import { unavailable } from './batch.ts'
@@ -34,15 +34,23 @@ const reading = async <A>(file: string, read: (reader: SqliteReader) => Promise<
 
 const headOf = (file: string): Promise<E.Either<StoreFault, Head>> => reading(file, (reader) => reader.head()())
 
+/** What was the last event may be erased and pruned while a copy is made; then the copy goes further and knows the gap. */
+const isPruned = async (reader: SqliteReader, range: { readonly after: Position; readonly upTo: Position }): Promise<boolean> => {
+  const gaps = await reader.readGaps(range)()
+  return E.isRight(gaps) && gaps.right.length > 0
+}
+
 /** The head of a copy, once it is shown to hold what the log held at `head`. */
 const headOfCopy = (copy: string, { position, incarnation, digest }: Head): Promise<E.Either<StoreFault, Head>> =>
   reading(copy, async (reader) => {
     const sequence = sequenceOf(position, incarnation)
     if (E.isLeft(sequence)) return sequence
     if (sequence.right > 0) {
-      const last = await reader.readChain({ after: positionAt(incarnation, sequence.right - 1), max: 1 })()
+      const after = positionAt(incarnation, sequence.right - 1)
+      const last = await reader.readChain({ after, max: 1 })()
       if (E.isLeft(last)) return last
-      if (last.right[0]?.digest !== digest) return E.left(new StoreFault('damaged', `The copy does not hold the log at ${position}`))
+      if (last.right[0]?.digest !== digest && !(await isPruned(reader, { after, upTo: position })))
+        return E.left(new StoreFault('damaged', `The copy does not hold the log at ${position}`))
     }
     return reader.head()()
   })

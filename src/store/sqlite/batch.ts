@@ -8,26 +8,37 @@ import type { Identity } from './schema.ts'
 export const EXPECT_ANY = -2
 export const EXPECT_NO_STREAM = -1
 
-/** The count of an erasure among the operations of a batch. An append has at least one event. */
-export const ERASE = 0
+/** The count of a pruning among the operations of a batch. An append has at least one event, and so has an erasure, whose count is negative. */
+export const PRUNE = 0
 
 export interface Batch {
-  /** Per operation: stream; then per event: id, type, data, meta. */
+  /** Per operation: stream (empty for a pruning); then per event: id, type, data, meta. */
   readonly texts: readonly string[]
-  /** Per operation: expected revision, count of events (or ERASE); then per event: v, time, bytes of payload (-1 for none). */
+  /** Per operation: expected revision, count of events (negative for an erasure, or PRUNE and then before, after, max); then per event: v, time, bytes of payload (-1 for none). */
   readonly numbers: readonly number[]
   readonly operations: number
   /** All payloads, one after another. */
   readonly payloads: Uint8Array<ArrayBuffer>
 }
 
-/** One operation that waits for its commit. */
-export interface Operation {
+/** An append, or an erasure with its tombstone. */
+export interface Writing {
+  readonly kind: 'append' | 'erase'
   readonly stream: string
   readonly expected: ExpectedRevision
-  /** None for an erasure. */
   readonly events: readonly EventToAppend[]
 }
+
+export interface Pruning {
+  readonly kind: 'prune'
+  /** Numbers in positions. */
+  readonly before: number
+  readonly after: number
+  readonly max: number
+}
+
+/** One operation that waits for its commit. */
+export type Operation = Writing | Pruning
 
 const expectedNumber = (expected: ExpectedRevision): number => {
   if (expected === 'any') return EXPECT_ANY
@@ -49,9 +60,15 @@ export const encodeBatch = (operations: readonly Operation[]): Batch => {
   const numbers: number[] = []
   const payloads: Uint8Array[] = []
   let payloadBytes = 0
-  for (const { stream, expected, events } of operations) {
+  for (const operation of operations) {
+    if (operation.kind === 'prune') {
+      texts.push('')
+      numbers.push(EXPECT_ANY, PRUNE, operation.before, operation.after, operation.max)
+      continue
+    }
+    const { kind, stream, expected, events } = operation
     texts.push(stream)
-    numbers.push(expectedNumber(expected), events.length)
+    numbers.push(expectedNumber(expected), kind === 'erase' ? -events.length : events.length)
     for (const { id, type, v, time, data, meta, payload } of events) {
       texts.push(id, type, data, meta)
       numbers.push(v, time, payload?.byteLength ?? -1)
@@ -64,8 +81,8 @@ export const encodeBatch = (operations: readonly Operation[]): Batch => {
 }
 
 /**
- * `committed`: durable. Per operation a result: the revision of the last event written, or erased rows, or `conflictResult`; events
- * are numbered from `first` in the order of the operations ·
+ * `committed`: durable. Per operation its results: of an append the revision of the last event written; of an erasure that and the events erased;
+ * of either, alone, `conflictResult`; of a pruning the rows deleted and where to go on. Events are numbered from `first` in the order of the operations ·
  * `refused`: nothing of it is stored, later batches may be.
  */
 export type Outcome = { readonly kind: 'committed'; readonly first: number; readonly results: readonly number[] } | { readonly kind: 'refused'; readonly message: string }

@@ -1,9 +1,9 @@
 // Group commit without a timer: what is asked while a commit is under way travels together in the next one. Also the place where
 // too much at once is refused, and where a failed commit turns into an answer for everyone who waited for it.
 import * as E from 'fp-ts/lib/Either.js'
-import { StoreFault, type AppendFailure, type Appended, type EventToAppend, type ExpectedRevision } from '../port.ts'
+import { StoreFault, type AppendFailure, type Appended, type Erasure, type EventToAppend, type ExpectedRevision, type Pruned } from '../port.ts'
 import { positionAt } from '../position.ts'
-import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome } from './batch.ts'
+import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
 import type { WriterThread } from './writer-thread.ts'
 
 /** What may be under way at a time (rules 13). */
@@ -17,10 +17,10 @@ export interface InFlightLimits {
 export const IN_FLIGHT_LIMITS: InFlightLimits = { appends: 10_000, bytes: 64 * 1024 * 1024 }
 
 /** An operation with the two ways in which it can end. */
-interface Waiting extends Operation {
+type Waiting = Operation & {
   readonly bytes: number
-  /** `result` as in the batch's outcome; `last` is the number of the last event so far. */
-  readonly done: (result: number, last: number) => void
+  /** `result` and, where there is one, `second` as in the batch's outcome; `last` is the number of the last event so far. */
+  readonly done: (result: number, last: number, second: number) => void
   readonly failed: (fault: StoreFault) => void
 }
 
@@ -50,26 +50,46 @@ export class GroupCommit {
   append(stream: string, expected: ExpectedRevision, events: readonly EventToAppend[], bytes: number): Promise<E.Either<AppendFailure, Appended>> {
     return new Promise((resolve) =>
       this.#ask({
+        kind: 'append',
         stream,
         expected,
         events,
         bytes,
-        done: (result, last) =>
-          resolve(
-            result < 0
-              ? E.left({ kind: 'conflict', actual: actualOfConflict(result) })
-              : E.right({ revision: result, position: positionAt(this.#thread.identity.incarnation, last) }),
-          ),
+        done: (result, last) => resolve(result < 0 ? E.left({ kind: 'conflict', actual: actualOfConflict(result) }) : E.right(this.#appended(result, last))),
         failed: (fault) => resolve(E.left(fault)),
       }),
     )
   }
 
-  /** How many events of the stream were erased. */
-  erase(stream: string): Promise<E.Either<StoreFault, number>> {
+  /** As `append`, and answers how many events of the stream were erased. */
+  erase(stream: string, expected: ExpectedRevision, tombstone: readonly EventToAppend[], bytes: number): Promise<E.Either<AppendFailure, Erasure>> {
     return new Promise((resolve) =>
-      this.#ask({ stream, expected: 'any', events: [], bytes: stream.length, done: (result) => resolve(E.right(result)), failed: (fault) => resolve(E.left(fault)) }),
+      this.#ask({
+        kind: 'erase',
+        stream,
+        expected,
+        events: tombstone,
+        bytes,
+        done: (result, last, erased) => resolve(result < 0 ? E.left({ kind: 'conflict', actual: actualOfConflict(result) }) : E.right({ ...this.#appended(result, last), erased })),
+        failed: (fault) => resolve(E.left(fault)),
+      }),
     )
+  }
+
+  prune(asked: Omit<Pruning, 'kind'>): Promise<E.Either<StoreFault, Pruned>> {
+    return new Promise((resolve) =>
+      this.#ask({
+        kind: 'prune',
+        ...asked,
+        bytes: 0,
+        done: (pruned, _last, next) => resolve(E.right(next === 0 ? { pruned } : { pruned, next: positionAt(this.#thread.identity.incarnation, next) })),
+        failed: (fault) => resolve(E.left(fault)),
+      }),
+    )
+  }
+
+  #appended(revision: number, last: number): Appended {
+    return { revision, position: positionAt(this.#thread.identity.incarnation, last) }
   }
 
   /** Takes nothing more and resolves when everything taken is answered. */
@@ -123,10 +143,12 @@ export class GroupCommit {
 
   #settleEach(answered: readonly Waiting[], first: number, results: readonly number[]): void {
     let last = first - 1
-    for (const [index, waiting] of answered.entries()) {
-      const result = results[index] as number
-      if (result >= 0) last += waiting.events.length
-      waiting.done(result, last)
+    let at = 0
+    for (const waiting of answered) {
+      const result = results[at++] as number
+      const second = waiting.kind === 'append' || result < 0 ? 0 : (results[at++] as number)
+      if (result >= 0 && waiting.kind !== 'prune') last += waiting.events.length
+      waiting.done(result, last, second)
     }
     this.#release(answered)
   }

@@ -3,17 +3,17 @@ import * as E from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { DatabaseSync } from 'node:sqlite'
 import { genesis, type ChainReader, type Digest } from '../chain.ts'
-import type { StoreFault } from '../port.ts'
+import type { EventStore, RecordedEvent, StoreFault } from '../port.ts'
 import { positionAt, sequenceOf } from '../position.ts'
 import { unavailable } from './batch.ts'
 import { assertSqliteVersion } from './checks.ts'
 import { describeError, isNotADatabase, readFault } from './errors.ts'
 import { StoreOpenError } from './open-error.ts'
-import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, linkOfRow, linkRows } from './rows.ts'
-import { assertCurrent, readIdentity, type Identity } from './schema.ts'
+import { EVENT_COLUMNS, LINK_COLUMNS, eventOfRow, eventRows, gapOfRow, gapRows, linkOfRow, linkRows, type EventRow } from './rows.ts'
+import { assertReadable, readIdentity, type Identity } from './schema.ts'
 
 /** Reads a log that another thread or process may be writing, or nobody. Takes no engine's lock. */
-export interface SqliteReader extends ChainReader {
+export interface SqliteReader extends ChainReader, Pick<EventStore, 'readFirst'> {
   /** Reads asked later are `unavailable`. Calling it again does nothing. */
   readonly close: () => void
 }
@@ -30,7 +30,7 @@ export const openReadOnly = (file: string): { readonly db: DatabaseSync; readonl
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
     db.exec('PRAGMA cache_size = -16384')
-    assertCurrent(db, file)
+    assertReadable(db, file)
     return { db, identity: readIdentity(db, file) }
   } catch (cause) {
     db?.close()
@@ -44,8 +44,13 @@ const statementsOf = (db: DatabaseSync) => {
   const prepare = (sql: string) => db.prepare(sql, { returnArrays: true })
   return {
     stream: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?`),
+    // The first event is the one of revision 0, unless that was pruned.
+    first: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE stream = ? ORDER BY revision LIMIT 1`),
     all: prepare(`SELECT ${EVENT_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
     chain: prepare(`SELECT ${LINK_COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?`),
+    gaps: prepare(
+      'SELECT first, last, lower(hex(chain)) FROM gaps WHERE first >= ifnull((SELECT max(first) FROM gaps WHERE first <= ?1), 0) AND first <= ?2 AND last > ?1 ORDER BY first',
+    ),
     tail: prepare('SELECT position, lower(hex(digest)) FROM events ORDER BY position DESC LIMIT 1'),
   }
 }
@@ -55,6 +60,7 @@ export const openSqliteReader = (file: string): SqliteReader => {
   const { db, identity } = openReadOnly(file)
   const { storeId, incarnation } = identity
   const statements = statementsOf(db)
+  const firstOf = (row: unknown): RecordedEvent | undefined => (row === undefined ? undefined : eventOfRow(row as EventRow, incarnation))
   const read =
     <A>(run: () => E.Either<StoreFault, A>): TE.TaskEither<StoreFault, A> =>
     async () => {
@@ -68,6 +74,16 @@ export const openSqliteReader = (file: string): SqliteReader => {
   return {
     readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
       read(() => E.right(eventRows(statements.stream.all(stream, from, max)).map((row) => eventOfRow(row, incarnation)))),
+    readFirst: (streams) =>
+      read(() => {
+        // One transaction, because each read outside of one locks and unlocks the log.
+        db.exec('BEGIN')
+        try {
+          return E.right(streams.map((stream) => firstOf(statements.first.get(stream))))
+        } finally {
+          db.exec('COMMIT')
+        }
+      }),
     readAll: ({ after, max = DEFAULT_MAX } = {}) =>
       read(() => {
         const sequence = sequenceOf(after, incarnation)
@@ -77,6 +93,13 @@ export const openSqliteReader = (file: string): SqliteReader => {
       read(() => {
         const sequence = sequenceOf(after, incarnation)
         return E.isLeft(sequence) ? sequence : E.right(linkRows(statements.chain.all(sequence.right, max)).map((row) => linkOfRow(row, incarnation)))
+      }),
+    readGaps: (range) =>
+      read(() => {
+        const [after, upTo] = [sequenceOf(range.after, incarnation), sequenceOf(range.upTo, incarnation)]
+        if (E.isLeft(after)) return after
+        if (E.isLeft(upTo)) return upTo
+        return E.right(gapRows(statements.gaps.all(after.right, upTo.right)).map((row) => gapOfRow(row, incarnation)))
       }),
     head: () =>
       read(() => {

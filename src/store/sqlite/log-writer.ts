@@ -2,8 +2,9 @@
 // It runs in the writer's thread, but knows nothing of threads.
 import { DatabaseSync } from 'node:sqlite'
 import { dataDigestOf, genesis, linkDigest, type Digest } from '../chain.ts'
-import { ERASE, EXPECT_ANY, conflictResult, type Batch, type Outcome } from './batch.ts'
+import { EXPECT_ANY, PRUNE, conflictResult, type Batch, type Outcome } from './batch.ts'
 import { assertSqliteVersion, makeDurable } from './checks.ts'
+import { eraserOf, prunerOf } from './erasure.ts'
 import { describeError, isBusy, isFull, isNotADatabase } from './errors.ts'
 import { headsOf } from './heads.ts'
 import { insertsInto } from './inserts.ts'
@@ -71,7 +72,8 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   }
   const heads = headsOf(db)
   const inserts = insertsInto(db)
-  const eraser = eraserOf(db)
+  const erase = eraserOf(db)
+  const prune = prunerOf(db)
   let tail = readTail()
 
   const write = (batch: Batch): readonly number[] => {
@@ -82,20 +84,25 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
       const stream = batch.texts[cursor.text++] as string
       const expected = batch.numbers[cursor.number++] as number
       const count = batch.numbers[cursor.number++] as number
-      if (count === ERASE) {
+      if (count === PRUNE) {
         inserts.flush()
-        results.push(eraser(stream))
+        results.push(...prune(batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number))
         continue
       }
+      const events = Math.abs(count)
       const last = heads.of(stream)
       if (expected !== EXPECT_ANY && expected !== last) {
-        skip(batch, cursor, count)
+        skip(batch, cursor, events)
         results.push(conflictResult(last))
         continue
       }
-      for (let index = 1; index <= count; index += 1) inserts.add(rowOf(batch, cursor, stream, last + index, next))
-      heads.moved(stream, last + count)
-      results.push(last + count)
+      results.push(last + events)
+      if (count < 0) {
+        inserts.flush()
+        results.push(erase(stream))
+      }
+      for (let index = 1; index <= events; index += 1) inserts.add(rowOf(batch, cursor, stream, last + index, next))
+      heads.moved(stream, last + events)
     }
     inserts.flush()
     commit.run()
@@ -170,17 +177,6 @@ const rowOf = (batch: Batch, cursor: Cursor, stream: string, revision: number, t
   tail.sequence += 1
   tail.digest = linkDigest(tail.digest, tail.sequence, { stream, revision, id, type, v, time, meta }, dataDigestOf(payload === undefined ? { data } : { data, payload }))
   return [tail.sequence, stream, revision, id, type, v, time, data, meta, payload ?? null, tail.digest]
-}
-
-/** Erases the events of a stream that are not yet, and answers how many. */
-const eraserOf = (db: DatabaseSync): ((stream: string) => number) => {
-  const due = db.prepare('SELECT position, data, payload FROM events WHERE stream = ? AND data IS NOT NULL', { returnArrays: true })
-  const erase = db.prepare('UPDATE events SET data = NULL, payload = NULL, data_digest = unhex(?) WHERE position = ?')
-  return (stream) => {
-    const rows = due.all(stream) as unknown as readonly (readonly [number, string, Uint8Array | null])[]
-    for (const [position, data, payload] of rows) erase.run(dataDigestOf(payload === null ? { data } : { data, payload }), position)
-    return rows.length
-  }
 }
 
 /** A checkpoint beside the commits rather than in them: nobody waits for it unless an append arrives meanwhile. */

@@ -1,5 +1,5 @@
 // Rows of the events table and the events they stand for. Rows are read as arrays: half the cost of objects over a million events.
-import type { ChainLink } from '../chain.ts'
+import type { ChainLink, Gap } from '../chain.ts'
 import { ERASED_DATA, type RecordedEvent } from '../port.ts'
 import { positionAt } from '../position.ts'
 
@@ -35,3 +35,9 @@ export const linkOfRow = (row: LinkRow, incarnation: string): ChainLink => {
   const event = eventOfRow(row as unknown as EventRow, incarnation)
   return row[11] === '' ? { event, digest: row[10] } : { event, digest: row[10], dataDigest: row[11] }
 }
+
+export type GapRow = readonly [first: number, last: number, chain: string]
+
+export const gapRows = (rows: readonly unknown[]): readonly GapRow[] => rows as readonly GapRow[]
+
+export const gapOfRow = ([first, last, chain]: GapRow, incarnation: string): Gap => ({ first: positionAt(incarnation, first), last: positionAt(incarnation, last), chain })

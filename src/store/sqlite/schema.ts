@@ -22,7 +22,7 @@ export interface Identity {
 
 export type Migration = (db: DatabaseSync, identity: NewIdentity) => void
 
-/** Position is dense and given by the writer. data is null once erased; then data_digest holds its digest. gaps: runs of pruned rows with the digest after them. */
+/** Position is given by the writer, one by one. data is null once erased; then data_digest holds its digest. gaps: runs of pruned rows with the digest after them. */
 const FIRST_TABLES = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE events (
@@ -38,8 +38,14 @@ const createTables: Migration = (db, identity) => {
   for (const [key, value] of Object.entries(identity)) put.run(key, String(value))
 }
 
+/** Finds what can be pruned without a walk over the whole log. Costs nothing until an event is erased. */
+const indexErased: Migration = (db) => db.exec('CREATE INDEX events_erased ON events (position) WHERE data IS NULL')
+
 /** Step n leads from user_version n to n + 1. Steps are added at the end and never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [createTables]
+export const MIGRATIONS: readonly Migration[] = [createTables, indexErased]
+
+/** The oldest layout that holds the same for who only reads, so that backups of an older release can be proved and restored: since then indexes came. */
+const OLDEST_READABLE = 1
 
 /** Set in the copy that a backup makes: whoever opens it as a store continues another life of the log. */
 export const COPIED_AT = 'copiedAt'
@@ -56,10 +62,10 @@ export const assertKnown = (db: DatabaseSync, file: string, newest = MIGRATIONS.
   throw new StoreOpenError('schema-too-new', `${file} has schema ${found}, this release knows up to ${newest}. Use the release that wrote it, or a later one.`)
 }
 
-/** Refuses a file that must be migrated first, which only the engine does. */
-export const assertCurrent = (db: DatabaseSync, file: string): void => {
+/** Refuses a file that must be migrated before it can be read, which only the engine does. */
+export const assertReadable = (db: DatabaseSync, file: string): void => {
   assertKnown(db, file)
-  if (version(db) < MIGRATIONS.length)
+  if (version(db) < OLDEST_READABLE)
     throw new StoreOpenError('schema-too-old', `${file} has schema ${version(db)} of ${MIGRATIONS.length}. Start the engine on it once; it brings the file up to date.`)
 }
 

@@ -4,9 +4,9 @@ import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { mkdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { realWorld, type World } from '../../world.ts'
-import { MAX_APPEND_BYTES, assertAppendable, encodedBytes, tooLarge } from '../append-check.ts'
+import { MAX_APPEND_BYTES, assertAppendable, assertPrunable, encodedBytes, pruneRange, tooLarge } from '../append-check.ts'
 import type { ChainReader } from '../chain.ts'
-import type { EventStore, Head, StoreFault } from '../port.ts'
+import type { AppendTooLarge, EventStore, EventToAppend, Head, StoreFault } from '../port.ts'
 import { newIncarnation, positionAt } from '../position.ts'
 import { commits, follow, type Commits } from '../subscription.ts'
 import { backupLog, syncToDisk } from './backup.ts'
@@ -125,22 +125,40 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
   const group = new GroupCommit(thread, options.inFlight ?? IN_FLIGHT_LIMITS, { commit: news.announce, fatal: fatal.happened })
   let closed: Promise<void> | undefined
 
+  const whenItFits = <Failure, Answer>(
+    stream: string,
+    events: readonly EventToAppend[],
+    ask: (bytes: number) => Promise<E.Either<Failure, Answer>>,
+  ): Promise<E.Either<Failure | AppendTooLarge, Answer>> => {
+    const bytes = encodedBytes(stream, events)
+    return bytes > maxAppendBytes ? Promise.resolve(E.left(tooLarge(maxAppendBytes))) : ask(bytes)
+  }
+
   return {
     file,
-    capabilities: { densePositions: true, globalChain: true, erase: true, durable: true, maxAppendBytes },
+    capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, durable: true, maxAppendBytes },
     readStream: reader.readStream,
+    readFirst: reader.readFirst,
     readAll: reader.readAll,
     readChain: reader.readChain,
+    readGaps: reader.readGaps,
     head: reader.head,
     append: (stream, expected, events) => {
       assertAppendable(stream, expected, events)
-      return () => {
-        const bytes = encodedBytes(stream, events)
-        return bytes > maxAppendBytes ? Promise.resolve(E.left(tooLarge(maxAppendBytes))) : group.append(stream, expected, events, bytes)
-      }
+      return () => whenItFits(stream, events, (bytes) => group.append(stream, expected, events, bytes))
     },
     subscribe: (from) => follow(reader, news, positionAt(thread.identity.incarnation, 0), from),
-    erase: (stream) => () => group.erase(stream),
+    erase: (stream, expected, tombstone) => {
+      assertAppendable(stream, expected, tombstone)
+      return () => whenItFits(stream, tombstone, (bytes) => group.erase(stream, expected, tombstone, bytes))
+    },
+    prune: (asked) => {
+      assertPrunable(asked)
+      return async () => {
+        const range = pruneRange(asked, thread.identity.incarnation)
+        return E.isLeft(range) ? range : group.prune(range.right)
+      }
+    },
     onFatal: fatal.tell,
     backup: (target) => backupLog(file, resolve(target), world),
     close: () => (closed ??= closeParts(parts, group, news)),

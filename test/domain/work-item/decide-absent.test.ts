@@ -18,7 +18,7 @@ const ABSENT = {
   'InsertTask, other principal': insertion('somebody else', 'content'),
   'InsertTask, to a waiting worker': adds(inserted, taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + TERM_MS })),
   'InsertTask, to a waiting worker before its time': adds({ ...inserted, dueAt: NOW + 1 } as typeof inserted),
-  ...all(NOT_FOUND, 'LeaseTask', 'LeaseTask, with a request id', ...(Object.keys(DELETED) as (keyof typeof DELETED)[])),
+  ...all(NOT_FOUND, 'LeaseItem', 'LeaseItem, with a request id', ...(Object.keys(DELETED) as (keyof typeof DELETED)[])),
   ...all(NOT_FOUND, ...(Object.keys(NOBODY_HOLDS) as (keyof typeof NOBODY_HOLDS)[])),
   ...all(NOT_FOUND, 'GiveDirective pause', 'GiveDirective resume', 'GiveDirective abort', 'Redrive'),
   ...NO_TIMER_OF_TASKS,

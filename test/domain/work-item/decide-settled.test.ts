@@ -37,7 +37,7 @@ const SETTLED_TASK = {
   ...NOT_A_JOB,
   ...NO_TIMER_OF_TASKS,
   ...DELETED_AGAIN,
-  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
+  ...all(refuses('not-possible'), 'LeaseItem', 'LeaseItem, with a request id'),
   Redrive: SETTLED,
 } as const
 

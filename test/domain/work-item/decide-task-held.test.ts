@@ -38,7 +38,7 @@ const HELD_TASK = {
   ...TASK_AGAIN,
   ...NOT_A_JOB,
   ...STRANGERS,
-  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
+  ...all(refuses('not-possible'), 'LeaseItem', 'LeaseItem, with a request id'),
   Redrive: nothing,
   'ExtendLease, after its end': refuses('stale-lease'),
   ...all(nothing, 'ExpireLease, too early', 'ExpireLease, other lease'),

@@ -8,9 +8,9 @@ const cancelled: WorkItemEvent = { type: 'Cancelled', by: 'admin' }
 /** With a request id it is the same lease, and says so. */
 const leased = (lease: number) => {
   const event = { lease, token: `${lease}.next`, holder: NEXT_HOLDER, until: NOW + TERM_MS }
-  return { LeaseTask: adds(taskLeased(event)), 'LeaseTask, with a request id': adds(taskLeased({ ...event, requestId: 'request-1' })) }
+  return { LeaseItem: adds(taskLeased(event)), 'LeaseItem, with a request id': adds(taskLeased({ ...event, requestId: 'request-1' })) }
 }
-const NOT_LEASED = all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id')
+const NOT_LEASED = all(refuses('not-possible'), 'LeaseItem', 'LeaseItem, with a request id')
 
 const FREE_TASK = {
   ...TASK_AGAIN,

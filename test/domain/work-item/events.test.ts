@@ -37,6 +37,10 @@ const MEETS: Readonly<Record<WorkItemEventType, StateName | 'none'>> = {
   Aborted: 'job running',
   Cancelled: 'task waiting',
   LateResultRecorded: 'job given up',
+  RequestAccepted: 'request absent',
+  EffectsCarriedOut: 'request with an open outbox',
+  ReplyReleased: 'request replied to',
+  Erased: 'request released',
 }
 
 const meeting = (type: WorkItemEventType): WorkItem => {

@@ -68,7 +68,7 @@ describe('the log', () => {
 
 describe('a command said again', () => {
   /** Asking for another lease is a new wish each time; whoever wants a repeat to be one sends a request id to the queue. */
-  const isRepeatable = ({ command }: Step): boolean => command.type !== 'LeaseTask'
+  const isRepeatable = ({ command }: Step): boolean => command.type !== 'LeaseItem'
 
   it('adds nothing on the state that it made, and is granted', () =>
     atEachStep((step) => {
@@ -142,7 +142,7 @@ describe('leases', () => {
   it('carry the request that asked for them, and no other', () =>
     atEachStep(({ command, before, after, events }) => {
       if (after.status === 'absent' || !isHeld(after)) return
-      const grant = command.type === 'InsertTask' ? command.leaseTo : command.type === 'LeaseTask' ? command : undefined
+      const grant = command.type === 'InsertTask' ? command.leaseTo : command.type === 'LeaseItem' ? command : undefined
       if (events.some(({ type }) => type === 'Leased')) expect(after.lease.requestId).toBe(grant?.requestId)
       else expect(after.lease.requestId).toBe(isHeld(before) ? before.lease.requestId : undefined)
     }))

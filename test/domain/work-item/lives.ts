@@ -97,7 +97,7 @@ const reports: fc.Arbitrary<Intent> = fc
 
 const commands: readonly fc.Arbitrary<Intent>[] = [
   ...births,
-  fc.tuple(who, instances, requestIds).map((to): Intent => (item, time) => ({ type: 'LeaseTask', time, ...grantTo(to, item) })),
+  fc.tuple(who, instances, requestIds).map((to): Intent => (item, time) => ({ type: 'LeaseItem', time, ...grantTo(to, item) })),
   fc.tuple(who, orNot(leases)).map(([by, lease]): Intent => (item, time) => ({ type: 'DeleteTask', time, by, lease: lease && leaseOf(lease, item) })),
   fc.tuple(who, leases, fc.constantFrom(TERM_MS, 1_000)).map(([by, lease, termMs]): Intent => (item, time) => ({
     type: 'ExtendLease',

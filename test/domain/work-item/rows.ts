@@ -22,7 +22,7 @@ export const NOT_A_TASK = {
     'InsertTask, to a waiting worker',
     'InsertTask, to a waiting worker before its time',
   ),
-  ...all(refuses('not-possible'), 'LeaseTask', 'LeaseTask, with a request id'),
+  ...all(refuses('not-possible'), 'LeaseItem', 'LeaseItem, with a request id'),
   ...all(
     refuses('not-possible'),
     'DeleteTask, no lease',

@@ -1,0 +1,126 @@
+// How fast tasks go into queues and out of them through the SDK, one call a task: `node bench/tasks.ts`. Producer and worker are this process, as an application has them; the server is another one.
+// Each figure has a server of its own with an empty log. The floors are what fetch and the disk allow without Stint.
+import type { Stint } from '../src/client/index.ts'
+import { runAlone, say } from './alone.ts'
+import { closedLoop, type Measured } from './calls.ts'
+import { floorOf, floorRows, type Floor } from './floor.ts'
+import { CONCURRENCY, costOf, costOfCalls, costText, drain, fill, onServer, pause, startWorker, taskOf, tasksOf, WARM_UP, WORK, type Cost } from './queue-client.ts'
+import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import type { ServerProcess } from './server-process.ts'
+
+const SECONDS = 3
+const QUICK_SECONDS = 0.5
+const MANY = 64
+const BATCH = 100
+const BATCH_CALLERS = 4
+const QUEUED = 20_000
+const QUICK_QUEUED = 1_000
+const WARM_UP_TASKS = 3_000
+/** Tasks that may lie between producer and worker. */
+const BACKLOG_MAX = 1_024
+const DRAIN_SECONDS_MAX = 8
+
+const latencies = ({ p50, p99 }: Measured): Readonly<Record<string, number>> => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
+
+const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, floor: Floor): Promise<readonly Row[]> => {
+  const producer = stint.producer(WORK)
+  const one = (): Promise<unknown> => {
+    const { id, payload } = taskOf(1)
+    return producer.put(payload, { id })
+  }
+  const batch = async (): Promise<void> => {
+    const refused = (await producer.putMany(tasksOf(BATCH))).find(({ error }) => error !== undefined)
+    if (refused !== undefined) throw new Error('A task was refused', { cause: refused.error })
+  }
+  const row = (what: string, cost: Cost, perCall: number, rest: Pick<Row, 'aim' | 'limit' | 'more'>): Row =>
+    rowOf(what, cost.perSecond * perCall, 'tasks/s', {
+      ...rest,
+      more: { ...rest.more, ...latencies(cost), ...costText({ serverMicros: cost.serverMicros / perCall, clientMicros: cost.clientMicros / perCall }) },
+    })
+  await closedLoop(16, Math.min(1, seconds), one)
+  const alone = await costOfCalls(server, 1, seconds, one)
+  const many = await costOfCalls(server, MANY, seconds, one)
+  await closedLoop(BATCH_CALLERS, Math.min(1, seconds), batch)
+  const batches = await costOfCalls(server, BATCH_CALLERS, seconds, batch)
+  await producer.close()
+  return [
+    row('Insert, 1 caller', alone, 1, {
+      aim: { least: 2_200 },
+      limit: 'The disk once, and waking one another: caller, server, writer and back.',
+      more: { 'of bare fetch': rounded(alone.perSecond / floor.fetch.perSecond, 2), '× fdatasync': rounded(alone.perSecond / floor.fdatasyncs, 2) },
+    }),
+    row(`Insert, ${MANY} callers`, many, 1, {
+      aim: { least: 40_000 },
+      limit: 'One request is out at a time, which keeps the order: caller, server and disk wait for one another. Half of that is the server’s main thread.',
+      more: { '× fdatasync': rounded(many.perSecond / floor.fdatasyncs, 1) },
+    }),
+    row(`Insert in batches of ${BATCH}, ${BATCH_CALLERS} callers`, batches, BATCH, { aim: { least: 62_000 }, limit: 'As above.' }),
+  ]
+}
+
+const warmUp = async (stint: Stint, isQuick: boolean): Promise<void> => {
+  const count = isQuick ? QUICK_QUEUED / 2 : WARM_UP_TASKS
+  await fill(stint, WARM_UP, count)
+  await drain(stint, WARM_UP, count, DRAIN_SECONDS_MAX)
+}
+
+const drainRow = async (stint: Stint, server: ServerProcess, isQuick: boolean): Promise<Row> => {
+  await warmUp(stint, isQuick)
+  const count = isQuick ? QUICK_QUEUED : QUEUED
+  await fill(stint, WORK, count)
+  const drained = await costOf(server, () => drain(stint, WORK, count, DRAIN_SECONDS_MAX))
+  return rowOf(`Drain ${QUEUED.toLocaleString('en-US')} tasks with ${CONCURRENCY} handlers`, drained.perSecond, 'tasks/s', {
+    aim: { least: 55_000 },
+    limit: 'The server’s main thread: two commands for each task, and the reading of what was put.',
+    more: { tasks: drained.count, ...costText(drained) },
+  })
+}
+
+const together = async (stint: Stint, server: ServerProcess, seconds: number, isQuick: boolean): Promise<Row> => {
+  await warmUp(stint, isQuick)
+  let [sent, handled] = [0, 0]
+  let isOn = true
+  const worker = startWorker(stint, WORK, () => (handled += 1))
+  const producer = stint.producer(WORK)
+  const produce = async (): Promise<void> => {
+    while (isOn) {
+      if (sent - handled > BACKLOG_MAX) await pause(2)
+      else {
+        sent += 1
+        const { id, payload } = taskOf(sent)
+        await producer.put(payload, { id })
+      }
+    }
+  }
+  const producing = Promise.all(Array.from({ length: MANY }, produce))
+  await pause(Math.min(1, seconds) * 1_000)
+  const cost = await costOf(server, async () => {
+    const [before, began] = [handled, performance.now()]
+    await pause(seconds * 1_000)
+    const count = handled - before
+    return { count, perSecond: (count / (performance.now() - began)) * 1_000 }
+  })
+  const backlog = sent - handled
+  isOn = false
+  await producing
+  await Promise.all([producer.close(), worker.close({ graceSeconds: 0 })])
+  return rowOf(`Producer with ${MANY} callers and worker with ${CONCURRENCY} handlers together`, cost.perSecond, 'tasks/s', {
+    aim: { least: 18_000 },
+    limit: 'Two cores for four: the main threads of both sides, the writer and the tables.',
+    more: { 'backlog at the end': backlog, ...costText(cost) },
+  })
+}
+
+export const measureTasks = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
+  const seconds = isQuick ? QUICK_SECONDS : SECONDS
+  say('floors')
+  const floor = await floorOf(seconds)
+  say('inserts')
+  const inserts = await onServer((stint, server) => insertRows(stint, server, seconds, floor))
+  say('drain')
+  const drained = await onServer((stint, server) => drainRow(stint, server, isQuick))
+  say('producer and worker together')
+  return [...floorRows(floor), ...inserts, drained, await onServer((stint, server) => together(stint, server, seconds, isQuick))]
+}
+
+if (import.meta.main) await runAlone(measureTasks)

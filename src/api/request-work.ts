@@ -1,0 +1,276 @@
+// What workers and middleware do with requests: lease, report, extend, give back, fail, and the one reply. Only the `workers` of the contract may.
+import * as E from 'fp-ts/lib/Either.js'
+import { contentDigest } from '../engine/digest.ts'
+import type { CommandToDo, LeasedItem } from '../engine/engine.ts'
+import type * as wire from '../wire/requests.ts'
+import { EFFECTS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from '../wire/requests.ts'
+import type { FieldError } from '../wire/schema.ts'
+import { expiryOf, isHeld, requestId, type Effect, type ReplyHead, type WorkItemId } from '../wire/words.ts'
+import { execute, ok, type Call, type Handle, type Handled } from './call.ts'
+import { waitHeaders } from './change-wait.ts'
+import { reportCommand, reportView } from './items.ts'
+import { contractFor, queueFor } from './permission.ts'
+import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
+import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
+import { leasedRequestView, replyView, requestPath } from './request-views.ts'
+import { settledReply } from './settled-reply.ts'
+import { concerning, msOf } from './task-commands.ts'
+import { instantOf } from './views.ts'
+
+/** Bytes of bodies in one answer, at most (rules 13); the first request is given whatever its size. */
+const ANSWER_BYTES_MAX = 23 * 1024 * 1024
+const LEASE_TOKEN_LENGTH = 8
+
+const bad = (path: string, code: FieldError['code'], detail: string): E.Either<Problem, never> => E.left(invalid([{ path, code, detail }]))
+
+interface Content {
+  readonly bytes: Buffer
+  readonly mediaType: string | undefined
+}
+
+/** JSON, bytes in base64, or nothing. */
+const contentOf = (
+  said: { readonly body?: unknown; readonly bodyBase64?: string | undefined; readonly mediaType?: string | undefined },
+  path: string,
+  limit: number,
+): E.Either<Problem, Content> => {
+  const { body, bodyBase64, mediaType } = said
+  if (body !== undefined && bodyBase64 !== undefined) return bad(`${path}/bodyBase64`, 'choice', 'Expected body or bodyBase64, not both.')
+  const isJson = bodyBase64 === undefined
+  const bytes = isJson ? Buffer.from(body === undefined ? '' : JSON.stringify(body)) : Buffer.from(bodyBase64, 'base64')
+  if (!isJson && bytes.toString('base64') !== bodyBase64) return bad(`${path}/bodyBase64`, 'pattern', 'Expected padded base64.')
+  if (bytes.byteLength > limit) return bad(`${path}/${isJson ? 'body' : 'bodyBase64'}`, 'length', `Expected at most ${limit} bytes, but there are ${bytes.byteLength}.`)
+  return E.right({ bytes, mediaType: mediaType ?? (body === undefined ? undefined : 'application/json') })
+}
+
+const CONTENT_TYPE = 'content-type'
+/** Belong to one connection or to one sending of an answer, and are made anew for each. */
+const NOT_KEPT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'te', 'trailer', 'upgrade', 'proxy-connection'])
+
+/** The reply as it is kept. */
+const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: ReplyHead; readonly bytes: Buffer }> => {
+  const content = contentOf(said, '/reply', REPLY_BYTES_MAX)
+  if (E.isLeft(content)) return content
+  const { bytes, mediaType } = content.right
+  const headers = Object.entries(said.headers ?? {})
+    .filter(([name]) => !NOT_KEPT.has(name.toLowerCase()))
+    .flatMap(([name, value]): [string, string][] => (typeof value === 'string' ? [[name, value]] : value.map((one) => [name, one])))
+  const hasType = headers.some(([name]) => name.toLowerCase() === CONTENT_TYPE)
+  if (mediaType !== undefined && !hasType) headers.unshift([CONTENT_TYPE, mediaType])
+  return E.right({ head: { status: said.status, headers, bytes: bytes.byteLength, kept: true }, bytes })
+}
+
+/** One effect as it is stored, if the worker itself may do what it asks for. */
+const effectOf = (call: Call, contract: string, said: wire.EffectBody, path: string): E.Either<Problem, Effect> => {
+  if ('task' in said) {
+    const { app, queue, payload, payloadBase64, mediaType, delaySeconds, id, tag, priority, key } = said.task
+    const allowed = queueFor(call, { app, queue }, 'insert')
+    if (E.isLeft(allowed)) return allowed
+    const content = contentOf({ body: payload, bodyBase64: payloadBase64, mediaType }, `${path}/task`, REQUEST_BYTES_MAX)
+    if (E.isLeft(content)) return content
+    const facts = { id, tag, priority, key, delayMs: delaySeconds === undefined ? undefined : msOf(delaySeconds) }
+    const known = Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined))
+    return E.right({ task: { app, queue, ...known, mediaType: content.right.mediaType ?? 'application/json', bodyBase64: content.right.bytes.toString('base64') } })
+  }
+  if ('request' in said) {
+    const { contract: other, id } = said.request
+    const allowed = contractFor(call, other, 'insert')
+    if (E.isLeft(allowed)) return allowed
+    const content = contentOf(said.request, `${path}/request`, REQUEST_BYTES_MAX)
+    if (E.isLeft(content)) return content
+    const { bytes, mediaType = 'application/octet-stream' } = content.right
+    return E.right({ request: { contract: other, ...(id === undefined ? {} : { id }), mediaType, bodyBase64: bytes.toString('base64') } })
+  }
+  if ('directive' in said) {
+    if (!call.principal.roles.has('admin')) return E.left(problem('forbidden', 'Expected the role admin for an effect that is a directive.'))
+    const { workItem, directive, reason } = said.directive
+    return E.right({ directive: { workItem, directive, ...(reason === undefined ? {} : { reason }) } })
+  }
+  const { url } = said.callback
+  const addressee = call.engine.contracts.addresseeFor(contract, url)
+  if (E.isLeft(addressee)) return bad(`${path}/callback/url`, 'pattern', `Expected a URL that may be called. ${addressee.left}`)
+  const content = contentOf(said.callback, `${path}/callback`, REQUEST_BYTES_MAX)
+  if (E.isLeft(content)) return content
+  return E.right({ callback: { url, mediaType: content.right.mediaType ?? 'application/octet-stream', bodyBase64: content.right.bytes.toString('base64') } })
+}
+
+const effectsOf = (call: Call, contract: string, said: readonly wire.EffectBody[]): E.Either<Problem, readonly Effect[]> => {
+  if (said.length > EFFECTS_MAX) return bad('/effects', 'length', `Expected at most ${EFFECTS_MAX} effects, but there are ${said.length}.`)
+  const effects: Effect[] = []
+  for (const [index, one] of said.entries()) {
+    const effect = effectOf(call, contract, one, `/effects/${index}`)
+    if (E.isLeft(effect)) return effect
+    effects.push(effect.right)
+  }
+  return E.right(effects)
+}
+
+/** The request that a worker means: of the caller it names, else the one that it holds under this lease. */
+const under = (
+  call: Call,
+  params: { readonly contract: string; readonly id: string },
+  held: { readonly lease: string; readonly caller?: string | undefined },
+): E.Either<Problem, WorkItemId> => {
+  const allowed = contractFor(call, params.contract, 'consume')
+  if (E.isLeft(allowed)) return allowed
+  if (held.caller !== undefined) return E.right(requestId(params.contract, held.caller, params.id))
+  const workItem = call.engine.contracts.heldUnder(params.contract, params.id, held.lease)
+  return workItem === undefined ? E.left(problem('stale-lease', 'Nobody holds this request under this lease, or it ended long ago: send `caller` too.')) : E.right(workItem)
+}
+
+export const leaseRequests: Handle<typeof wire.leaseRequests> = async ({ params, body }, call) => {
+  const allowed = contractFor(call, params.contract, 'consume')
+  if (E.isLeft(allowed)) return allowed
+  const { max = 1, leaseSeconds, worker, requestId: named } = body
+  const waitMs = call.waitMs ?? 0
+  const leased = await call.engine.contracts.lease(
+    params.contract,
+    {
+      max,
+      termMs: leaseSeconds === undefined ? allowed.right.leaseMs : msOf(leaseSeconds),
+      holder: { subject: call.principal.subject, name: worker ?? '', ...(worker === undefined ? {} : { instance: worker }) },
+      requestId: named,
+      bytesMax: ANSWER_BYTES_MAX,
+      waitMs,
+      ...(waitMs > 0 ? { signal: call.signal } : {}),
+    },
+    call.context,
+  )
+  if (E.isLeft(leased)) return E.left(fromRefusal(leased.left))
+  // Whom the answer does not reach never began: the request waits for somebody else, at once. A call that has a name may be repeated and gets it then.
+  const giveBack = (one: LeasedItem): void =>
+    void call.engine.contracts.takeBack(one.workItem, one.item.lease.token, { ...call.context, commandId: call.world.uuid() }).catch(() => undefined)
+  if (leased.right.length > 0 && named === undefined) call.onEnd((isWritten) => isWritten || leased.right.forEach(giveBack))
+  return ok({ items: leased.right.map(leasedRequestView) }, waitHeaders(call, call.waitMs))
+}
+
+export const replyToRequest: Handle<typeof wire.replyToRequest> = async ({ params, body }, call) => {
+  const workItem = under(call, params, body)
+  if (E.isLeft(workItem)) return workItem
+  const reply = replyOf(body.reply)
+  if (E.isLeft(reply)) return reply
+  const effects = effectsOf(call, params.contract, body.effects ?? [])
+  if (E.isLeft(effects)) return effects
+  const { head, bytes } = reply.right
+  const digest = contentDigest({ head, effects: effects.right }, bytes)
+  const done = await call.engine.contracts.reply(
+    workItem.right,
+    { type: 'Reply', by: call.principal.subject, lease: body.lease, reply: head, digest, effects: effects.right },
+    call.context,
+    bytes,
+  )
+  if (E.isLeft(done)) return E.left(fromRefusal(done.left))
+  const { item } = done.right
+  const isLate = item.status === 'settled' && item.late?.digest === digest
+  return ok({ id: params.id, state: item.status === 'settled' ? item.end : 'running', recorded: true, late: isLate ? true : undefined })
+}
+
+const onLease = async (
+  call: Call,
+  params: { readonly contract: string; readonly id: string },
+  held: { readonly lease: string; readonly caller?: string | undefined },
+  command: (workItem: WorkItemId) => CommandToDo & { readonly digest?: string | undefined },
+) => {
+  const workItem = under(call, params, held)
+  if (E.isLeft(workItem)) return workItem
+  const made = command(workItem.right)
+  return concerning(call, workItem.right, params.id, made, made.digest)
+}
+
+export const failRequest: Handle<typeof wire.failRequest> = ({ params, body }, call) =>
+  onLease(call, params, body, (workItem) => {
+    const item = call.engine.live(workItem)
+    const command = reportCommand(call.principal.subject, { lease: body.lease, outcome: { failed: body.failed } })
+    return item === undefined ? command : { ...command, retry: call.engine.retryFor(item) }
+  })
+
+interface Release {
+  readonly lease: string
+  readonly reason?: string | undefined
+  readonly busy?: boolean | undefined
+  readonly delaySeconds?: number | undefined
+}
+
+const release = (call: Call, { lease, reason, busy = false, delaySeconds = 0 }: Release): CommandToDo => ({
+  type: 'ReleaseLease',
+  by: call.principal.subject,
+  lease,
+  busy,
+  delayMs: msOf(delaySeconds),
+  reason,
+})
+
+export const releaseRequest: Handle<typeof wire.releaseRequest> = ({ params, body }, call) => onLease(call, params, body, () => release(call, body))
+
+export const extendRequest: Handle<typeof wire.extendRequest> = ({ params, body }, call) =>
+  onLease(call, params, body, () =>
+    body.leaseSeconds === 0
+      ? release(call, { lease: body.lease, busy: true })
+      : { type: 'ExtendLease', by: call.principal.subject, lease: body.lease, termMs: msOf(body.leaseSeconds) },
+  )
+
+export const reportRequest: Handle<typeof wire.reportRequest> = async ({ params, query, body }, call) => {
+  const workItem = under(call, params, { lease: body.lease, caller: query.caller })
+  if (E.isLeft(workItem)) return workItem
+  const item = call.engine.live(workItem.right)
+  const command = reportCommand(call.principal.subject, body)
+  const done = await execute(call, workItem.right, item === undefined ? command : { ...command, retry: call.engine.retryFor(item) })
+  return E.isLeft(done) ? done : ok(reportView(workItem.right, done.right, command.digest))
+}
+
+type Begun = Handled<typeof wire.executionAnswer._A>
+
+/** One try to begin: `undefined` while somebody else runs it. */
+const begin = async (call: Call, contract: string, body: typeof wire.executionBody._A, workItem: WorkItemId): Promise<Begun | undefined> => {
+  const allowed = contractFor(call, contract, 'consume')
+  if (E.isLeft(allowed)) return allowed
+  const content = contentOf(body, '', REQUEST_BYTES_MAX)
+  if (E.isLeft(content)) return content
+  const { subject } = call.principal
+  const { bytes } = content.right
+  const termMs = body.leaseSeconds === undefined ? allowed.right.leaseMs : msOf(body.leaseSeconds)
+  const done = await call.engine.contracts.accept(
+    workItem,
+    {
+      type: 'AcceptRequest',
+      by: subject,
+      request: factsOf(contract, body.caller, allowed.right, 'middleware', bytes.byteLength, call.engine.now()),
+      mediaType: body.mediaType ?? 'application/octet-stream',
+      method: body.method,
+      path: body.path,
+      digest: body.fingerprint,
+      leaseTo: { holder: { subject, name: body.worker, instance: body.worker }, token: call.world.token(LEASE_TOKEN_LENGTH), termMs },
+    },
+    acceptContext(call),
+    bytes,
+  )
+  if (E.isLeft(done)) return E.left('type' in done.left && done.left.type === 'fingerprint-mismatch' ? mismatch(done.left.firstAt) : fromRefusal(done.left))
+  const { item, events } = done.right
+  const common = { workItem, release: item.request?.release.policy ?? allowed.right.release.policy }
+  if (item.status === 'settled') {
+    const reply = await settledReply(call, workItem, item)
+    const expiry = expiryOf(item)
+    return E.isLeft(reply) ? reply : ok({ ...common, reply: replyView(reply.right), ...(expiry === undefined ? {} : { expiresAt: instantOf(expiry) }) })
+  }
+  // The same worker, named once for each call it took, asks again because it did not hear the answer.
+  if (!isHeld(item) || item.lease.holder.subject !== subject || item.lease.holder.name !== body.worker) return undefined
+  const { token, until } = item.lease
+  const execution = { lease: token, leaseUntil: instantOf(until), leaseSeconds: item.lease.termMs / 1_000, attempt: item.attempt }
+  return E.right({ status: events.length > 0 ? 201 : 200, body: { ...common, execute: execution } })
+}
+
+export const beginExecution: Handle<typeof wire.beginExecution> = async ({ params, body }, call) => {
+  const workItem = requestOf(params.contract, body.caller, body.id, '/id')
+  if (E.isLeft(workItem)) return workItem
+  const until = call.world.monotonic() + (call.waitMs ?? 0)
+  for (;;) {
+    const begun = await begin(call, params.contract, body, workItem.right)
+    if (begun !== undefined) return begun
+    const left = until - call.world.monotonic()
+    if (left <= 0 || call.signal.aborted) break
+    await call.engine.changed(workItem.right, left, call.signal)
+    if (!(await call.isStillAllowed())) return E.left(problem('unauthenticated', 'The token was revoked or has expired meanwhile.'))
+  }
+  const state = call.engine.live(workItem.right)
+  return E.left({ code: 'pending', state: state?.status, headers: { Location: requestPath(params.contract, body.id), 'Retry-After': '1' } })
+}

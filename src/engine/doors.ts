@@ -1,0 +1,127 @@
+// What stands over the work items for each door: queues with their notifications (B), contracts with their outboxes (C). Made together, since they ask each other.
+import * as E from 'fp-ts/lib/Either.js'
+import type { WorkItemId } from '../domain/ids.ts'
+import type { RetryPolicy } from '../domain/work-item/commands.ts'
+import { isOwing, type Existing, type WorkItem } from '../domain/work-item/state.ts'
+import type { UrlPattern } from '../domain/policy/url-pattern.ts'
+import type { Tables } from '../projections/tables.ts'
+import type { EventStore, Position, StoreFault } from '../store/port.ts'
+import type { World } from '../world.ts'
+import { createContracts } from './contracts/contracts.ts'
+import type { RequestUsage } from './contracts/usage.ts'
+import { createOutboxes } from './contracts/outbox.ts'
+import { createDeliveries } from './delivery/deliveries.ts'
+import type { Lookup } from './delivery/addresses.ts'
+import type { Engine } from './engine.ts'
+import type { Handler } from './handle.ts'
+import type { Live } from './live.ts'
+import { createBulks } from './queues/bulk.ts'
+import { createNotifiedTasks } from './queues/notified-tasks.ts'
+import { createQueueBook } from './queues/queue-book.ts'
+import { createQueues } from './queues/queues.ts'
+import type { Recovered } from './recover.ts'
+
+export interface DoorsOptions {
+  readonly store: EventStore
+  readonly handler: Handler
+  readonly live: Live
+  /** What callers have at contracts. */
+  readonly requestUsage: RequestUsage
+  readonly tables: Tables
+  readonly world: World
+  readonly server: string
+  /** Every queue and contract exists, with the defaults. */
+  readonly isOpen: { readonly queues: () => boolean; readonly contracts: () => boolean }
+  readonly patterns: readonly UrlPattern[]
+  readonly userAgent: string
+  readonly lookup: Lookup | undefined
+  readonly secretOf: (name: string) => string | undefined
+  readonly position: () => Position
+  readonly onAppended: (position: Position, events: number) => void
+  readonly isStopping: () => boolean
+  readonly onTrouble: (what: string, cause: unknown) => void
+}
+
+export interface Doors {
+  /** What the engine shows of them. */
+  readonly face: Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'notifications' | 'deliveries'>
+  readonly retryFor: (item: Existing) => RetryPolicy
+  readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+  /** Reads what the log says of queues and contracts, and goes on with what a stop left undone. */
+  readonly recovered: (found: Recovered) => Promise<E.Either<StoreFault, void>>
+  /** Effects are carried out and listeners told from now on, beginning with what is there. */
+  readonly begin: () => void
+  readonly stop: () => void
+  /** Resolves when nothing of them gives commands any more. */
+  readonly close: () => Promise<void>
+}
+
+export const createDoors = (options: DoorsOptions): Doors => {
+  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, onTrouble } = options
+  let hasBegun = false
+  const books = { store, world, server, onAppended }
+  const book = createQueueBook({ ...books, onChange: (key) => refresh(key) })
+  const deliveries = createDeliveries({ world, patterns, userAgent: options.userAgent, lookup: options.lookup })
+  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, onTrouble }
+  const { tasks, notifications, refresh } = createNotifiedTasks(parts)
+  const bookOptions = { ...books, onChange: () => undefined }
+  const contracts = createContracts({
+    store,
+    handler,
+    live,
+    world,
+    bookOptions,
+    usage: options.requestUsage,
+    addressees: { patterns, secretOf },
+    isOpen: isOpen.contracts,
+    isStopping,
+  })
+  const outboxes = createOutboxes({ ...parts, tasks, contracts })
+  const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble })
+  const queues = createQueues({ book, tasks, bulks, notifications, position, isOpen: isOpen.queues })
+  const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
+
+  return {
+    face: {
+      insertTask: tasks.insert,
+      leaseTasks: tasks.lease,
+      takeBack: tasks.takeBack,
+      gateOf: tasks.gateOf,
+      admits: tasks.admits,
+      retryFor,
+      queues,
+      contracts,
+      notifications,
+      deliveries,
+    },
+    retryFor,
+    changed: (workItem, before, after) => {
+      tasks.changed(workItem, before, after)
+      contracts.changed(workItem, before, after)
+      if (hasBegun && isOwing(after)) outboxes.changed(workItem)
+    },
+    recovered: async ({ queues: names, contracts: known }) => {
+      const loaded = await book.loadAll(names)
+      if (E.isLeft(loaded)) return loaded
+      for (const name of names) void bulks.carryOn(name)
+      return contracts.loadAll(known)
+    },
+    begin: () => {
+      hasBegun = true
+      for (const [workItem, { item }] of live.entries()) if (isOwing(item)) outboxes.changed(workItem)
+      for (const [key] of book.entries()) refresh(key)
+    },
+    stop: () => {
+      tasks.stop()
+      contracts.stop()
+      outboxes.stop()
+      notifications.stop()
+      void deliveries.close()
+    },
+    close: async () => {
+      await bulks.close()
+      await outboxes.close()
+      await deliveries.close()
+    },
+  }
+}

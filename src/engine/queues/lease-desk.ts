@@ -1,0 +1,215 @@
+// Where work that waits meets those who lease it: lines of waiting items, each with its index, from which lease calls take what is there or wait for it, and births that go
+// straight to whoever waits. What a line is (the tasks of a queue, the requests of a contract) and whether it may be leased from is for its owner to say.
+import * as E from 'fp-ts/lib/Either.js'
+import { streamOf, type WorkItemId } from '../../domain/ids.ts'
+import type { LeaseGrant } from '../../domain/work-item/commands.ts'
+import { isHeld, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
+import { readEvent } from '../../projections/fold.ts'
+import { StoreFault, type EventStore } from '../../store/port.ts'
+import type { World } from '../../world.ts'
+import type { CommandToDo, Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine.ts'
+import { uuidV5 } from '../envelope.ts'
+import type { Handler } from '../handle.ts'
+import type { Live } from '../live.ts'
+import { createLeaseLine, type LeaseLine } from './lease-line.ts'
+import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Served } from './queue-index.ts'
+import { createRequests } from './requests.ts'
+
+const LEASE_TOKEN_LENGTH = 8
+
+const NOBODY: QueueFigures = { waiting: 0, delayed: 0, leased: 0, waiters: 0, claims: 0 }
+
+type Leased = Omit<LeasedItem, 'birth' | 'payload'>
+
+export interface LeaseDesk {
+  readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+  /** Waiting items of the line, leased; empty when the wait is over. */
+  readonly lease: (line: string, call: LeaseCall, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
+  /** Gives birth to an item of the line; one for which somebody waits is leased in the same append (rules 10). */
+  readonly bear: (
+    line: string,
+    workItem: WorkItemId,
+    facts: Leasable,
+    command: (leaseTo: LeaseGrant | undefined) => CommandToDo,
+    context: Context,
+    payload: Uint8Array | undefined,
+  ) => Promise<E.Either<Refusal, Done>>
+  /** Gives back, uncounted, a lease of which its holder never heard; nobody is passed over for it (rules 27). */
+  readonly takeBack: (workItem: WorkItemId, lease: string, context: Context) => Promise<E.Either<Refusal, Done>>
+  readonly indexOf: (line: string) => QueueIndex
+  readonly figures: (line: string) => QueueFigures
+  /** Lines in which something has happened. */
+  readonly lines: () => Iterable<string>
+  /** Whether the line may be leased from has changed. */
+  readonly refresh: (line: string) => void
+  readonly listeningChanged: (line: string) => void
+  readonly hasReady: (line: string) => boolean
+  readonly stop: () => void
+}
+
+export const createLeaseDesk = (options: {
+  readonly store: EventStore
+  readonly handler: Handler
+  readonly live: Live
+  readonly world: World
+  /** The line of an item; undefined: it is none of this desk's. */
+  readonly lineOf: (item: Existing) => string | undefined
+  /** What limits leases of the line; undefined while nothing may be leased. */
+  readonly served: (line: string) => Served | undefined
+  /** Why no lease is given, for ever or (a pause) for now. */
+  readonly admits: (line: string) => E.Either<Refusal, unknown>
+  /** Somebody wants to be told when work has come for which no worker waits; and that it has. */
+  readonly isListenedTo?: (line: string) => boolean
+  readonly onReady?: (line: string) => void
+  readonly isStopping: () => boolean
+}): LeaseDesk => {
+  const { store, handler, live, world, lineOf } = options
+  const indexes = new Map<string, QueueIndex>()
+  const requests = createRequests(live, lineOf)
+  const line: LeaseLine = createLeaseLine(world)
+
+  const indexOf = (key: string): QueueIndex => {
+    let index = indexes.get(key)
+    if (index === undefined) {
+      index = createQueueIndex({
+        world,
+        live,
+        served: () => options.served(key),
+        isListenedTo: () => options.isListenedTo?.(key) ?? false,
+        onReady: () => options.onReady?.(key),
+      })
+      indexes.set(key, index)
+    }
+    return index
+  }
+
+  /** With births and payloads, read all at once. */
+  const withPayloads = async (leased: readonly Leased[]): Promise<E.Either<StoreFault, readonly LeasedItem[]>> => {
+    if (leased.length === 0) return E.right([])
+    const first = await store.readFirst(leased.map(({ workItem }) => streamOf(workItem)))()
+    if (E.isLeft(first)) return first
+    return E.right(
+      leased.map((one, index) => {
+        const recorded = first.right[index]
+        const birth = recorded === undefined ? undefined : readEvent(recorded)
+        if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
+          throw new Error(`The stream of ${one.workItem} does not begin with its birth`)
+        return { ...one, birth: birth.right, payload: recorded?.payload }
+      }),
+    )
+  }
+
+  const grantOf = (call: LeaseCall): LeaseGrant => ({
+    holder: call.holder,
+    token: world.token(LEASE_TOKEN_LENGTH),
+    termMs: call.termMs,
+    ...(call.requestId === undefined ? {} : { requestId: call.requestId }),
+  })
+
+  const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
+    let done: E.Either<Refusal, Done>
+    try {
+      done = await handler.execute(workItem, { type: 'LeaseItem', ...grantOf(call) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
+    } catch (defect) {
+      index.giveBack(workItem)
+      throw defect
+    }
+    // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
+    const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
+    if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
+    if (E.isLeft(done)) return done
+    const { item } = done.right
+    // A stream that is full ends its item in place of leasing it.
+    return isHeld(item) ? E.right({ ...done.right, item, workItem }) : E.left({ type: 'stale-lease', state: surfaceState(item), detail: 'Its stream is full.' })
+  }
+
+  const leaseFrom = async (key: string, call: LeaseCall, context: Context, signal: AbortSignal): Promise<E.Either<Refusal, readonly LeasedItem[]>> => {
+    const { max, tag, sameTag, bytesMax } = call
+    const ask: Ask = { max, holder: holderKey(call.holder), isNamed: call.holder.name !== '', tag, sameTag, bytesMax }
+    const until = world.monotonic() + call.waitMs
+    for (;;) {
+      if (options.isStopping() || signal.aborted) return E.right([])
+      const admitted = options.admits(key)
+      if (E.isLeft(admitted)) return admitted
+      const index = indexOf(key)
+      const left = until - world.monotonic()
+      const there = index.take(ask)
+      const found = there.length > 0 || left <= 0 ? there : await line.wait(index, { ask, grant: grantOf(call), ms: left, signal })
+      if ('handed' in found) return E.right([found.handed])
+      const tried = await Promise.all(found.map((workItem) => leaseOne(index, call, context, workItem)))
+      const leased = tried.flatMap((one) => (E.isRight(one) ? [one.right] : []))
+      const failed = tried.find(E.isLeft)
+      // What slipped away is nobody's failure; a store that does not answer is.
+      if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
+      // What slipped away does not count: there may be more behind it.
+      if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return withPayloads(leased)
+    }
+  }
+
+  const leaseAgain = (held: readonly WorkItemId[]): Promise<E.Either<Refusal, readonly LeasedItem[]>> =>
+    withPayloads(
+      held.flatMap((workItem): readonly Leased[] => {
+        const entry = live.get(workItem)
+        if (entry === undefined || !isHeld(entry.item)) return []
+        return [{ workItem, item: entry.item, before: entry.item, events: [], recorded: true, position: entry.position }]
+      }),
+    )
+
+  /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its item. */
+  const bear: LeaseDesk['bear'] = async (key, workItem, facts, command, context, payload) => {
+    const index = indexOf(key)
+    const waiter = index.reserve(workItem, facts)
+    if (waiter === undefined) return handler.execute(workItem, command(undefined), context, payload)
+    let isHanded = false
+    try {
+      const done = await handler.execute(workItem, command(line.grantOf(waiter)), context, payload)
+      if (E.isRight(done) && done.right.before.status === 'absent' && isHeld(done.right.item)) {
+        const [birth] = done.right.events
+        if (birth?.type !== 'TaskInserted' && birth?.type !== 'RequestAccepted') throw new Error(`${workItem} was born without its birth`)
+        isHanded = true
+        index.handed(waiter)
+        line.hand(waiter, { ...done.right, item: done.right.item, workItem, birth, payload })
+      }
+      return done
+    } finally {
+      if (!isHanded) index.release(waiter, workItem)
+    }
+  }
+
+  return {
+    changed: (workItem, before, after) => {
+      const key = lineOf(after)
+      if (key === undefined) return
+      requests.changed(workItem, before, after)
+      indexOf(key).changed(workItem, before, after)
+    },
+    lease: async (key, call, context) => {
+      if (call.requestId === undefined) return leaseFrom(key, call, context, call.signal ?? new AbortController().signal)
+      return requests.run(key, { ...call, requestId: call.requestId }, leaseAgain, (signal) => leaseFrom(key, call, context, signal))
+    },
+    bear,
+    takeBack: async (workItem, lease, context) => {
+      const item = live.get(workItem)?.item
+      const key = item === undefined ? undefined : lineOf(item)
+      const punish = key === undefined ? () => undefined : indexOf(key).pardon(workItem)
+      try {
+        return await handler.execute(
+          workItem,
+          { type: 'ReleaseLease', by: context.subject, lease, busy: false, delayMs: 0, reason: 'The answer that gave the lease got lost.' },
+          context,
+        )
+      } finally {
+        punish()
+      }
+    },
+    indexOf,
+    figures: (key) => indexes.get(key)?.figures() ?? NOBODY,
+    lines: () => indexes.keys(),
+    refresh: (key) => indexes.get(key)?.refresh(),
+    listeningChanged: (key) => indexes.get(key)?.listeningChanged(),
+    hasReady: (key) => indexes.get(key)?.hasReady() ?? false,
+    stop: () => {
+      for (const index of indexes.values()) index.stop()
+    },
+  }
+}

@@ -1,0 +1,57 @@
+// What may be erased once its time is over, in the order in which it became so: jobs and tasks from their settlement, requests from the release of their reply. An item that still owes
+// effects is not among them yet. Rows leave with the item.
+import type { DatabaseSync } from 'node:sqlite'
+import type { WorkItemEventType } from '../domain/work-item/events.ts'
+import { SETTLING } from '../domain/work-item/events.ts'
+import { isOwing, type WorkItem } from '../domain/work-item/state.ts'
+import { askDue } from './due.ts'
+import type { Fact, ItemChange, OpenedProjection, Projection } from './projection.ts'
+import { sequenceOf } from './sequence.ts'
+import type { Due, RetiredFilter } from './tables.ts'
+import { isErased } from './work-items.ts'
+
+/** By time rather than by place: a clock that once ran ahead then holds up nothing but what it dated. Within one time they lie in log order. */
+const schema = `
+  CREATE TABLE retired (position INTEGER PRIMARY KEY, created INTEGER NOT NULL, work_item TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+  CREATE INDEX retired_by_time ON retired (kind, since);
+  CREATE UNIQUE INDEX retired_by_name ON retired (work_item);
+`
+
+/** Nothing can come any more that anybody waits for. */
+const isRetired = (item: WorkItem): boolean => item.status === 'settled' && !isErased(item) && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined)
+
+const RELEASING: ReadonlySet<string> = new Set<WorkItemEventType>(['ReplyReleased', 'EffectsCarriedOut'])
+
+/** The fact that retired it: none of these can follow it, so the last one of a batch is it, whatever the batches are. */
+const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => facts.findLast(({ event }) => (after.kind === 'request' ? RELEASING : SETTLING).has(event.type))
+
+const open = (db: DatabaseSync): OpenedProjection => {
+  const add = db.prepare('INSERT INTO retired (position, created, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
+  const drop = db.prepare('DELETE FROM retired WHERE work_item = ?')
+  return {
+    apply: ({ changes }) => {
+      for (const change of changes) {
+        const { workItem, created, before, after } = change
+        if (isErased(after)) drop.run(workItem)
+        if (!isRetired(after) || isRetired(before)) continue
+        const fact = retiredBy(change)
+        if (fact !== undefined) add.run(sequenceOf(fact.position), created, workItem, after.kind, Math.floor(fact.time))
+      }
+    },
+  }
+}
+
+export const retired: Projection = {
+  name: 'retired',
+  version: 1,
+  schema,
+  tables: [{ name: 'retired', key: ['position'] }],
+  outlivesErasure: true,
+  open,
+}
+
+/** The question to this table. */
+export const askRetired = (db: DatabaseSync): ((filter: RetiredFilter) => readonly Due[]) => {
+  const due = askDue(db, 'retired INDEXED BY retired_by_time', 'since', 'position', 'kind = ?')
+  return (filter) => due(filter, filter.kind)
+}
