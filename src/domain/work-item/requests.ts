@@ -33,8 +33,11 @@ export const acceptRequest = (c: CommandOfType<'AcceptRequest'>, item: WorkItem)
   return brokeOff && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
 }
 
+/** Of a body that was sent on while it was made, the end is told afterwards. */
+const lateResult = ({ status, bytes, bodyDigest }: CommandOfType<'Reply'>['reply']) => (bodyDigest === undefined ? { status } : { status, bytes, bodyDigest })
+
 export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecision => {
-  if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: { status: c.reply.status } } } }, item)
+  if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: lateResult(c.reply) } } }, item)
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
   const { kind, lease } = held.right
