@@ -35,7 +35,7 @@ export interface MiddlewareOptions {
   readonly waitSecondsMax?: number
   /**
    * Where the app has mounted `interactions`, as clients see it: `/payments/interactions`. Each reply then names its release address, and a client lets go of it by
-   * `DELETE <interactions>/<id>`. Needs `caller`.
+   * `DELETE <interactions>/<id>`. Needs `caller`; release `required` needs it.
    */
   readonly interactions?: string
   /** Answers a refusal in the app's own words. Default: `application/problem+json`. */
