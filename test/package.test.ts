@@ -94,13 +94,38 @@ describe('the packed tarball', () => {
   }
 
   it('holds the program, the built library and nothing of the sources', () => {
-    expect(files).toEqual(expect.arrayContaining(['package.json', 'LICENSE', 'bin/stint.js', 'dist/client/index.js', 'dist/client/index.d.ts', 'dist/cli/main.js']))
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'package.json',
+        'LICENSE',
+        'bin/stint.js',
+        'dist/client/index.js',
+        'dist/client/index.d.ts',
+        'dist/cli/main.js',
+        'dist/embedded/index.js',
+        'dist/embedded/express.d.ts',
+      ]),
+    )
     expect(files.filter((file) => !/^(?:package\.json|LICENSE|README\.md|bin\/stint\.js|dist\/.+\.(?:js|d\.ts))$/.test(file))).toEqual([])
   })
 
   it('gives the client to a program on Node 24', async (context) => {
     needsInstall(context)
     expect(await sdkOn(process.execPath, project)).toMatchObject({ code: 0, out: 'function\n' })
+  })
+
+  it('gives the engine and the middleware to a program on Node 24', async (context) => {
+    needsInstall(context)
+    const program = `
+      import { open } from 'stint/embedded'
+      import { exactlyOnce } from 'stint/express'
+      const embedded = await open({ data: './embedded-data' })
+      const once = exactlyOnce({ store: embedded, contract: 'orders' })
+      await once.ready()
+      console.log(once.length)
+      await embedded.close()`
+    writeFileSync(join(project, 'embedded.js'), program)
+    expect(await run(process.execPath, ['embedded.js'], project)).toMatchObject({ code: 0, out: '3\n' })
   })
 
   it('gives the client to a program on an older Node', async (context) => {

@@ -75,6 +75,16 @@ export const releaseHeader = (item: Settled, contract: string, id: string): stri
   return parts.join('; ')
 }
 
+/** With its bytes as they are, for whoever sends them on. */
+export const exactReplyView = ({ head, body = new Uint8Array() }: KeptReply): t.TypeOf<typeof wire.shownReply> => ({
+  status: head.status,
+  headers: headersView(head),
+  bytes: head.bytes,
+  kept: head.kept,
+  mediaType: mediaTypeOf(head),
+  bodyBase64: Buffer.from(body).toString('base64'),
+})
+
 /** A request as those see it who may see it; its reply for those who may have it. */
 export const requestView = (shown: Shown, reply?: KeptReply): RequestShown => {
   const { item } = shown

@@ -12,7 +12,7 @@ import { reportCommand, reportView } from './items.ts'
 import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
-import { leasedRequestView, replyView, requestPath } from './request-views.ts'
+import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
 import { concerning, msOf } from './task-commands.ts'
 import { instantOf } from './views.ts'
@@ -48,7 +48,9 @@ const CONTENT_TYPE = 'content-type'
 const NOT_KEPT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'te', 'trailer', 'upgrade', 'proxy-connection'])
 
 /** The reply as it is kept. */
-const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: ReplyHead; readonly bytes: Buffer }> => {
+const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: ReplyHead; readonly bytes: Buffer | undefined }> => {
+  if (said.unkept !== undefined && (said.body !== undefined || said.bodyBase64 !== undefined))
+    return bad('/reply/unkept', 'choice', 'Expected a body, or what stays of one, not both.')
   const content = contentOf(said, '/reply', REPLY_BYTES_MAX)
   if (E.isLeft(content)) return content
   const { bytes, mediaType } = content.right
@@ -57,7 +59,9 @@ const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: Reply
     .flatMap(([name, value]): [string, string][] => (typeof value === 'string' ? [[name, value]] : value.map((one) => [name, one])))
   const hasType = headers.some(([name]) => name.toLowerCase() === CONTENT_TYPE)
   if (mediaType !== undefined && !hasType) headers.unshift([CONTENT_TYPE, mediaType])
-  return E.right({ head: { status: said.status, headers, bytes: bytes.byteLength, kept: true }, bytes })
+  if (said.unkept === undefined) return E.right({ head: { status: said.status, headers, bytes: bytes.byteLength, kept: true }, bytes })
+  const { bytes: length, digest } = said.unkept
+  return E.right({ head: { status: said.status, headers, bytes: length, kept: false, ...(digest === undefined ? {} : { bodyDigest: digest }) }, bytes: undefined })
 }
 
 /** One effect as it is stored, if the worker itself may do what it asks for. */
@@ -250,7 +254,7 @@ const begin = async (call: Call, contract: string, body: typeof wire.executionBo
   if (item.status === 'settled') {
     const reply = await settledReply(call, workItem, item)
     const expiry = expiryOf(item)
-    return E.isLeft(reply) ? reply : ok({ ...common, reply: replyView(reply.right), ...(expiry === undefined ? {} : { expiresAt: instantOf(expiry) }) })
+    return E.isLeft(reply) ? reply : ok({ ...common, reply: exactReplyView(reply.right), ...(expiry === undefined ? {} : { expiresAt: instantOf(expiry) }) })
   }
   // The same worker, named once for each call it took, asks again because it did not hear the answer.
   if (!isHeld(item) || item.lease.holder.subject !== subject || item.lease.holder.name !== body.worker) return undefined

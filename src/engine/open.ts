@@ -11,6 +11,7 @@ import { createDoors } from './doors.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler, type Handler } from './handle.ts'
 import { createLag } from './lag.ts'
+import { endLeasesOf } from './left-leases.ts'
 import { createLive } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
@@ -61,6 +62,8 @@ export interface EngineOptions {
   /** A defect or fault that nobody is waiting for: to be logged. */
   readonly onTrouble?: (what: string, cause: unknown) => void
   readonly onRecovering?: (folded: number, position: Position) => void
+  /** Whose leases are over when the log is opened: the handlers that this very process runs, as the lock on the log proves that their holder is gone (rules 17). */
+  readonly endLeasesOf?: string
 }
 
 export interface OpenedEngine extends Engine {
@@ -84,6 +87,14 @@ const sweeperOf = (
   const prune: Prune | undefined = store.capabilities.prune ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
   return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
 }
+
+const reachedIn =
+  (tables: Tables, incarnation: string, position: () => Position): Engine['reached'] =>
+  async (wanted, ms, by) => {
+    if (foreignPosition(wanted, incarnation) !== undefined) return 'other-log'
+    if (by === 'live' && wanted <= position()) return 'reached'
+    return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
+  }
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
@@ -122,10 +133,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
-    patterns: settings.allowUrls,
-    userAgent: settings.userAgent,
-    position: () => position,
-    isStopping: () => stopping,
+    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position: () => position, isStopping: () => stopping },
   })
   const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff, onTrouble: trouble })
   const sweeper = sweeperOf({ store, world, tables, handler, position: () => position, isOff, onTrouble: trouble }, settings.retention)
@@ -157,6 +165,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   doors.begin()
   sweeper.start()
 
+  if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
+
   const stopped = new AbortController()
   const stop = (): void => {
     if (stopping) return
@@ -181,11 +191,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     tables,
     tokens: tokens.right,
     position: () => position,
-    reached: async (wanted, ms, by) => {
-      if (foreignPosition(wanted, incarnation) !== undefined) return 'other-log'
-      if (by === 'live' && wanted <= position) return 'reached'
-      return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
-    },
+    reached: reachedIn(tables, incarnation, () => position),
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
     refusals: createRefusals(store),
     now: world.now,

@@ -38,7 +38,12 @@ const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern:
 const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
 const url = text({ min: 1, max: 2_000 })
 
-export const replyBody = fields({ status: number({ min: 200, max: 599, integer: true }) }, { headers: headerFields, body: json, bodyBase64: base64(REPLY_BYTES_MAX), mediaType })
+/** In place of a body that is over the limit: the reply went to its client and is not kept. The digest is SHA-256 in base64url, once the end of the body was seen. */
+const unkept = fields({ bytes: number({ min: 0, integer: true }) }, { digest: fingerprint })
+export const replyBody = fields(
+  { status: number({ min: 200, max: 599, integer: true }) },
+  { headers: headerFields, body: json, bodyBase64: base64(REPLY_BYTES_MAX), mediaType, unkept },
+)
 export type ReplyBody = t.TypeOf<typeof replyBody>
 
 export const effect = exactlyOne({

@@ -29,7 +29,10 @@ export const userProject = (folder: string): string => {
   for (const name of SHARED) symlinkSync(join(root, 'node_modules', name), join(modules, name), 'junction')
   // The link leads out of node_modules, below which Node would not strip types.
   symlinkSync(join(root, 'src'), join(modules, 'stint', 'src'), 'junction')
-  writeFileSync(join(modules, 'stint', 'package.json'), JSON.stringify({ name: 'stint', type: 'module', exports: { '.': './src/client/index.ts' } }))
+  writeFileSync(
+    join(modules, 'stint', 'package.json'),
+    JSON.stringify({ name: 'stint', type: 'module', exports: { '.': './src/client/index.ts', './embedded': './src/embedded/index.ts', './express': './src/embedded/express.ts' } }),
+  )
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
   return folder

@@ -34,10 +34,13 @@ export const acceptRequest = (c: CommandOfType<'AcceptRequest'>, item: WorkItem)
   return brokeOff(item) && c.request.runs === 'middleware' && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
 }
 
+/** Of a body that was sent on while it was made, the end is told afterwards. */
+const lateResult = ({ status, bytes, bodyDigest }: CommandOfType<'Reply'>['reply']) => (bodyDigest === undefined ? { status } : { status, bytes, bodyDigest })
+
 export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${item.kind} is completed by its outcome.` })
-  if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: { status: c.reply.status } } } }, item)
+  if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: lateResult(c.reply) } } }, item)
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
   const { lease } = held.right

@@ -1,0 +1,4 @@
+// The engine in a user's own process: `import { open } from 'stint/embedded'`.
+export { open, type Embedded, type OpenOptions } from './open.ts'
+export type { ContractSettings } from './contract-settings.ts'
+export type { ContractStore } from './contract-store.ts'
