@@ -194,6 +194,7 @@ describe('ARCHITECTURE.md', () => {
   /** How the table names what the tidy test names by its path. */
   const NAMES: Readonly<Record<string, string>> = {
     "store's port": 'store/port.ts',
+    "the engine's reader of queue files": 'engine/queue-files.ts',
     "the api's settings": 'api/settings.ts',
     world: 'world.ts',
     settings: 'settings.ts',

@@ -106,7 +106,7 @@ describe('when a file of tables is opened again', () => {
     await caughtUp(first.tables, store)
     await first.tables.close()
     const pages = readFileSync(file)
-    writeFileSync(file, pages.fill('x', 65_536))
+    writeFileSync(file, pages.fill('x', 131_072))
     const said: string[] = []
     const tables = await openFor({ file, reader: store, world, onLog: (text) => said.push(text) })
     expect(said).toEqual([])
