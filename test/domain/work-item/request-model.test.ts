@@ -118,12 +118,12 @@ const toldOf = (ask: Ask, of: Decided, item: WorkItem, { log, now }: Server): st
     if (ask.ask === 'lease') return 'nothing'
     return ask.ask === 'reply' || ask.ask === 'extend' ? 'refused' : (words[of.left] ?? 'refused')
   }
-  const types = of.right.map(({ type }) => type)
+  const types = new Set(of.right.map(({ type }) => type))
   switch (ask.ask) {
     case 'call':
       if (item.status === 'settled') return isGone(item, now) ? 'released' : item.reply === undefined ? 'interrupted' : `reply ${replyIn(log)}`
-      if (types.includes('Leased') && isHeld(item)) return `lease ${item.lease.number}`
-      return types.includes('RequestAccepted') ? 'accepted' : 'pending'
+      if (types.has('Leased') && isHeld(item)) return `lease ${item.lease.number}`
+      return types.has('RequestAccepted') ? 'accepted' : 'pending'
     case 'lease':
       return isHeld(item) ? `lease ${item.lease.number}` : 'nothing'
     case 'reply':
@@ -157,43 +157,35 @@ interface Held {
 }
 
 /** One command, from being asked to being told; it may never be told, before or after it was stored. */
-class Asked implements fc.Command<Held, Server> {
-  constructor(
-    readonly ask: Ask,
-    readonly fate: 'told' | 'lost before' | 'lost after',
-  ) {}
-  check = (): boolean => true
-  run(held: Held, server: Server): void {
-    const command = commandOf(this.ask, held.m.rules, server)
+const asked = (ask: Ask, fate: 'told' | 'lost before' | 'lost after'): fc.Command<Held, Server> => ({
+  check: () => true,
+  run: (held, server) => {
+    const command = commandOf(ask, held.m.rules, server)
     const of = decided(command, server.item)
-    if (this.fate !== 'lost before') {
-      const [told, after] = model(this.ask, held.m, server.now)
+    if (fate !== 'lost before') {
+      const [told, after] = model(ask, held.m, server.now)
       held.m = after
       if (E.isRight(of)) append(server, command, of.right)
       const before = server.item
       server.item = folded(server.log)
-      if (this.fate === 'told') expect(toldOf(this.ask, of, server.item, server), JSON.stringify(before)).toBe(told)
+      if (fate === 'told') expect(toldOf(ask, of, server.item, server), JSON.stringify(before)).toBe(told)
     } else server.item = folded(server.log)
     expectSound(server)
-  }
-  toString = (): string => `${JSON.stringify(this.ask)} ${this.fate}`
-}
+  },
+  toString: () => `${JSON.stringify(ask)} ${fate}`,
+})
 
 /** Two that were decided on the same state: the log takes one, and the other, if it has something to say, is decided again on what is there now. */
-class Race implements fc.Command<Held, Server> {
-  constructor(
-    readonly first: Ask,
-    readonly second: Ask,
-  ) {}
-  check = (): boolean => true
-  run(held: Held, server: Server): void {
+const race = (first: Ask, second: Ask): fc.Command<Held, Server> => ({
+  check: () => true,
+  run: (held, server) => {
     const { rules } = held.m
     const seen = { item: server.item, now: server.now }
-    const [one, two] = [commandOf(this.first, rules, seen), commandOf(this.second, rules, seen)]
+    const [one, two] = [commandOf(first, rules, seen), commandOf(second, rules, seen)]
     const early = decided(two, seen.item)
     const isAnswered = E.isLeft(early) || early.right.length === 0
     // What adds nothing is answered from what was seen: it came before the other.
-    const order = isAnswered ? ([this.second, this.first] as const) : ([this.first, this.second] as const)
+    const order = isAnswered ? ([second, first] as const) : ([first, second] as const)
     const tolds = order.map((ask) => {
       const [told, after] = model(ask, held.m, server.now)
       held.m = after
@@ -204,23 +196,22 @@ class Race implements fc.Command<Held, Server> {
       server.item = folded(server.log)
       return toldOf(ask, of, server.item, server)
     }
-    const earlyTold = isAnswered ? really(this.second, two, early) : undefined
-    const firstTold = really(this.first, one, decided(one, server.item))
-    const secondTold = earlyTold ?? really(this.second, two, decided(two, server.item))
+    const earlyTold = isAnswered ? really(second, two, early) : undefined
+    const firstTold = really(first, one, decided(one, server.item))
+    const secondTold = earlyTold ?? really(second, two, decided(two, server.item))
     expect(isAnswered ? [secondTold, firstTold] : [firstTold, secondTold]).toEqual(tolds)
     expectSound(server)
-  }
-  toString = (): string => `${JSON.stringify(this.first)} against ${JSON.stringify(this.second)}`
-}
+  },
+  toString: () => `${JSON.stringify(first)} against ${JSON.stringify(second)}`,
+})
 
-class Later implements fc.Command<Held, Server> {
-  constructor(readonly ms: number) {}
-  check = (): boolean => true
-  run(_held: Held, server: Server): void {
-    server.now += this.ms
-  }
-  toString = (): string => `${this.ms} ms later`
-}
+const later = (ms: number): fc.Command<Held, Server> => ({
+  check: () => true,
+  run: (_held, server) => {
+    server.now += ms
+  },
+  toString: () => `${ms} ms later`,
+})
 
 const leases = fc.integer({ min: 0, max: 4 })
 const asks: fc.Arbitrary<Ask> = fc.oneof(
@@ -235,9 +226,9 @@ const asks: fc.Arbitrary<Ask> = fc.oneof(
 
 const commands = fc.commands(
   [
-    fc.tuple(asks, fc.constantFrom('told' as const, 'told' as const, 'told' as const, 'lost before' as const, 'lost after' as const)).map(([ask, fate]) => new Asked(ask, fate)),
-    fc.tuple(asks, asks).map(([first, second]) => new Race(first, second)),
-    fc.constantFrom(1, 5_000, 10_000, 60_000, 3_600_000).map((ms) => new Later(ms)),
+    fc.tuple(asks, fc.constantFrom('told' as const, 'told' as const, 'told' as const, 'lost before' as const, 'lost after' as const)).map(([ask, fate]) => asked(ask, fate)),
+    fc.tuple(asks, asks).map(([first, second]) => race(first, second)),
+    fc.constantFrom(1, 5_000, 10_000, 60_000, 3_600_000).map((ms) => later(ms)),
   ],
   { maxCommands: 60, size: 'max' },
 )
