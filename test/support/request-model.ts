@@ -16,7 +16,8 @@ export interface Model {
   readonly fingerprint?: string
   /** Leases given so far: the number of the last, which fences off all before it. */
   readonly leases: number
-  readonly lease?: { readonly until: number } | undefined
+  /** `grace`: it is not ended before, whatever was said (rules 17). */
+  readonly lease?: { readonly until: number; readonly grace?: number } | undefined
   readonly idleSince?: number | undefined
   readonly end?: { readonly at: number; readonly reply?: string }
   /** What its last holder said otherwise, after the end. */
@@ -44,6 +45,14 @@ export const call = (m: Model, fingerprint: string, now: number): Step => {
   return [m.end.reply === undefined ? 'interrupted' : `reply ${m.end.reply}`, m]
 }
 
+/** Asking for the reply, without calling. */
+export const read = (m: Model, now: number): Step => {
+  if (m.fingerprint === undefined) return ['unknown', m]
+  if (m.end === undefined) return ['pending', m]
+  if (isGone(m, now)) return ['released', m]
+  return [m.end.reply === undefined ? 'interrupted' : `reply ${m.end.reply}`, m]
+}
+
 export const lease = (m: Model, now: number): Step =>
   m.fingerprint === undefined || m.end !== undefined || m.lease !== undefined || m.rules.runs === 'middleware' ? ['nothing', m] : leased(m, now)
 
@@ -60,7 +69,7 @@ export const extend = (m: Model, under: number, now: number): Step =>
 /** What time does, if it is time for it. */
 export const deadline = (m: Model): number | undefined => {
   if (m.end !== undefined) return undefined
-  if (m.lease !== undefined) return m.lease.until
+  if (m.lease !== undefined) return Math.max(m.lease.until, m.lease.grace ?? 0)
   return m.rules.runs === 'middleware' && m.idleSince !== undefined ? m.idleSince + m.rules.interruptedAfterMs : undefined
 }
 export const tick = (m: Model, now: number): Model => {
@@ -68,8 +77,8 @@ export const tick = (m: Model, now: number): Model => {
   if (at === undefined || now < at) return m
   return m.lease === undefined ? { ...m, end: { at: now } } : brokeOff(m, now)
 }
-/** After a restart every lease is given time to be heard of (rules 17). */
-export const restart = (m: Model, now: number): Model => (m.lease === undefined ? m : { ...m, lease: { until: Math.max(m.lease.until, now + Math.min(m.rules.termMs, 30_000)) } })
+/** After a restart every lease is given time to be heard of, though its holder was promised no more. */
+export const restart = (m: Model, now: number): Model => (m.lease === undefined ? m : { ...m, lease: { ...m.lease, grace: now + Math.min(m.rules.termMs, 30_000) } })
 
 export const release = (m: Model, how: 'client' | 'time' | 'force', now: number): Step => {
   if (m.fingerprint === undefined) return ['unknown', m]
