@@ -112,7 +112,7 @@ const PROBLEMS: Readonly<Record<string, string>> = { 'fingerprint-mismatch': 'mi
 const REFUSALS: ReadonlySet<string> = new Set(['not-found', 'stale-lease', 'settled'])
 
 /** In the words of the model; `lost`: nobody knows whether it was done. */
-const toldOf = (one: Op, { status, headers, body, text }: Answer): string | 'lost' => {
+const toldOf = (one: Op, { status, headers, body, text }: Answer): string => {
   if (status === 503) return 'lost'
   if (headers.get('stint-release') !== null) return `reply ${JSON.parse(text).said}`
   if ((one.do === 'reply' || one.do === 'extend') && REFUSALS.has(body.code)) return 'refused'
@@ -159,7 +159,7 @@ const distinct = (models: readonly Model[]): readonly Model[] => [...new Map(mod
 interface Happened {
   readonly one: Op
   readonly lease: number
-  readonly told: string | 'lost'
+  readonly told: string
 }
 
 /** Every state that some order of what happened at once leads to, in which each was told what it was told; what was lost was done or was not. */
@@ -174,7 +174,7 @@ const orders = (from: Model, happened: readonly Happened[], now: number): readon
 }
 
 /** A call as its caller heard it. */
-const heardOf = (run: Run, fingerprint: string, sentAt: number, told: string | 'lost', answer: Answer): Exchange => {
+const heardOf = (run: Run, fingerprint: string, sentAt: number, told: string, answer: Answer): Exchange => {
   const { status, headers, body, text } = answer
   const heard = { workItem: `request/pay/${callerIn(run)}/a`, fingerprint, sentAt }
   if (told === 'lost') return heard
