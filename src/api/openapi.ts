@@ -111,6 +111,8 @@ const generalProblems = (route: AnyRoute): readonly ProblemCode[] => [
   'request-timeout',
   'internal',
   ...(route.roles === 'anyone' ? ([] as const) : (['unauthenticated', 'forbidden', 'stopping', 'keys-unavailable', 'rate-limited'] as const)),
+  // Whatever can be looked for may have been erased.
+  ...(route.problems.includes('not-found') ? (['erased'] as const) : ([] as const)),
   ...(route.body === undefined && !route.bytes ? ([] as const) : (['too-large', 'unsupported-media-type'] as const)),
   ...(route.method === 'GET' ? (['behind', 'other-log'] as const) : (['store-unavailable', 'overloaded', 'not-possible'] as const)),
 ]

@@ -1,10 +1,12 @@
 // Exactly-once requests over HTTP: accepted once, worked off under a lease, replied to once, and the same reply for every duplicate until it is released.
 import * as TE from 'fp-ts/lib/TaskEither.js'
+import { LOOPBACK_PATTERNS } from '../../src/domain/policy/url-pattern.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '../../src/store/memory.ts'
 import { StoreFault, type EventStore } from '../../src/store/port.ts'
 import { closeAll, startApi, type Answer, type TestApi } from '../support/api.ts'
 import { settle, startEngine } from '../support/engine.ts'
+import { closeReceivers, startReceiver } from '../support/receiver.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
@@ -290,17 +292,58 @@ describe('effects', () => {
 
   it('that cannot be are noted as refused, and hold up nothing', async () => {
     const api = await startApi()
-    await done(api, 'a', { effects: [{ directive: { workItem: 'job/none', directive: 'abort' } }, { callback: { url: 'https://example.com/x', body: 1 } }, EFFECTS[0]] })
+    await done(api, 'a', { effects: [{ directive: { workItem: 'job/none', directive: 'abort' } }, EFFECTS[0]] })
     await settle()
     const { items } = (await api.get(`${REQUESTS}/a/history`)).body
     const noted = items.filter((event: { type: string }) => event.type === 'EffectsCarriedOut').flatMap((event: { data: { effects: object[] } }) => event.data.effects)
     expect(noted).toEqual(
       expect.arrayContaining([
         { entry: 0, outcome: 'refused', code: 'not-found' },
-        { entry: 1, outcome: 'refused', code: 'not-allowed' },
-        { entry: 2, outcome: 'done' },
+        { entry: 1, outcome: 'done' },
       ]),
     )
+  })
+})
+
+describe('calls out', () => {
+  afterEach(closeReceivers)
+
+  it('go only where the server may call', async () => {
+    const api = await startApi()
+    const answer = await call(api, 'a', {}, { 'Stint-Callback': 'https://example.com/x' })
+    expect(answer.body.errors).toMatchObject([{ path: '/headers/stint-callback', code: 'pattern' }])
+    await call(api, 'b')
+    const [leased] = await lease(api)
+    const replied = await reply(api, 'b', leased.lease, { effects: [{ callback: { url: 'https://example.com/x', body: 1 } }] })
+    expect(replied.body.errors).toMatchObject([{ path: '/effects/0/callback/url' }])
+    expect((await reply(api, 'b', leased.lease)).status).toBe(200)
+  })
+
+  it('are repeated until they are acknowledged, over a restart too, always under the same id', async () => {
+    const there = await startReceiver()
+    there.answer(500, 500, 204)
+    const world = virtualWorld()
+    const store = memoryStore({ world })
+    const settings = { allowUrls: LOOPBACK_PATTERNS }
+    const api = await startApi({ engine: await startEngine({ store, world, settings }) })
+    await call(api, 'a', { amount: 5 }, { 'Stint-Callback': there.url })
+    const [leased] = await lease(api)
+    await reply(api, 'a', leased.lease)
+    await there.until(1)
+    while (api.engine.deliveries.figures().failedAttempts < 1) await settle()
+    world.advance(10_000)
+    await there.until(2)
+    api.engine.stop()
+    const later = await startApi({ engine: await startEngine({ store, world, settings }) })
+    await there.until(3)
+    while (!(await eventsOf(later, 'a')).includes('EffectsCarriedOut')) await settle()
+    expect((await later.get(`${REQUESTS}/a`)).body.openEffects).toBeUndefined()
+    expect(new Set(there.received.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
+    const told = JSON.parse(there.received.at(-1)?.body ?? '') as {
+      readonly type: string
+      readonly data: { readonly reply: { readonly status: number; readonly bodyBase64: string } }
+    }
+    expect([told.type, told.data.reply.status, Buffer.from(told.data.reply.bodyBase64, 'base64').toString()]).toEqual(['request.settled', 201, '{"paid":true}'])
   })
 })
 
@@ -316,7 +359,7 @@ describe('middleware', () => {
     expect([again.status, again.body.execute.lease]).toEqual([200, first.body.execute.lease])
     expect((await begin(api, 'w2')).body.code).toBe('pending')
     await reply(api, 'a', first.body.execute.lease, { caller: 'ann' })
-    expect((await begin(api, 'w2')).body.reply).toMatchObject({ status: 201, body: { paid: true } })
+    expect((await begin(api, 'w2')).body.reply).toMatchObject({ status: 201, bodyBase64: Buffer.from('{"paid":true}').toString('base64') })
     expect((await begin(api, 'w2', { fingerprint: 'e'.repeat(43) })).body.code).toBe('fingerprint-mismatch')
   })
 
