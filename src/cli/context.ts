@@ -38,8 +38,8 @@ export interface Context {
   readonly url: string
   /** Aborts on the first Ctrl-C or SIGTERM once it has been asked for; the second one ends the process. */
   readonly interrupted: () => AbortSignal
-  /** Asks on a terminal, unless --yes answered before; off a terminal the command itself is the answer. Throws when the answer is no. */
-  readonly confirm: (question: string) => Promise<void>
+  /** Asks on a terminal, unless --yes answered before. Off a terminal the command itself is the answer; with `insist`, for what touches many things at once, only --yes is. Throws when the answer is no. */
+  readonly confirm: (question: string, insist?: 'insist') => Promise<void>
 }
 
 const wantsColor = (flag: boolean, stream: NodeJS.WriteStream): boolean => {
@@ -70,8 +70,12 @@ const interruption = () => {
 
 const confirming =
   (yes: boolean) =>
-  async (question: string): Promise<void> => {
-    if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return
+  async (question: string, insist?: 'insist'): Promise<void> => {
+    if (yes) return
+    if (!process.stdin.isTTY || !process.stderr.isTTY) {
+      if (insist === undefined) return
+      throw usage(`${question} Nobody is here to answer.`, '--yes answers the question beforehand.')
+    }
     const lines = createInterface({ input: process.stdin, output: process.stderr })
     try {
       const answer = await lines.question(`${question} [y/N] `)

@@ -39,6 +39,9 @@ export interface Described {
   readonly lines: readonly string[]
 }
 
+/** A server that is away, busy or restarts is waited for by what goes on for long; a refusal is not. */
+export const mayPass = (cause: unknown): boolean => cause instanceof Unreachable || (cause instanceof StintError && (cause.status === 503 || cause.status === 429))
+
 const exitCodeOf = (status: number): ExitCode => {
   if (status === 404 || status === 410) return EXIT.notFound
   if (status === 409 || status === 412 || status === 422) return EXIT.conflict
@@ -55,11 +58,22 @@ const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string
   [
     /^\/v1\/queues\/([^/?]+)\/([^/?]+)\/tasks\/([^/?]+)/,
     (app, queue, id) => `task ${id} in ${app}/${queue}`,
-    (app, queue) => `\`stint tasks list ${app}/${queue}\` shows those there are.`,
+    (app, queue) => `\`stint tasks list -q ${app}/${queue}\` shows those there are.`,
   ],
-  [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => 'The queues there are stand in the queue files of the server.'],
+  [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => '`stint queues list` shows those there are; they stand in the queue files of the server.'],
   [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],
 ]
+
+const WORK_ITEM = '/v1/work-items/'
+
+/** The path of a work item's own door, for one that was asked for by its global ID. */
+const doorPath = (path: string): string => {
+  if (!path.startsWith(WORK_ITEM)) return path
+  const [workItem = ''] = path.slice(WORK_ITEM.length).split(/[/?]/)
+  const [kind, ...segments] = decodeURIComponent(workItem).split('/')
+  const [app, queue, id] = segments
+  return kind === 'task' ? `/v1/queues/${app}/${queue}/tasks/${id}` : `/v1/jobs/${segments.join('/')}`
+}
 
 const describeAbsence = (path: string): readonly string[] | undefined => {
   for (const [pattern, what, advice] of ABSENT) {
@@ -69,8 +83,20 @@ const describeAbsence = (path: string): readonly string[] | undefined => {
   return undefined
 }
 
-const describeRefusal = ({ problem, status, code }: StintError): Described => {
-  const absence = code === 'not-found' && problem.detail === undefined ? describeAbsence(problem.instance ?? '') : undefined
+/** `/v1/queues/{app}/{queue}` of a path below it. */
+const QUEUE_PATH = /^\/v1\/queues\/[^/?]+\/[^/?]+/
+
+const absenceOf = ({ problem, code }: StintError): readonly string[] | undefined => {
+  if (code !== 'not-found') return undefined
+  const path = doorPath(problem.instance ?? '')
+  if (problem.detail === undefined) return describeAbsence(path)
+  // Not even the queue is there, whatever was wanted in it.
+  return problem.detail.startsWith('There is no queue ') ? describeAbsence(QUEUE_PATH.exec(path)?.[0] ?? '') : undefined
+}
+
+const describeRefusal = (refusal: StintError): Described => {
+  const { problem, status, code } = refusal
+  const absence = absenceOf(refusal)
   if (absence !== undefined) return { exitCode: EXIT.notFound, lines: absence }
   if (code === 'settled' && problem.state !== undefined) return { exitCode: EXIT.conflict, lines: [`It is settled already: ${problem.state}.`, 'Nothing more can be done to it.'] }
 

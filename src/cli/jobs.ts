@@ -1,17 +1,17 @@
 // `stint jobs`: look at jobs over all servers, watch them, and say what should become of them.
 import type { Command } from 'commander'
-import { directJob, jobHistory, jobWhy, listJobs, showJob, type JobProxy } from '../wire/jobs.ts'
-import type { HistoryEvent, State } from '../wire/items.ts'
-import { action, countFlag, durationFlag, wordFlag, wordsFlag, type Context } from './context.ts'
+import { listJobs, showJob, type JobProxy } from '../wire/jobs.ts'
+import type { State } from '../wire/items.ts'
+import { jobId } from '../wire/words.ts'
+import { action, countFlag, wordFlag, type Context } from './context.ts'
 import { formatAge } from './duration.ts'
-import { historyColumns } from './event-text.ts'
-import { findJob, jobIdOf, type JobFilter, type Named } from './job-lookup.ts'
-import { ago, askedText, lostText, receiptText, whyLines } from './job-text.ts'
-import { judgeWait, waitForJob } from './job-wait.ts'
+import { localId } from './ids.ts'
+import { addDirectives, addLooks, addWait, type Naming } from './item-verbs.ts'
+import { ago, receiptText } from './item-text.ts'
+import { findJob, type JobFilter, type Named } from './job-lookup.ts'
 import { isSettled, LOOKS, outcomeText, progressText } from './look.ts'
 import { printList, printOne } from './output.ts'
 import type { Column } from './terminal/table.ts'
-import { plain } from './terminal/text.ts'
 import { examples } from './help.ts'
 
 const PAGE_MAX = 1_000
@@ -66,7 +66,8 @@ const seen = (job: JobProxy, now: number): string | undefined => {
 }
 
 const show = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
-  const job = await findJob(context, id, named)
+  const { id: found } = await findJob(context, named, id, 'newest')
+  const job = await context.http.call(showJob, { params: { id: found } })
   const now = context.world.now()
   printOne(context, job, [
     ['id', job.id],
@@ -88,52 +89,6 @@ const show = async (context: Context, named: Named, id: string | undefined): Pro
   ])
 }
 
-const history = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
-  const job = await jobIdOf(context, id, named, 'newest')
-  const items: HistoryEvent[] = []
-  let after: string | undefined
-  do {
-    const page = await context.http.call(jobHistory, { params: { id: job }, query: { limit: PAGE_MAX, after } })
-    items.push(...page.items)
-    after = page.next
-  } while (after !== undefined)
-  printList(context, { items }, historyColumns(items), '')
-}
-
-const why = async (context: Context, named: Named, id: string | undefined): Promise<void> => {
-  const { http, world, out, format } = context
-  const params = { id: await jobIdOf(context, id, named, 'newest') }
-  const answer = await http.call(jobWhy, { params })
-  if (format !== 'table') return printOne(context, answer, [])
-  for (const line of whyLines(await http.call(showJob, { params }), answer, world.now())) out(plain(line))
-}
-
-/** When it has an effect that is not seen yet, and on what that depends. */
-const sayWhatFollows = async (context: Context, id: string): Promise<void> => {
-  const { http, world, say } = context
-  const params = { id }
-  const job = await http.call(showJob, { params })
-  if (job.state === 'lost') return say(lostText(job, (await http.call(jobWhy, { params })).until, world.now()))
-  if (job.receipt !== undefined && job.receipt.resolution === undefined) say(`Its server is told with its next report or poll. \`stint jobs wait ${id}\` waits for the end.`)
-}
-
-const direct = (directive: 'abort' | 'pause' | 'resume') => async (context: Context, options: Named & { readonly reason?: string }, id: string | undefined) => {
-  const job = await jobIdOf(context, id, options, 'refuse')
-  if (directive === 'abort') await context.confirm(`Abort job ${job}? This is final.`)
-  const answer = await context.http.call(directJob, { params: { id: job }, body: { directive, ...(options.reason === undefined ? {} : { reason: options.reason }) } })
-  if (context.format !== 'table') return printOne(context, { id: job, ...answer }, [])
-  context.out(`${job}  ${askedText(directive, answer.state)}`)
-  await sayWhatFollows(context, job)
-}
-
-const wait = async (context: Context, options: Named & { readonly for?: readonly State[]; readonly timeout?: number }, id: string | undefined): Promise<void> => {
-  const wanted = { id: await jobIdOf(context, id, options, 'refuse'), states: options.for ?? [], timeoutMs: options.timeout }
-  const job = await waitForJob(context, wanted)
-  if (context.format === 'table') context.out(`${job.id}  ${job.state}`)
-  else printOne(context, job, [])
-  judgeWait(wanted, job)
-}
-
 const stateFlag = wordFlag(JOB_STATES)
 
 const filters = (command: Command): Command =>
@@ -145,6 +100,8 @@ const filters = (command: Command): Command =>
 
 const named = (command: Command): Command => command.argument('[id]', 'id of the job').option('--label <text>', 'the job with this label, in place of its id')
 
+const NAMING: Naming<Named> = { kind: 'job', states: JOB_STATES, named, find: findJob, examples: ['0197a4d2-…', '--label nightly'] }
+
 const look = (jobs: Command): void => {
   filters(jobs.command('list').description('list jobs, newest first'))
     .option('--limit <count>', 'at most so many', countFlag(1, 1_000_000), 100)
@@ -154,8 +111,21 @@ const look = (jobs: Command): void => {
   named(jobs.command('show').description('show one job'))
     .action(action(show))
     .addHelpText('after', examples('stint jobs show 0197a4d2-…', 'stint jobs show --label nightly -o json'))
-  named(jobs.command('history').description('everything that happened to a job')).action(action(history)).addHelpText('after', examples('stint jobs history --label nightly'))
-  named(jobs.command('why').description('why a job is in the state it is in')).action(action(why)).addHelpText('after', examples('stint jobs why --label nightly'))
+}
+
+const watch = async (context: Context, filter: JobFilter, ids: readonly string[]): Promise<void> => {
+  const { PAGE, watchItems } = await import('./item-watch.ts')
+  const { service, server, label, state } = filter
+  await watchItems(context, {
+    kind: 'job',
+    workItems: [...new Set(ids.map((id) => jobId(localId(id))))],
+    filter: { service, server, label },
+    prefix: 'job/',
+    list: async (http) => {
+      const { body, headers } = await http.exchange(listJobs, { query: { service, server, label, state, limit: PAGE }, attemptsMax: 1 })
+      return { items: body?.items ?? [], more: body?.next !== undefined, position: headers.get('stint-position') ?? undefined }
+    },
+  })
 }
 
 const WATCH = `
@@ -163,36 +133,14 @@ On a terminal: one line a job with its bar, redrawn in place. Elsewhere: one lin
 With ids it ends when they have all settled; with filters it goes on until Ctrl-C.
 `
 
-const follow = (jobs: Command): void => {
-  filters(jobs.command('watch').description('watch jobs live').argument('[ids...]', 'ids of jobs; none: all that the filters let through'))
-    .action(async (...given: readonly unknown[]) => {
-      const { watchJobs } = await import('./job-watch.ts')
-      await action(watchJobs)(...given)
-    })
-    .addHelpText('after', WATCH + examples('stint jobs watch', 'stint jobs watch --service index', 'stint jobs watch 0197a4d2-… -o jsonl'))
-  named(jobs.command('wait').description('wait until a job is in a state'))
-    .option('--for <states>', 'any of these, separated by commas (default: settled in any way)', wordsFlag(JOB_STATES))
-    .option('--timeout <duration>', 'give up after 30s, 5m, 2h … with exit code 124', durationFlag)
-    .action(action(wait))
-    .addHelpText('after', examples('stint jobs wait 0197a4d2-… --timeout 5m', 'stint jobs wait --label nightly --for running,completed'))
-}
-
-const steer = (jobs: Command): void => {
-  const verb = (directive: 'abort' | 'pause' | 'resume', what: string): void => {
-    named(jobs.command(directive).description(what))
-      .option('--reason <text>', 'shown to the service and kept in the history')
-      .action(action(direct(directive)))
-      .addHelpText('after', examples(`stint jobs ${directive} 0197a4d2-…`, `stint jobs ${directive} --label nightly --reason "not tonight"`))
-  }
-  verb('abort', 'abort a job; final')
-  verb('pause', 'ask a job to park at its next checkpoint')
-  verb('resume', 'let a paused job go on')
-}
-
 export const addJobs = (program: Command): void => {
   const jobs = program.command('jobs').description('jobs over all servers: list, show, watch, history, why, wait, abort, pause, resume')
   jobs.addHelpText('after', examples('stint jobs list', 'stint jobs watch', 'stint jobs abort --label nightly'))
   look(jobs)
-  follow(jobs)
-  steer(jobs)
+  addLooks(jobs, NAMING)
+  filters(jobs.command('watch').description('watch jobs live').argument('[ids...]', 'ids of jobs; none: all that the filters let through'))
+    .action(action(watch))
+    .addHelpText('after', WATCH + examples('stint jobs watch', 'stint jobs watch --service index', 'stint jobs watch 0197a4d2-… -o jsonl'))
+  addWait(jobs, NAMING)
+  addDirectives(jobs, NAMING)
 }

@@ -1,6 +1,6 @@
 // How states and progress look to people: one symbol and colour for each state, one way of writing how far something is and how it ended.
 import type { State } from '../wire/items.ts'
-import type { JobProxy } from '../wire/jobs.ts'
+import type { Item } from './item.ts'
 import type { Colour } from './terminal/text.ts'
 
 export interface Look {
@@ -24,11 +24,11 @@ export const LOOKS: Readonly<Record<State, Look>> = {
 
 const SETTLED: ReadonlySet<State> = new Set(['completed', 'failed', 'aborted', 'cancelled', 'timedOut'])
 
-/** Nothing more will happen to it; a dead letter looks settled and is not, but jobs have none. */
+/** Nothing more will happen to it by itself. A dead letter is not settled, but shows as failed and stays so until somebody redrives it. */
 export const isSettled = (state: State): boolean => SETTLED.has(state)
 
-type Progress = JobProxy['progress']
-type Outcome = JobProxy['outcome']
+type Progress = Item['progress']
+type Outcome = Item['outcome']
 
 /** The share that is done, 0 to 1, where it is known. */
 export const fractionOf = (progress: Progress): number | undefined => {

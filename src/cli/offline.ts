@@ -13,6 +13,7 @@ import { CliFailure, EXIT } from './failure.ts'
 import { localId } from './ids.ts'
 import { LOOKS } from './look.ts'
 import { printList } from './output.ts'
+import { withProgress } from './progress.ts'
 import { configOf, type ServerFlags } from './server-options.ts'
 import { shellWord, type Colour } from './terminal/text.ts'
 import { jobId } from '../wire/words.ts'
@@ -45,18 +46,9 @@ const count = (value: number): string => value.toLocaleString('en')
 const perSecond = (events: number, ms: number): number => Math.round((events * 1_000) / Math.max(1, ms))
 const iso = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : new Date(ms).toISOString())
 
-const PROGRESS_EVERY_MS = 1_000
-
-/** Says on stderr how far a long reading has come, once a second. */
-const progressLine = ({ world, say }: Context): ((what: string, events: number) => void) => {
-  let saidAt = world.monotonic()
-  return (what, events) => {
-    const now = world.monotonic()
-    if (now - saidAt < PROGRESS_EVERY_MS) return
-    saidAt = now
-    say(`${what}: ${count(events)} events`)
-  }
-}
+/** Says on stderr how far a long reading has come. */
+const reading = <A>(context: Context, run: (progress: (what: string, events: number) => void) => Promise<A>): Promise<A> =>
+  withProgress(context, (tell) => run((what, events) => tell({ text: `${what}: ${count(events)} events` })))
 
 const faulty = (message: string): CliFailure => new CliFailure(EXIT.failed, message, '`stint verify` tells where the log is damaged; `stint restore` brings back a backup.')
 
@@ -103,8 +95,9 @@ const replayJob = async (context: Context, data: string, id: string): Promise<vo
 export const replay = async (context: Context, flags: ServerFlags & { readonly job?: string }): Promise<void> => {
   const { data } = configOf(flags)
   if (flags.job !== undefined) return replayJob(context, data, flags.job)
-  const progress = progressLine(context)
-  const replayed = await onData(() => withLog(data, (reader) => replayLog(reader, { world: context.world, onProgress: ({ events }) => progress('replayed', events) })))
+  const replayed = await reading(context, (progress) =>
+    onData(() => withLog(data, (reader) => replayLog(reader, { world: context.world, onProgress: ({ events }) => progress('replayed', events) }))),
+  )
   if (E.isLeft(replayed)) throw faulty(replayed.left.message)
   if (context.format === 'table') printReplayed(context, replayed.right)
   else context.out(JSON.stringify(replayedJson(replayed.right), null, context.format === 'json' ? 2 : undefined))
@@ -152,9 +145,10 @@ const printVerified = (context: Context, { chain, tables, ms, file }: Verified):
 
 export const verify = async (context: Context, flags: ServerFlags, file: string | undefined): Promise<void> => {
   const data = file ?? configOf(flags).data
-  const progress = progressLine(context)
-  const run = () => verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) })
-  const verified = await onData(() => (file === undefined ? run() : onBackup(file, run)))
+  const verified = await reading(context, (progress) => {
+    const run = () => verifyData(data, { world: context.world, onProgress: ({ part, events }) => progress(part === 'chain' ? 'chain checked' : 'tables rebuilt', events) })
+    return onData(() => (file === undefined ? run() : onBackup(file, run)))
+  })
   if (context.format === 'table') printVerified(context, verified)
   else context.out(JSON.stringify(verifiedJson(verified), null, context.format === 'json' ? 2 : undefined))
   if (E.isLeft(verified.chain))

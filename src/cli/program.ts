@@ -7,6 +7,7 @@ import { addEvents } from './events.ts'
 import { describeFailure, EXIT, usage, type ExitCode } from './failure.ts'
 import { examples } from './help.ts'
 import { addJobs } from './jobs.ts'
+import { addQueues } from './queues.ts'
 import { settingsTable, withSettings } from './server-options.ts'
 import { addTasks } from './tasks.ts'
 import { addTokens } from './tokens.ts'
@@ -75,6 +76,7 @@ const build = (): Command => {
   for (const option of globalOptions()) program.addOption(option)
   addServe(program)
   addJobs(program)
+  addQueues(program)
   addTasks(program)
   addEvents(program)
   addTokens(program)
@@ -93,7 +95,7 @@ const asHelp = (program: Command, args: readonly string[]): readonly string[] =>
   if (first !== 'help' || words.some((word) => word.startsWith('-'))) return args
   let at = program
   for (const word of words) {
-    const found = at.commands.find((command) => command.name() === word)
+    const found = at.commands.find((command) => command.name() === word || command.aliases().includes(word))
     if (found === undefined) throw usage(`There is no command \`${['stint', ...words].join(' ')}\`.`, '`stint help` shows all.')
     at = found
   }

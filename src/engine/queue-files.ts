@@ -72,7 +72,7 @@ const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /** The text of a file; undefined when there is none. */
-const readText = async (file: string): Promise<E.Either<FileError, FileText | undefined>> => {
+export const readText = async (file: string): Promise<E.Either<FileError, FileText | undefined>> => {
   try {
     const found = await stat(file)
     // Reading a pipe or a device might never end.

@@ -222,7 +222,7 @@ describe('jobs wait', () => {
   })
 
   it('refuses states and durations that do not exist', async () => {
-    expect(await jobs('wait', 'waited', '--for', 'finished')).toMatchObject({ code: 2, err: expect.stringContaining('Expected one of running') })
+    expect(await jobs('wait', 'waited', '--for', 'finished')).toMatchObject({ code: 2, err: expect.stringContaining('Expected one of settled, running') })
     expect(await jobs('wait', 'waited', '--timeout', '5')).toMatchObject({ code: 2, err: expect.stringContaining('Expected a duration') })
   })
 })

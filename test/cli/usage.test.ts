@@ -13,10 +13,13 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..'
 
 const COMMANDS = [
   ...['list', 'show', 'watch', 'history', 'why', 'abort', 'pause', 'resume', 'wait'].map((verb) => ['jobs', verb]),
-  ...['put', 'list', 'show', 'lease', 'complete', 'fail', 'release'].map((verb) => ['tasks', verb]),
+  ...[...['put', 'list', 'show', 'watch', 'lease', 'done', 'fail', 'release', 'extend', 'delete', 'redrive'], ...['history', 'why', 'wait', 'abort', 'pause', 'resume']].map(
+    (verb) => ['tasks', verb],
+  ),
+  ...['list', 'show', 'watch', 'pause', 'resume', 'purge', 'redrive', 'check'].map((verb) => ['queues', verb]),
   ...['watch', 'list'].map((verb) => ['events', verb]),
   ...['add', 'list', 'revoke'].map((verb) => ['tokens', verb]),
-  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
+  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'queues', 'tasks', 'events', 'tokens'].map((noun) => [noun]),
 ]
 
 let url = ''
@@ -59,8 +62,23 @@ describe('a mistake', () => {
     ['a state that no job has', ['jobs', 'list', '--state', 'cancelled'], 'Expected one of running'],
     ['an unknown event type', ['events', 'list', '--type', 'Failed,Nope'], 'Expected one of JobRegistered'],
     ['a position that never was one', ['events', 'watch', '--after', 'nonsense'], 'Expected the position of an event'],
-    ['a queue that cannot be', ['tasks', 'list', 'shop/a_b'], 'QUEUE has letters, digits and hyphens'],
-    ['an id that no task has', ['tasks', 'show', 'shop/mails', 'a b'], 'cannot be the id of a task'],
+    ['a queue that cannot be', ['tasks', 'list', '-q', 'shop/a_b'], 'QUEUE has letters, digits and hyphens'],
+    ['a queue that cannot be, as an argument', ['queues', 'show', 'shop'], 'Expected APP/QUEUE'],
+    ['an id that no task has', ['tasks', 'show', 'a b', '-q', 'shop/mails'], 'cannot be the id of a task'],
+    ['a global ID that is none', ['tasks', 'show', 'task/shop/a'], 'cannot be the global ID of a task'],
+    ['a global ID of another queue', ['tasks', 'show', 'task/shop/mails/a', '-q', 'shop/orders'], 'is not in shop/orders'],
+    ['a task without its queue', ['tasks', 'why', 'order-7'], 'Expected the queue of the task: -q APP/QUEUE'],
+    ['a list of tasks of no queue', ['tasks', 'list'], "required option '-q, --queue <app/queue>' not specified"],
+    ['a watch of tasks of no queue', ['tasks', 'watch'], 'Expected a queue: -q APP/QUEUE'],
+    ['a state that no task has', ['tasks', 'list', '-q', 'shop/mails', '--state', 'lost'], 'Expected one of waiting, running'],
+    ['a task put in two ways', ['tasks', 'put', 'hello', '-q', 'shop/mails', '--lines', '-'], 'Expected either --lines, or a payload and --id'],
+    ['an end without its lease', ['tasks', 'done', 'order-7', '-q', 'shop/mails'], "required option '--lease <lease>' not specified"],
+    ['a redrive of nothing', ['tasks', 'redrive', '-q', 'shop/mails'], 'Expected the id of a dead letter, or --all'],
+    ['a redrive of one and all', ['tasks', 'redrive', 'order-7', '-q', 'shop/mails', '--all'], 'Expected the id of a dead letter, or --all'],
+    ['a redrive of all of no queue', ['tasks', 'redrive', '--all'], 'Expected a queue: -q APP/QUEUE'],
+    ['a redrive of one with filters', ['tasks', 'redrive', 'order-7', '-q', 'shop/mails', '--tag', 'x'], 'Filters narrow --all'],
+    ['a time that is none', ['queues', 'purge', 'shop/mails', '--inserted-before', 'yesterday'], 'Expected a time like'],
+    ['two ways of naming queues', ['queues', 'watch', 'shop/mails', '--app', 'shop'], 'Expected queues or --app'],
     ['help for what is no command', ['help', 'jobs', 'abrot'], 'There is no command `stint jobs abrot`'],
     ['a port that HTTP clients refuse', ['jobs', 'list', '--url', 'http://127.0.0.1:6666'], 'Port 6666 cannot be called'],
     ['an unknown format', ['jobs', 'list', '-o', 'xml'], 'Allowed choices are table, json, jsonl'],
@@ -78,7 +96,10 @@ describe('a mistake', () => {
 describe('a thing that does not exist', () => {
   it.each([
     ['a job', ['jobs', 'show', 'nix'], 'There is no job nix.', 'stint jobs list'],
-    ['a task', ['tasks', 'show', 'shop/mails', 'nix'], 'There is no task nix in shop/mails.', 'stint tasks list shop/mails'],
+    ['a task', ['tasks', 'show', 'nix', '-q', 'shop/mails'], 'There is no task nix in shop/mails.', 'stint tasks list -q shop/mails'],
+    ['a task by its global ID', ['tasks', 'why', 'task/shop/mails/nix'], 'There is no task nix in shop/mails.', 'stint tasks list -q shop/mails'],
+    ['a task that is waited for', ['tasks', 'wait', 'nix', '-q', 'shop/mails'], 'There is no task nix in shop/mails.', 'stint tasks list -q shop/mails'],
+    ['a file to check', ['queues', 'check', 'nix.yaml'], 'There is no nix.yaml.', 'Name a queue.yaml'],
     ['a token', ['tokens', 'revoke', 'nix'], 'There is no token nix.', 'stint tokens list'],
   ] as const)('is %s: exit code 3, what it is, and where those that exist are shown', async (_name, args, says, advice) => {
     const { code, out, err } = await stint(args, { env: { STINT_URL: url } })
@@ -97,7 +118,18 @@ describe('a server that cannot be reached', () => {
       })
     })
 
-  it.each([['jobs list'], ['jobs watch'], ['events watch'], ['events list'], ['jobs wait x'], ['tokens list']])('ends %s with 5 and says what to check', async (command) => {
+  it.each([
+    ['jobs list'],
+    ['jobs watch'],
+    ['events watch'],
+    ['events list'],
+    ['jobs wait x'],
+    ['tokens list'],
+    ['queues list'],
+    ['queues watch'],
+    ['tasks watch -q a/b'],
+    ['tasks wait x -q a/b'],
+  ])('ends %s with 5 and says what to check', async (command) => {
     const address = `http://127.0.0.1:${await freePort()}`
     const { code, out, err } = await stint([...command.split(' '), '--url', address])
     expect({ code, out }).toEqual({ code: 5, out: '' })
@@ -119,8 +151,8 @@ describe('a server that cannot be reached', () => {
 
 describe('colours', () => {
   it('are left out off a terminal, and can be forced and forbidden', async () => {
-    await stint(['tasks', 'put', 'shop/colours', '--id', 'one'], { env: { STINT_URL: url } })
-    const list = ['tasks', 'list', 'shop/colours']
+    await stint(['tasks', 'put', '-q', 'shop/colours', '--id', 'one'], { env: { STINT_URL: url } })
+    const list = ['tasks', 'list', '-q', 'shop/colours']
     expect((await stint(list, { env: { STINT_URL: url } })).out).not.toContain('\u001b')
     expect((await stint(list, { env: { STINT_URL: url, FORCE_COLOR: '1' } })).out).toContain('\u001b')
     expect((await stint(list, { env: { STINT_URL: url, FORCE_COLOR: '1', NO_COLOR: '1' } })).out).not.toContain('\u001b')
@@ -150,5 +182,30 @@ describe('on a terminal', () => {
     expect(watch.out()).toContain('\u001b[?25l')
     watch.kill('SIGTERM')
     await watch.ended()
+  })
+
+  /** A command in a terminal 100 columns wide. */
+  const onTerminal = (args: string) => {
+    const cli = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
+    return start('script', ['--quiet', '--return', '--command', `stty cols 100 rows 20; exec "${process.execPath}" "${cli}" ${args}`, '/dev/null'], {
+      env: { STINT_URL: url, TERM: 'xterm' },
+    })
+  }
+
+  it('tasks watch and queues watch redraw what changes', async (context) => {
+    if (!hasScript()) context.skip('there is no `script` of util-linux to make a terminal with')
+    const tasks = onTerminal('tasks watch -q shop/drawn')
+    const queues = onTerminal('queues watch shop/drawn --every 100ms')
+    await tasks.line(/0 tasks/)
+    await queues.line(/1 queue: 0 waiting, 0 leased/)
+    await fetch(`${url}/v1/queues/shop/drawn/tasks`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id: 'drawn-1', tag: 'mail' }) })
+    await tasks.line(/drawn-1.*mail.*waiting/)
+    await tasks.line(/1 task: .*1 waiting/)
+    await queues.line(/1 queue: 1 waiting, 0 leased/)
+    for (const watch of [tasks, queues]) {
+      expect(watch.out()).toContain('\u001b[?25l')
+      watch.kill('SIGTERM')
+      await watch.ended()
+    }
   })
 })

@@ -2,7 +2,7 @@
 import { listJobs, type JobProxy } from '../../wire/jobs.ts'
 import type { Stint } from '../../client/index.ts'
 import { pause, type World } from '../../world.ts'
-import { observe, type Pace } from '../job-pace.ts'
+import { observe, type Pace } from '../item-pace.ts'
 
 const LOOK_EVERY_MS = 200
 const ANSWER_MS = 5_000

@@ -1,10 +1,10 @@
 // How the story is shown: on a terminal a board of bars under the title of the act, redrawn in place; elsewhere one plain line a change. The story does not know which.
 import { stripVTControlCharacters } from 'node:util'
 import type { JobProxy } from '../../client/index.ts'
-import { boardLines, countsOfStates } from '../job-board.ts'
+import { boardLines, countsOfStates } from '../item-board.ts'
 import { openScreen } from '../terminal/screen.ts'
 import { commandLines, cut, widthOf, wrapped, type Colour, type Paint } from '../terminal/text.ts'
-import type { Pace } from '../job-pace.ts'
+import type { Pace } from '../item-pace.ts'
 
 export interface Act {
   readonly title: string
@@ -123,7 +123,7 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
     const command = act.command === undefined ? [] : commandLines(act.command, columns - 1)
     const top = ['', ...fitted(act.title, 'bold'), ...act.look.flatMap((line) => fitted(line, 'cyan')), ...command, ...said.map((line) => cutPainted(line, columns - 1)), '']
     const bottom = hint === undefined ? [''] : ['', ...fitted(hint, 'bold')]
-    screen.draw([...top, ...boardLines(picture, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
+    screen.draw([...top, ...boardLines({ ...picture, items: picture.jobs }, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
   }
 
   const endAct = (): void => {

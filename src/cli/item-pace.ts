@@ -1,5 +1,5 @@
-// How fast a job goes and how long it will take, from the progress that was seen of it in the last seconds.
-import type { JobProxy } from '../wire/jobs.ts'
+// How fast a work item goes and how long it will take, from the progress that was seen of it in the last seconds.
+import type { Item } from './item.ts'
 import { fractionOf, isSettled } from './look.ts'
 
 interface Sample {
@@ -9,7 +9,7 @@ interface Sample {
   readonly fraction: number | undefined
 }
 
-/** What is remembered of a job between two looks at it; oldest sample first. */
+/** What is remembered of an item between two looks at it; oldest sample first. */
 export interface Pace {
   readonly attempt: number
   readonly samples: readonly Sample[]
@@ -18,14 +18,14 @@ export interface Pace {
 /** How far back the rate looks. */
 const WINDOW_MS = 15_000
 
-/** The pace after another look. It begins anew with each attempt, and when the job went back. */
-export const observe = (pace: Pace | undefined, job: Pick<JobProxy, 'attempt' | 'progress'>, at: number): Pace => {
-  const sample: Sample = { at, done: job.progress?.done, fraction: fractionOf(job.progress) }
-  const before = pace?.attempt === job.attempt ? pace.samples : []
+/** The pace after another look. It begins anew with each attempt, and when the item went back. */
+export const observe = (pace: Pace | undefined, item: Pick<Item, 'attempt' | 'progress'>, at: number): Pace => {
+  const sample: Sample = { at, done: item.progress?.done, fraction: fractionOf(item.progress) }
+  const before = pace?.attempt === item.attempt ? pace.samples : []
   const last = before[before.length - 1]
-  if (last === undefined || (sample.done ?? 0) < (last.done ?? 0) || (sample.fraction ?? 0) < (last.fraction ?? 0)) return { attempt: job.attempt, samples: [sample] }
+  if (last === undefined || (sample.done ?? 0) < (last.done ?? 0) || (sample.fraction ?? 0) < (last.fraction ?? 0)) return { attempt: item.attempt, samples: [sample] }
   const isOld = (index: number): boolean => at - (before[index + 1]?.at ?? at) > WINDOW_MS
-  return { attempt: job.attempt, samples: [...before.filter((_sample, index) => !isOld(index)), sample] }
+  return { attempt: item.attempt, samples: [...before.filter((_sample, index) => !isOld(index)), sample] }
 }
 
 const perSecond = (pace: Pace, value: (sample: Sample) => number | undefined): number | undefined => {
@@ -42,13 +42,13 @@ export const rateOf = (pace: Pace | undefined): number | undefined => {
   return rate === undefined || rate <= 0 ? undefined : rate
 }
 
-/** Milliseconds until the job is done at its present pace; by its own estimate where there is no pace yet. `now` is wall-clock time. */
-export const remainingMs = (pace: Pace | undefined, job: JobProxy, now: number): number | undefined => {
-  if (isSettled(job.state)) return undefined
-  const fraction = fractionOf(job.progress)
+/** Milliseconds until the item is done at its present pace; by a job's own estimate where there is no pace yet. `now` is wall-clock time. */
+export const remainingMs = (pace: Pace | undefined, item: Item, now: number): number | undefined => {
+  if (isSettled(item.state)) return undefined
+  const fraction = fractionOf(item.progress)
   const speed = pace === undefined ? undefined : perSecond(pace, (sample) => sample.fraction)
   if (fraction !== undefined && speed !== undefined && speed > 0) return ((1 - fraction) / speed) * 1_000
-  if (job.expectedSeconds === undefined) return undefined
-  const left = job.expectedSeconds * 1_000 - (now - Date.parse(job.createdAt))
+  if (!('expectedSeconds' in item) || item.expectedSeconds === undefined) return undefined
+  const left = item.expectedSeconds * 1_000 - (now - Date.parse(item.createdAt))
   return left > 0 ? left : undefined
 }

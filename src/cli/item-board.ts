@@ -1,9 +1,10 @@
-// The picture that `jobs watch` draws: a line for each job with its bar, as many as fit, and a line that sums up. Pure: jobs and sizes in, lines out.
-import type { JobProxy } from '../wire/jobs.ts'
-import { states } from '../wire/items.ts'
+// The picture that `jobs watch` and `tasks watch` draw: a line for each item with its bar, as many as fit, and a line that sums up. Pure: items and sizes in, lines out.
+import { states, type State } from '../wire/items.ts'
+import type { Kind } from '../wire/words.ts'
 import { formatDuration } from './duration.ts'
-import { rateOf, remainingMs, type Pace } from './job-pace.ts'
-import { countsText, fractionOf, isSettled, LOOKS } from './look.ts'
+import { placeOf, titleOf, type Item } from './item.ts'
+import { rateOf, remainingMs, type Pace } from './item-pace.ts'
+import { countsText as progressCounts, fractionOf, isSettled, LOOKS } from './look.ts'
 import { bar } from './terminal/bar.ts'
 import { cut, cutName, pad, plain, widthOf, type Colour, type Paint } from './terminal/text.ts'
 
@@ -12,31 +13,39 @@ export interface BoardSize {
   readonly rows: number
 }
 
+/** How many there are of each state. */
+export type Counts = Partial<Readonly<Record<State, number>>>
+
 export interface BoardView {
-  readonly jobs: readonly JobProxy[]
+  /** What the items are called together (job). */
+  readonly kind?: Kind
+  readonly items: readonly Item[]
   readonly paces: ReadonlyMap<string, Pace>
   /** Wall clock, for ages and estimates. */
   readonly now: number
-  /** There are older jobs that were not read. */
+  /** How many there are of each state in all, where that is known beyond the items that were read. */
+  readonly counts?: Counts | undefined
+  /** There are older items that were not read. */
   readonly more?: boolean
   /** Said in the last line, in place of a count that may be old. */
   readonly trouble?: string | undefined
 }
 
 /** What is going on first, in the order of its beginning; then what has settled, the latest first. */
-export const boardOrder = (jobs: readonly JobProxy[]): readonly JobProxy[] => {
-  const living = jobs.filter((job) => !isSettled(job.state)).toSorted((a, b) => a.createdAt.localeCompare(b.createdAt))
-  const settled = jobs.filter((job) => isSettled(job.state)).toSorted((a, b) => b.updatedAt.localeCompare(a.updatedAt))
+export const boardOrder = <Any extends Item>(items: readonly Any[]): readonly Any[] => {
+  const living = items.filter((item) => !isSettled(item.state)).toSorted((a, b) => a.createdAt.localeCompare(b.createdAt))
+  const settled = items.filter((item) => isSettled(item.state)).toSorted((a, b) => b.updatedAt.localeCompare(a.updatedAt))
   return [...living, ...settled]
 }
 
 /** How many there are of each state: `12 running, 1 lost, 40 completed`. */
-export const countsOfStates = (jobs: readonly JobProxy[], paint: Paint): string =>
-  states
-    .map((state) => ({ state, count: jobs.filter((job) => job.state === state).length }))
-    .filter(({ count }) => count > 0)
-    .map(({ state, count }) => paint(LOOKS[state].colour, `${count} ${state}`))
-    .join(', ')
+export const countsText = (counts: Counts, paint: Paint): string =>
+  states.flatMap((state) => (counts[state] === undefined || counts[state] === 0 ? [] : [paint(LOOKS[state].colour, `${counts[state].toLocaleString('en')} ${state}`)])).join(', ')
+
+const countsOf = (items: readonly Pick<Item, 'state'>[]): Counts => Object.fromEntries(states.map((state) => [state, items.filter((item) => item.state === state).length]))
+
+/** As `countsText`, counted. */
+export const countsOfStates = (items: readonly Pick<Item, 'state'>[], paint: Paint): string => countsText(countsOf(items), paint)
 
 const MAX_NAME = 32
 const MAX_PLACE = 28
@@ -72,31 +81,31 @@ const rateText = (rate: number | undefined, unit: string | undefined): string =>
   return `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}${unit === undefined ? '' : ` ${unit}`}/s`
 }
 
-const isMoving = ({ state }: JobProxy): boolean => state === 'running' || state === 'aborting'
+const isMoving = ({ state }: Item): boolean => state === 'running' || state === 'aborting'
 
-const timeText = (job: JobProxy, pace: Pace | undefined, now: number): string => {
-  if (job.settledAt !== undefined) return `in ${formatDuration(Date.parse(job.settledAt) - Date.parse(job.createdAt))}`
-  const left = isMoving(job) ? remainingMs(pace, job, now) : undefined
+const timeText = (item: Item, pace: Pace | undefined, now: number): string => {
+  if (item.settledAt !== undefined) return `in ${formatDuration(Date.parse(item.settledAt) - Date.parse(item.createdAt))}`
+  const left = isMoving(item) ? remainingMs(pace, item, now) : undefined
   return left === undefined ? '' : `${formatDuration(left)} left`
 }
 
-const rowOf = (job: JobProxy, pace: Pace | undefined, now: number): Row => {
-  const { symbol, colour } = LOOKS[job.state]
-  const fraction = job.state === 'completed' ? 1 : fractionOf(job.progress)
-  const isLost = job.state === 'lost' && job.holder?.lastSeenAt !== undefined
+const rowOf = (item: Item, pace: Pace | undefined, now: number): Row => {
+  const { symbol, colour } = LOOKS[item.state]
+  const fraction = item.state === 'completed' ? 1 : fractionOf(item.progress)
+  const isLost = item.state === 'lost' && item.holder?.lastSeenAt !== undefined
   return {
     fraction,
     symbol: { text: symbol, colour },
-    name: { text: plain(job.label ?? job.id) },
-    place: { text: plain(`${job.service}@${job.server}`), colour: 'dim' },
-    state: { text: job.state, colour },
+    name: { text: plain(titleOf(item)) },
+    place: { text: plain(placeOf(item)), colour: 'dim' },
+    state: { text: item.state, colour },
     bar: { text: '', colour },
     percent: { text: fraction === undefined ? '' : `${Math.floor(fraction * 100)}%` },
-    counts: { text: plain(countsText(job.progress) ?? '') },
-    rate: { text: isMoving(job) ? plain(rateText(rateOf(pace), job.progress?.unit)) : '' },
-    left: { text: timeText(job, pace, now) },
+    counts: { text: plain(progressCounts(item.progress) ?? '') },
+    rate: { text: isMoving(item) ? plain(rateText(rateOf(pace), item.progress?.unit)) : '' },
+    left: { text: timeText(item, pace, now) },
     phase: {
-      text: isLost ? `silent for ${formatDuration(now - Date.parse(job.holder?.lastSeenAt ?? ''))}` : plain(job.phase ?? job.progress?.message ?? ''),
+      text: isLost ? `silent for ${formatDuration(now - Date.parse(item.holder?.lastSeenAt ?? ''))}` : plain(item.phase ?? item.progress?.message ?? ''),
       colour: isLost ? 'yellow' : 'dim',
     },
   }
@@ -138,14 +147,21 @@ const lineOf = (row: Row, widths: ReadonlyMap<ColumnName, number>, paint: Paint)
 }
 
 /** The lines of the board, each at most `columns - 1` wide, at most `rows - 1` of them: a full line would make some terminals scroll. */
-export const boardLines = ({ jobs, paces, now, more, trouble }: BoardView, { columns, rows }: BoardSize, paint: Paint): readonly string[] => {
+export const boardLines = ({ kind = 'job', items, counts, paces, now, more, trouble }: BoardView, { columns, rows }: BoardSize, paint: Paint): readonly string[] => {
   const width = Math.max(20, columns - 1)
   const room = Math.max(1, rows - 3)
-  const shown = boardOrder(jobs).slice(0, room)
-  const table = shown.map((job) => rowOf(job, paces.get(job.id), now))
+  const shown = boardOrder(items).slice(0, room)
+  const table = shown.map((item) => rowOf(item, paces.get(item.id), now))
   const widths = layout(table, width)
-  const hidden = jobs.length - shown.length
-  const summary = [`${jobs.length}${more === true ? ' newest' : ''} job${jobs.length === 1 ? '' : 's'}`, countsOfStates(jobs, paint)].filter((part) => part !== '').join(': ')
+  const total = counts === undefined ? items.length : Object.values(counts).reduce((sum, count) => sum + count, 0)
+  // With counts of all the items that were read are no whole to be missing from.
+  const hidden = counts === undefined ? items.length - shown.length : 0
+  const summary = [
+    `${total.toLocaleString('en')}${more === true && counts === undefined ? ' newest' : ''} ${kind}${total === 1 ? '' : 's'}`,
+    countsText(counts ?? countsOf(items), paint),
+  ]
+    .filter((part) => part !== '')
+    .join(': ')
   const tail = [hidden > 0 ? `${hidden} not shown` : '', trouble === undefined ? '' : paint('yellow', trouble)].filter((part) => part !== '').join(' · ')
   const last = [summary, tail].filter((part) => part !== '').join(' · ')
   return [...table.map((row) => lineOf(row, widths, paint)), widthOf(last) > width ? cut(plain(last), width) : last]
