@@ -10,7 +10,7 @@ import { createJobs, type Ended, type Jobs } from './jobs.ts'
 import { createProducer, type Producer, type ProducerOptions } from './producer.ts'
 import { createQueues, type Queues } from './queues.ts'
 import { createTasks, type Tasks } from './tasks.ts'
-import { createWorker, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
+import { createRequestWorker, createWorker, type RequestHandler, type RequestWorkerOptions, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:7070'
 
@@ -50,6 +50,11 @@ export interface Stint extends AsyncDisposable {
   readonly producer: (options: ProducerOptions) => Producer
   /** Makes this process a worker, at once: it leases tasks of a queue and runs the handler for each. What the handler returns is the task's result, what it throws its failure. */
   readonly worker: <Payload = unknown, Result = unknown>(options: WorkerOptions, handler: TaskHandler<Payload, Result>) => Worker
+  /**
+   * Makes this process a worker of a contract, at once: it leases requests and runs the handler for each. What the handler returns is the reply, which is stored once and given
+   * to every duplicate (`HandlerReply`); what it throws ends the execution: `PermanentFailure` for good, `GiveBack` for somebody else, anything else for another try.
+   */
+  readonly requestWorker: <Body = unknown>(options: RequestWorkerOptions, handler: RequestHandler<Body>) => Worker
   /** Any route of the table, typed by it. */
   readonly call: Http['call']
   readonly exchange: Http['exchange']
@@ -100,6 +105,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     jobServer: (given) => part(() => createJobServer(http, given)),
     producer: (given) => part((onClosed) => createProducer(http, given, onClosed)),
     worker: (given, handler) => part((onClosed) => createWorker(http, given, handler, onClosed)),
+    requestWorker: (given, handler) => part((onClosed) => createRequestWorker(http, given, handler, onClosed)),
     call: http.call,
     exchange: http.exchange,
     callMany: http.callMany,
