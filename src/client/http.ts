@@ -92,8 +92,8 @@ export interface Http {
    * A body and an answer as they are. An answer with the header `through` is a success whatever its status, because it is somebody else's that Stint gives on; so is any
    * other below 400. Redirections are not followed.
    */
-  readonly pass: <Params, Query>(
-    route: Route<Params, Query, never, unknown> | Route<Params, Query, undefined, unknown>,
+  readonly pass: <Params, Query, Answer>(
+    route: Route<Params, Query, undefined, Answer>,
     given: Addressed<Params, Query> & { readonly content?: Content | undefined; readonly through: string },
   ) => Promise<RawAnswer>
   /** Opens a stream in a single try. Aborting `signal` ends it at any time. */

@@ -230,7 +230,7 @@ export const leaseRequests = route({
 })
 
 const held = { required: { lease }, optional: { caller: callerName } }
-const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>) =>
+const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>, carriesContent = false) =>
   route({
     name,
     method: 'POST',
@@ -240,6 +240,7 @@ const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type
     roles: 'known',
     params: oneRequest,
     body,
+    carriesContent,
     answers: { 200: ending },
     headers: ['Idempotency-Key'],
     problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
@@ -250,6 +251,7 @@ export const replyToRequest = onLease(
   'reply',
   'Reply, once; effects are carried out after it is stored',
   fields({ ...held.required, reply: replyBody }, { ...held.optional, effects: t.array(effect) }),
+  true,
 )
 export const failRequest = onLease('failRequest', 'fail', 'End an execution without a reply: again, or failed', fields({ ...held.required, failed: failure }, held.optional))
 export const releaseRequest = onLease(
@@ -298,6 +300,7 @@ export const beginExecution = route({
   roles: 'known',
   params: inContract,
   body: executionBody,
+  carriesContent: true,
   answers: { 200: executionAnswer, 201: executionAnswer },
   headers: ['Prefer'],
   problems: callProblems,
