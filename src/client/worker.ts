@@ -181,7 +181,14 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
     },
     onLost: lost,
   })
-  const keeper = createLeaseKeeper({ ...shared, items: held, onLost: lost })
+  const keeper = createLeaseKeeper({
+    ...shared,
+    items: held,
+    onLost: (item, refusal) => {
+      // One that has ended since it was asked about learns the same when its end is told.
+      if (!item.held.isEnded()) lost(item, refusal)
+    },
+  })
 
   /** What ends in the same turn travels together. */
   const flush = (): void => {
