@@ -29,18 +29,23 @@ const textsUnder = (folder: string): readonly string[] =>
 
 // ---- programs ----
 
-/** Names in the first column of a table as a union of literals; `f(x)` and `job.f(x)` are `f`. */
+/** Names in the first column of a table as a union of literals; `f(x)`, `job.f(x)` and `task.f(x)` are `f`. */
 const union = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(' | ')
 const namesIn = (path: string, heading: string): readonly string[] =>
-  rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [...new Set([...cell.matchAll(/`(?:await )?(?:job\.)?(\w+)/g)].map((match) => match[1] ?? ''))])
+  rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [...new Set([...cell.matchAll(/`(?:await )?(?:(?:job|task)\.)?(\w+)/g)].map((match) => match[1] ?? ''))])
 
 const GUIDE = 'docs/guides/job-proxies.md'
+const QUEUES = 'docs/guides/task-queues.md'
 
 /** Fails to compile where a table leaves out an option, or names one that there is not. */
-const OPTIONS = `import type { Job, JobServerOptions, RunOptions } from 'stint'
+const OPTIONS = `import type { Job, JobServerOptions, ProducerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerTask } from 'stint'
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 export const options: Same<keyof JobServerOptions, ${union(namesIn(GUIDE, 'Options of a job server'))}> = true
 export const sayings: Same<keyof Job, ${union(namesIn(GUIDE, 'What a job can say and hear'))}> = true
+export const ofTasks: Same<keyof TaskOptions, ${union(namesIn(QUEUES, 'Options of a task'))}> = true
+export const ofProducers: Same<keyof ProducerOptions, ${union(namesIn(QUEUES, 'Options of a producer'))}> = true
+export const ofWorkers: Same<keyof WorkerOptions, ${union(namesIn(QUEUES, 'Options of a worker'))}> = true
+export const ofHandlers: Same<keyof WorkerTask, ${union(namesIn(QUEUES, 'What a handler is given'))}> = true
 export const ofOneJob: Same<keyof RunOptions, ${union(namesIn(GUIDE, 'Run a function'))}> = true
 `
 

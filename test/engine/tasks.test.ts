@@ -146,4 +146,37 @@ describe('after a restart with tasks', () => {
     await settle()
     expect(after.engine.live(taskId('shop', 'mail', 'a'))?.status).toBe('waiting')
   })
+
+  it.each([
+    ['30 seconds where its lease is longer', 60_000, 30_000],
+    ['its term where that is shorter', 10_000, 10_000],
+  ])('gives a worker whose lease ended meanwhile %s', async (_what, termMs, graceMs) => {
+    const before = await start()
+    await insert(before, 'a')
+    await lease(before, { termMs })
+    before.engine.stop()
+    before.world.advance(10 * termMs)
+    const after = await start({ store: before.store, world: before.world })
+    before.world.advance(graceMs - 1)
+    await settle()
+    expect(after.engine.live(taskId('shop', 'mail', 'a'))?.status).toBe('running')
+    before.world.advance(1)
+    await settle()
+    expect(after.engine.live(taskId('shop', 'mail', 'a'))?.status).toBe('waiting')
+  })
+})
+
+describe('when the server stood still while tasks were leased', () => {
+  it('takes none from its worker for the time in which it could not listen', async () => {
+    const test = await start()
+    await insert(test, 'a')
+    await lease(test)
+    // The clock jumps as it does after SIGSTOP: the timer fires much too late.
+    test.world.leap(65_000)
+    await settle()
+    expect(test.engine.live(taskId('shop', 'mail', 'a'))?.status).toBe('running')
+    test.world.advance(30_000)
+    await settle()
+    expect(test.engine.live(taskId('shop', 'mail', 'a'))?.status).toBe('waiting')
+  })
 })

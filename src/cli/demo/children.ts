@@ -14,6 +14,11 @@ export interface Child {
   readonly pid: number
   /** Resolves with the first line, said before or to come, of which `read` makes something; rejects when the child ends before. */
   readonly until: <Found>(read: (line: string) => Found | undefined) => Promise<Found>
+  /** Calls for every line on stdout, said before or to come. */
+  readonly hear: (listener: (line: string) => void) => void
+  /** Lets it stand still, or go on. */
+  readonly suspend: () => void
+  readonly resume: () => void
   /** Sends a signal; resolves when the child has ended. Does nothing when it has ended already. */
   readonly end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<void>
   readonly hasEnded: () => boolean
@@ -24,8 +29,8 @@ export interface Child {
 }
 
 export interface Nursery {
-  /** Starts a program with arguments on this Node. */
-  readonly start: (name: string, program: string, args: readonly string[]) => Child
+  /** Starts a program with arguments on this Node; `env` is added to the environment. */
+  readonly start: (name: string, program: string, args: readonly string[], env?: Readonly<Record<string, string>>) => Child
   /** Ends all children: politely, then by force. */
   readonly endAll: () => Promise<void>
   /** Those that run. */
@@ -62,6 +67,7 @@ const lines = (process: ChildProcess) => {
 const watch = (name: string, process: ChildProcess): Child => {
   const { said, recent, readers } = lines(process)
   let hasEnded = false
+  let isSuspended = false
   const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     process.once('error', reject)
     process.once('close', (code, signal) => resolve(signal ?? code ?? 0))
@@ -89,6 +95,17 @@ const watch = (name: string, process: ChildProcess): Child => {
     name,
     pid: process.pid ?? 0,
     until,
+    hear: (listener) => {
+      for (const line of said) listener(line)
+      readers.add(listener)
+    },
+    suspend: () => {
+      isSuspended = process.kill('SIGSTOP')
+    },
+    resume: () => {
+      if (isSuspended) process.kill('SIGCONT')
+      isSuspended = false
+    },
     end: async (signal) => {
       if (!hasEnded) process.kill(signal)
       await ended.catch(() => undefined)
@@ -105,15 +122,20 @@ export const createNursery = (world: World): Nursery => {
   const endPolitely = async (child: Child): Promise<void> => {
     const enough = new AbortController()
     const force = pause(world, GRACE_MS, enough.signal).then(() => (enough.signal.aborted ? undefined : child.end('SIGKILL')))
+    // One that stands still would hear of it only then.
+    child.resume()
     await child.end('SIGTERM')
     enough.abort()
     await force
   }
 
   return {
-    start: (name, program, args) => {
+    start: (name, program, args, env = {}) => {
       // A process group of its own: Ctrl-C in the terminal reaches the demo only, which then ends its children in order.
-      const child = watch(name, spawn(process.execPath, ['--import', LEASH, program, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true }))
+      const child = watch(
+        name,
+        spawn(process.execPath, ['--import', LEASH, program, ...args], { stdio: ['pipe', 'pipe', 'pipe'], detached: true, env: { ...process.env, ...env } }),
+      )
       children.add(child)
       child.ended.finally(() => children.delete(child)).catch(() => undefined)
       return child

@@ -5,10 +5,10 @@ import { clockOf, historyColumns } from '../event-text.ts'
 import { isSettled, LOOKS } from '../look.ts'
 import { tableLines, type Column } from '../terminal/table.ts'
 import type { Paint } from '../terminal/text.ts'
-import { COMMAND_LINE, type Cast } from './cast.ts'
 import type { Nursery } from './children.ts'
 import type { IndexResult } from './index-job.ts'
 import { isInHistory, type Acknowledged } from './ledger.ts'
+import { COMMAND_LINE, type StintSeat } from './stint-seat.ts'
 
 const PAGE_MAX = 1_000
 
@@ -95,8 +95,8 @@ export interface Verdict {
 }
 
 /** Runs `stint verify` on the data that a stopped Stint left. */
-export const verify = async (nursery: Nursery, { stint }: Cast): Promise<Verdict> => {
-  const child = nursery.start('stint verify', COMMAND_LINE, ['verify', '--data', stint.data])
+export const verify = async (nursery: Nursery, { data }: StintSeat): Promise<Verdict> => {
+  const child = nursery.start('stint verify', COMMAND_LINE, ['verify', '--data', data])
   const code = await child.ended
   return { isSound: code === 0, lines: code === 0 ? child.lastLines().filter((line) => /^(?:chain|tables)/.test(line)) : child.lastLines() }
 }

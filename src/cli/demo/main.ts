@@ -1,4 +1,4 @@
-// The main job on real input: real processes index real files while Stint keeps watch, and everything that can die is killed once.
+// `stint demo`: a play in acts on one running Stint, with real processes and real files, in which everything that can die is killed once.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -6,10 +6,12 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from '../context.ts'
 import { formatDuration } from '../duration.ts'
 import { CliFailure, EXIT, usage } from '../failure.ts'
-import { shellWord } from '../terminal/text.ts'
+import { commandLines, shellWord } from '../terminal/text.ts'
 import { createNursery, type Nursery } from './children.ts'
 import { createClaims } from './claims.ts'
-import { perform, type Performance, type Tempo } from './performance.ts'
+import { acts } from './acts/index.ts'
+import { perform, type Performance } from './performance.ts'
+import { widthOfTables } from './table-width.ts'
 import { plainStage, terminalStage, type Stage } from './stage.ts'
 
 export interface DemoOptions {
@@ -17,10 +19,9 @@ export interface DemoOptions {
   readonly seconds?: number
   readonly fast?: boolean
   readonly yes?: boolean
+  /** Only this act, from 1. */
+  readonly act?: number
 }
-
-const USUAL: Tempo = { requests: 18, atOnce: 9, seconds: 26, reportEverySeconds: 1, breathMs: 2_500 }
-const FAST: Tempo = { requests: 12, atOnce: 6, seconds: 9, reportEverySeconds: 0.5, breathMs: 500 }
 
 /** The node_modules of this project, or the one that it is installed in. */
 const ownModules = (): string | undefined => {
@@ -62,12 +63,18 @@ const interruption = (signal: AbortSignal): Promise<never> =>
 
 /** Plays until the end or Ctrl-C; nobody of the cast is left afterwards. */
 const play = async (performance: Performance): Promise<void> => {
-  const { interrupted, stage, nursery } = performance
-  const played = perform(performance)
+  const { interrupted, nursery } = performance
+  const stages: Stage[] = []
+  const openStage = (): Stage => {
+    const stage = performance.openStage()
+    stages.push(stage)
+    return stage
+  }
+  const played = perform({ ...performance, openStage })
   try {
     await Promise.race([played, interruption(interrupted)])
   } finally {
-    stage.close()
+    for (const stage of stages) stage.close()
     await nursery.endAll()
     await played.catch(() => undefined)
   }
@@ -96,18 +103,23 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
   const began = world.monotonic()
   const root = rootOf(given)
   const place = placeOf(options.data)
-  const tempo = options.fast === true ? FAST : USUAL
-  const stage = stageFor(context, options.fast !== true && options.yes !== true)
-  const claims = createClaims(stage.say, paint, context.columns)
+  const { seconds, act: wanted, fast: isFast = false, yes: isYes = false } = options
+  const numbered = acts.map((act, index) => ({ number: index + 1, act })).filter(({ number }) => wanted === undefined || wanted === number)
+  // Whatever is said while a board is on stage stays above it.
+  const claims = createClaims((line) => (stage === undefined ? context.out(line) : stage.say(line)), paint, context.columns)
+  let stage: Stage | undefined
+  const openStage = (): Stage => {
+    const opened = stageFor(context, !isFast && !isYes)
+    const close = (): void => {
+      opened.close()
+      stage = undefined
+    }
+    return (stage = { ...opened, close })
+  }
   const nursery = createNursery(world)
   const leave = leavingNothing(nursery, place)
   try {
-    await play({
-      ...{ context, nursery, stage, claims, root },
-      directory: place.directory,
-      tempo: { ...tempo, seconds: options.seconds ?? tempo.seconds },
-      interrupted: context.interrupted(),
-    })
+    await play({ ...{ context, nursery, claims, root, isFast, seconds, openStage }, acts: numbered, directory: place.directory, interrupted: context.interrupted() })
     claims.check('No process of it is left.', nursery.living().length === 0, place.isKept ? `what they wrote is kept in ${place.directory}` : '')
   } finally {
     leave()
@@ -115,11 +127,14 @@ export const runDemo = async (context: Context, options: DemoOptions, given: str
   const failed = claims.failed()
   if (failed.length > 0)
     throw new CliFailure(EXIT.failed, `${failed.length} of ${claims.count()} claims did not hold: ${failed.join(' ')}`, 'Please report this, with what was printed above.')
-  stage.say()
-  stage.say(paint('bold', `${claims.count()} of ${claims.count()} claims held, in ${formatDuration(world.monotonic() - began)}.`))
+  const { out } = context
+  out('')
+  out(paint('bold', `${claims.count()} of ${claims.count()} claims held, in ${formatDuration(world.monotonic() - began)}.`))
   if (place.isKept) {
-    stage.say('Look around in it:')
-    stage.command(`npx stint serve --data ${shellWord(join(place.directory, 'stint-data'))}`)
+    out('Look around in it:')
+    const at = (name: string): string => shellWord(join(place.directory, name))
+    const command = `npx stint serve --data ${at('stint-data')} --config ${at('config')}`
+    for (const line of commandLines(command, widthOfTables(context) ?? Number.POSITIVE_INFINITY)) out(line)
   }
-  stage.say('Next: README.md shows how your own service becomes a job server.')
+  out('Next: README.md shows how your own service becomes a job server, docs/guides/task-queues.md how it gets a queue.')
 }

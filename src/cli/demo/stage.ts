@@ -1,12 +1,10 @@
-// How the story is shown: on a terminal a board of bars under the title of the act, redrawn in place; elsewhere one plain line a change. The story does not know which.
+// How an act is shown: on a terminal a board of bars under the title of the scene, redrawn in place; elsewhere one plain line a change. The story does not know which.
 import { stripVTControlCharacters } from 'node:util'
-import type { JobProxy } from '../../client/index.ts'
-import { boardLines, countsOfStates } from '../item-board.ts'
+import type { BoardSize } from '../item-board.ts'
 import { openScreen } from '../terminal/screen.ts'
 import { commandLines, cut, widthOf, wrapped, type Colour, type Paint } from '../terminal/text.ts'
-import type { Pace } from '../item-pace.ts'
 
-export interface Act {
+export interface Scene {
   readonly title: string
   /** What the viewer should look at; one line each. */
   readonly look: readonly string[]
@@ -14,21 +12,22 @@ export interface Act {
   readonly command?: string
 }
 
+/** How things stand. */
 export interface Picture {
-  readonly jobs: readonly JobProxy[]
-  readonly paces: ReadonlyMap<string, Pace>
-  readonly now: number
-  readonly trouble?: string | undefined
+  /** The board: as many lines as fit, none as wide as the terminal. */
+  readonly lines: (size: BoardSize, paint: Paint) => readonly string[]
+  /** The whole in a few words; said where there is no board, whenever it has changed. */
+  readonly summary: (paint: Paint) => string
 }
 
 export interface Stage {
-  /** The next act begins. */
-  readonly act: (act: Act) => void
+  /** The next scene begins. */
+  readonly scene: (scene: Scene) => void
   /** A line that stays; on a terminal it is broken between words. */
   readonly say: (line?: string) => void
   /** A command that can be copied, on lines of its own. */
   readonly command: (command: string) => void
-  /** Something happened to a job: shown where there is no board. */
+  /** Something happened to a work item: shown where there is no board. */
   readonly tell: (line: string) => void
   /** Below the board: what can be done now, or what happens meanwhile; undefined takes it away. */
   readonly hint: (line: string | undefined) => void
@@ -43,22 +42,22 @@ export interface Stage {
 
 /** Without a terminal. */
 export const plainStage = (write: (line: string) => void, paint: Paint): Stage => {
-  let counts = ''
+  let before = ''
   return {
-    act: (act) => {
+    scene: ({ title, look, command }) => {
       write('')
-      write(paint('bold', act.title))
-      for (const line of act.look) write(line)
-      if (act.command !== undefined) write(`  ${act.command}`)
+      write(paint('bold', title))
+      for (const line of look) write(line)
+      if (command !== undefined) write(`  ${command}`)
     },
     command: (command) => write(`  ${command}`),
     say: (line = '') => write(line),
     tell: (line) => write(`  ${line}`),
     hint: () => undefined,
-    draw: ({ jobs }) => {
-      const now = countsOfStates(jobs, paint)
-      if (now !== counts && now !== '') write(paint('dim', `  ${now}`))
-      counts = now
+    draw: ({ summary }) => {
+      const now = summary(paint)
+      if (now !== before && now !== '') write(paint('dim', `  ${now}`))
+      before = now
     },
     pressed: () => new Promise(() => undefined),
     hasKeys: false,
@@ -105,8 +104,8 @@ const cutPainted = (line: string, width: number): string => (widthOf(line) <= wi
 export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetting): Stage => {
   const screen = openScreen((text) => void output.write(text))
   const keys = input === undefined ? undefined : keyboard(input, interrupt)
-  let act: Act | undefined
-  /** What the act on stage has said: under its title while it plays, above the board for good when it is over. */
+  let scene: Scene | undefined
+  /** What the scene on stage has said: under its title while it plays, above the board for good when it is over. */
   let said: string[] = []
   let hint: string | undefined
   let picture: Picture | undefined
@@ -116,35 +115,35 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
   const width = (): number => (output.columns || SIZE.columns) - 1
 
   const redraw = (): void => {
-    if (isClosed || act === undefined || picture === undefined) return
+    if (isClosed || scene === undefined || picture === undefined) return
     const columns = width() + 1
     const rows = output.rows || SIZE.rows
     const fitted = (text: string, colour: Colour): readonly string[] => wrapped(text, columns - 1).map((line) => paint(colour, line))
-    const command = act.command === undefined ? [] : commandLines(act.command, columns - 1)
-    const top = ['', ...fitted(act.title, 'bold'), ...act.look.flatMap((line) => fitted(line, 'cyan')), ...command, ...said.map((line) => cutPainted(line, columns - 1)), '']
+    const command = scene.command === undefined ? [] : commandLines(scene.command, columns - 1)
+    const top = ['', ...fitted(scene.title, 'bold'), ...scene.look.flatMap((line) => fitted(line, 'cyan')), ...command, ...said.map((line) => cutPainted(line, columns - 1)), '']
     const bottom = hint === undefined ? [''] : ['', ...fitted(hint, 'bold')]
-    screen.draw([...top, ...boardLines({ ...picture, items: picture.jobs }, { columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
+    screen.draw([...top, ...picture.lines({ columns, rows: rows - top.length - bottom.length }, paint), ...bottom])
   }
 
-  const endAct = (): void => {
-    if (act !== undefined && said.length > 0) for (const line of ['', paint('bold', act.title), ...said]) screen.print(line)
-    act = undefined
+  const endScene = (): void => {
+    if (scene !== undefined && said.length > 0) for (const line of ['', paint('bold', scene.title), ...said]) screen.print(line)
+    scene = undefined
     said = []
   }
 
   const say = (line: string): void => {
     for (const part of wrapped(line, width())) {
       if (isClosed) output.write(`${part}\n`)
-      else if (act === undefined) screen.print(part)
+      else if (scene === undefined) screen.print(part)
       else said.push(part)
     }
-    if (!isClosed && act !== undefined) redraw()
+    if (!isClosed && scene !== undefined) redraw()
   }
 
   return {
-    act: (next) => {
-      endAct()
-      act = next
+    scene: (next) => {
+      endScene()
+      scene = next
       hint = undefined
       redraw()
     },
@@ -164,7 +163,7 @@ export const terminalStage = ({ output, input, paint, interrupt }: TerminalSetti
     close: () => {
       if (isClosed) return
       screen.draw([])
-      endAct()
+      endScene()
       isClosed = true
       screen.close()
       keys?.close()

@@ -1,4 +1,4 @@
-// The story in five acts. Each act does something to the cast, waits until what must follow is seen, and checks what it claims.
+// The story of the job proxies in five scenes. Each scene does something to the cast, waits until what must follow is seen, and checks what it claims.
 import { StintError, type JobProxy, type Stint } from '../../client/index.ts'
 import { pause, type World } from '../../world.ts'
 import { formatDuration } from '../duration.ts'
@@ -10,10 +10,12 @@ import type { Feeder } from './feeder.ts'
 import { missingFromLog } from './evidence.ts'
 import type { Lookout } from './lookout.ts'
 import type { Stage } from './stage.ts'
+import type { StintSeat } from './stint-seat.ts'
 
 export interface Telling {
   readonly world: World
   readonly stint: Stint
+  readonly seat: StintSeat
   readonly cast: Cast
   readonly stage: Stage
   readonly lookout: Lookout
@@ -22,10 +24,13 @@ export interface Telling {
   /** Milliseconds that a viewer gets to look at something before the story goes on. */
   readonly breathMs: number
   readonly interrupted: AbortSignal
+  /** The title of the scene with this number. */
+  readonly title: (number: number, text: string) => string
+  /** Holds the administrator's token, for the command that a viewer may run. */
+  readonly adminTokenFile: string
 }
 
-const ACTS = 5
-const title = (number: number, text: string): string => `Act ${number} of ${ACTS} · ${text}`
+export const SCENES = 5
 
 const running = (jobs: readonly JobProxy[], server?: string): readonly JobProxy[] =>
   jobs.filter((job) => job.state === 'running' && job.phase === 'index' && (server === undefined || job.server === server))
@@ -35,11 +40,11 @@ const breath = ({ world, breathMs, interrupted }: Telling): Promise<void> => pau
 const plural = (count: number, word: string): string => `${count.toLocaleString('en')} ${word}${count === 1 ? '' : 's'}`
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 
-/** Act 1: requests become jobs on all servers, seen in one place. */
+/** Scene 1: requests become jobs on all servers, seen in one place. */
 export const jobsComeIn = async (telling: Telling): Promise<void> => {
   const { stage, lookout, cast, claims } = telling
-  stage.act({
-    title: title(1, 'Requests become jobs'),
+  stage.scene({
+    title: telling.title(1, 'Requests become jobs'),
     look: ['The load balancer gives each request to the next job server and forgets it.', 'Look: every job, on every server, in one place, with its phase and progress.'],
   })
   const perServer = (): readonly number[] => cast.servers.map((server) => lookout.jobs().filter((job) => job.server === server.name).length)
@@ -112,16 +117,16 @@ const abortIt = async ({ stint, world }: Telling, { job, seat }: Chosen): Promis
   return `${seat.name} had seen it ${Date.parse(receipt?.seenAt ?? '') - Date.parse(receipt?.givenAt ?? '')} ms after it was given`
 }
 
-/** Act 2: one job is aborted by its label; the wish finds the server that has it. */
+/** Scene 2: one job is aborted by its label; the wish finds the server that has it. */
 export const oneIsAborted = async (telling: Telling): Promise<void> => {
   const { stage, lookout, stint, claims } = telling
   for (;;) {
     const chosen = await choose(telling)
     const { id, label = id, server } = chosen.job
-    stage.act({
-      title: title(2, 'One job is stopped'),
+    stage.scene({
+      title: telling.title(2, 'One job is stopped'),
       look: [`${label} is to be aborted. Whoever sent it cannot know that it runs on ${server}; Stint does.`, 'Look: its line. It can be done from another terminal too:'],
-      command: `npx stint jobs abort --label ${shellWord(label)} --url ${stint.url}`,
+      command: `STINT_TOKEN=$(cat ${shellWord(telling.adminTokenFile)}) npx stint jobs abort --label ${shellWord(label)} --url ${stint.url}`,
     })
     stage.hint(stage.hasKeys ? `Press a to abort ${label} (in ${HUMAN_MS / 1_000} s it happens by itself).` : undefined)
     await decision(telling, chosen.job)
@@ -139,7 +144,7 @@ export const oneIsAborted = async (telling: Telling): Promise<void> => {
 
 const ids = (jobs: readonly JobProxy[]): readonly string[] => jobs.map((job) => job.id)
 
-/** Act 3: a job server is killed; its jobs are lost, then taken over by its new instance. Answers the jobs that were. */
+/** Scene 3: a job server is killed; its jobs are lost, then taken over by its new instance. Answers the jobs that were. */
 export const aServerDies = async (telling: Telling): Promise<readonly string[]> => {
   const { stage, lookout, cast, claims, feeder, world } = telling
   const busiest = (): JobServerSeat | undefined => cast.servers.toSorted((a, b) => running(lookout.jobs(), b.name).length - running(lookout.jobs(), a.name).length)[0]
@@ -152,8 +157,8 @@ export const aServerDies = async (telling: Telling): Promise<readonly string[]> 
   const killedAt = world.monotonic()
   const sentBefore = feeder.sent().length
   await victim.kill()
-  stage.act({
-    title: title(3, 'A job server dies'),
+  stage.scene({
+    title: telling.title(3, 'A job server dies'),
     look: [
       `kill -9 ${pid}: ${victim.name} is gone with ${plural(victims.length, 'job')}. It promised a sign of life; after ${silence} s of silence its jobs count as lost.`,
       'Look: they turn yellow. The load balancer passes the dead server over, so new requests go to the other two.',
@@ -172,8 +177,8 @@ export const aServerDies = async (telling: Telling): Promise<readonly string[]> 
     .slice(sentBefore)
     .filter(({ job }) => lookout.job(job)?.server !== victim.name)
   await victim.restart()
-  stage.act({
-    title: title(3, 'A job server dies, and comes back'),
+  stage.scene({
+    title: telling.title(3, 'A job server dies, and comes back'),
     look: [
       `A new ${victim.name} (pid ${victim.child().pid}) asks Stint what the old one left behind, takes it over as a second attempt, and goes on from the parts of the index that are on disk.`,
       'Look: the yellow lines run again.',
@@ -211,16 +216,16 @@ const withoutStint = async (telling: Telling): Promise<{ readonly files: number;
   }
 }
 
-/** Act 4: Stint itself is killed. The jobs go on; after its restart everything that was acknowledged is there. */
+/** Scene 4: Stint itself is killed. The jobs go on; after its restart everything that was acknowledged is there. */
 export const stintDies = async (telling: Telling): Promise<void> => {
-  const { stage, lookout, cast, claims, feeder, stint, world } = telling
+  const { stage, lookout, seat, claims, feeder, stint, world, cast } = telling
   await lookout.until('running jobs', () => running(lookout.jobs()).length >= 2)
-  const { pid } = cast.stint.child()
-  await cast.stint.kill()
+  const { pid } = seat.child()
+  await seat.kill()
   const acknowledged = cast.acknowledged()
   const known = ids(lookout.jobs().filter((job) => !isSettled(job.state)))
-  stage.act({
-    title: title(4, 'Stint dies'),
+  stage.scene({
+    title: telling.title(4, 'Stint dies'),
     look: [
       `kill -9 ${pid}: Stint itself is gone. The job servers do not wait for it: jobs go on, and requests are still taken.`,
       'Look: the board stands still, the work does not.',
@@ -231,13 +236,13 @@ export const stintDies = async (telling: Telling): Promise<void> => {
   claims.check('The jobs went on without Stint.', since.files > 0, `${plural(since.files, 'file')}, ${megabytes(since.bytes)}`)
   stage.hint(undefined)
   const began = world.monotonic()
-  await cast.stint.restart()
+  await seat.restart()
   const backMs = world.monotonic() - began
   const restartedAt = world.now()
-  stage.act({
-    title: title(4, 'Stint dies, and comes back'),
+  stage.scene({
+    title: telling.title(4, 'Stint dies, and comes back'),
     look: [
-      `Stint (pid ${cast.stint.child().pid}) read its log and serves again after ${formatDuration(backMs)}.`,
+      `Stint (pid ${seat.child().pid}) read its log and serves again after ${formatDuration(backMs)}.`,
       'Look: the job servers catch up by themselves, and nobody lost a job.',
     ],
   })
@@ -257,9 +262,9 @@ export const stintDies = async (telling: Telling): Promise<void> => {
   await breath(telling)
 }
 
-/** Act 5: everything comes to its end. */
-export const everythingEnds = async ({ stage, lookout, feeder }: Telling): Promise<void> => {
-  stage.act({ title: title(5, 'Everything comes to its end'), look: ['The last requests are sent and the last jobs end.', 'Look: nothing is left running, lost or forgotten.'] })
+/** Scene 5: everything comes to its end. */
+export const everythingEnds = async ({ stage, lookout, feeder, title }: Telling): Promise<void> => {
+  stage.scene({ title: title(5, 'Everything comes to its end'), look: ['The last requests are sent and the last jobs end.', 'Look: nothing is left running, lost or forgotten.'] })
   await feeder.finish()
   const isDone = (): boolean => feeder.sent().every(({ job }) => isSettled(lookout.job(job)?.state ?? 'running'))
   await lookout.until('all jobs to end', isDone, 300_000)

@@ -9,10 +9,12 @@ export type Message =
   | { readonly type: 'aborting'; readonly job: string }
   /** Jobs of a killed process were taken over. */
   | { readonly type: 'takenOver'; readonly jobs: readonly string[] }
+  /** What a worker has done so far, and whether it says that it is busy. */
+  | { readonly type: 'figures'; readonly inHand: number; readonly completed: number; readonly givenBack: number; readonly isBusy: boolean }
   /** Something went wrong that the process lives with. */
   | { readonly type: 'problem'; readonly detail: string; readonly job?: string | undefined }
 
-const TYPES: ReadonlySet<unknown> = new Set<Message['type']>(['listening', 'aborting', 'takenOver', 'problem'])
+const TYPES: ReadonlySet<unknown> = new Set<Message['type']>(['listening', 'aborting', 'takenOver', 'figures', 'problem'])
 
 export const tell = (message: Message): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 

@@ -9,11 +9,11 @@ const { folder, startStint, stint } = processes('demo')
 const SOURCES = join(import.meta.dirname, '..', '..', '..', 'src')
 const TIMEOUT_MS = 180_000
 
-/** A connection to each of its processes: it closes when the process ends, whoever ended it. */
-const holdOn = async (demo: Running): Promise<readonly Promise<void>[]> => {
-  await demo.line(/Stint keeps its log in/)
-  const ports = [...demo.out().matchAll(/http:\/\/127\.0\.0\.1:(\d+) pid \d+/g)].map(([, port]) => Number(port))
-  expect(ports).toHaveLength(5)
+/** A connection to each of its processes that listen: it closes when the process ends, whoever ended it. */
+const holdOn = async (demo: Running, count: number): Promise<readonly Promise<void>[]> => {
+  await demo.line(/^Act \d, scene 1/)
+  const ports = [...demo.out().matchAll(/http:\/\/127\.0\.0\.1:(\d+) +pid \d+/g)].map(([, port]) => Number(port))
+  expect(ports).toHaveLength(count)
   const sockets = await Promise.all(
     ports.map(
       (port) =>
@@ -39,23 +39,34 @@ const directoryOf = async (demo: Running): Promise<string> => {
 }
 
 describe('stint demo', { timeout: TIMEOUT_MS }, () => {
-  it('tells its story, and everything that it claims is so', async () => {
+  it('plays its acts on one Stint, and everything that it claims is so', async () => {
     const demo = startStint(['demo', '--fast', '--seconds', '8', SOURCES])
     const directory = await directoryOf(demo)
-    for (const act of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act ${act} of 5`))
+    for (const act of [1, 2]) for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act ${act}, scene ${scene} of 5`))
     await demo.line(/^All jobs$/)
     await demo.line(/^\d+ of \d+ claims held/)
     expect(await demo.ended()).toEqual({ code: 0, signal: null })
     expect(demo.err()).toBe('')
     expect(demo.out()).not.toContain('✗')
-    for (const part of ['lost: its holder has been silent', 'taken over: leased to', 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
+    const jobs = ['lost: its holder has been silent', 'taken over: leased to']
+    const tasks = ['given back, busy', 'lease 1 expired', '403 forbidden', 'dead letter: incomplete-file', 'redriven by admin@localhost', ' 0 wrong', ' 0 otherwise']
+    for (const part of [...jobs, ...tasks, 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
     expect(existsSync(directory)).toBe(false)
+  })
+
+  it('plays one act alone', async () => {
+    const demo = startStint(['demo', '--fast', '--act', '2', '--seconds', '5', SOURCES])
+    for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act 2, scene ${scene} of 5`))
+    await demo.line(/^\d+ of \d+ claims held/)
+    expect(await demo.ended()).toEqual({ code: 0, signal: null })
+    expect(demo.out()).not.toMatch(/^Act 1/m)
+    expect(demo.out()).toMatch(/^✓ Every task was completed exactly once.*\d+ tasks, \d+ leases, 0 otherwise$/m)
   })
 
   it('leaves no process and no file behind when it is interrupted', async () => {
     const demo = startStint(['demo', '--fast', SOURCES])
     const directory = await directoryOf(demo)
-    const ends = await holdOn(demo)
+    const ends = await holdOn(demo, 5)
     await demo.line(/ registered$/)
     demo.kill('SIGINT')
     expect(await demo.ended()).toEqual({ code: 1, signal: null })
@@ -64,10 +75,21 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(existsSync(directory)).toBe(false)
   })
 
+  it('leaves no process and no file behind when it is interrupted in its second act', async () => {
+    const demo = startStint(['demo', '--fast', '--act', '2', SOURCES])
+    const directory = await directoryOf(demo)
+    const ends = await holdOn(demo, 2)
+    await demo.line(/given back, busy/)
+    demo.kill('SIGINT')
+    expect(await demo.ended()).toEqual({ code: 1, signal: null })
+    await Promise.all(ends)
+    expect(existsSync(directory)).toBe(false)
+  })
+
   it('leaves no process behind when it is killed', async () => {
     const directory = join(folder, 'killed')
     const demo = startStint(['demo', '--fast', '--data', directory, SOURCES])
-    const ends = await holdOn(demo)
+    const ends = await holdOn(demo, 5)
     demo.kill('SIGKILL')
     await demo.ended()
     await Promise.all(ends)
@@ -81,6 +103,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(await stint(['demo', join(folder, 'absent')])).toMatchObject({ code: 2, err: expect.stringContaining('There is no directory') as string })
     expect(await stint(['demo', '--data', SOURCES])).toMatchObject({ code: 2, err: expect.stringContaining('not empty') as string })
     expect(await stint(['demo', '--seconds', '1'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected a number from 5 to 600') as string })
+    expect(await stint(['demo', '--act', '3'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected the number of an act') as string })
     expect((await stint(['demo', '--help'])).out).toContain('Examples:')
   })
 })

@@ -1,0 +1,6 @@
+// The acts of the play, in their order.
+import type { Act } from '../act.ts'
+import { jobProxies } from './job-proxies.ts'
+import { taskQueues } from './task-queues.ts'
+
+export const acts: readonly Act[] = [jobProxies, taskQueues]
