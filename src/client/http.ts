@@ -251,6 +251,7 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
     (through: string): Read<RawAnswer> =>
     async (response) => {
       const { status, headers } = response
+      if (response.type === 'opaqueredirect') return E.left(new UnexpectedAnswer(status, 'it redirects, and browsers do not let anybody see where to'))
       if (status >= 400 && !headers.has(through)) return E.left(refusalOf(response, await response.text(), world))
       return E.right({ status, headers, bytes: new Uint8Array(await response.arrayBuffer()) })
     }

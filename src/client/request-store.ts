@@ -14,7 +14,7 @@ export interface PendingRequest {
   readonly isDone?: boolean | undefined
 }
 
-/** Keeps pending requests under their ids. Each promise resolves when it is durable: nothing is sent before. What one of them throws, the call throws. */
+/** Keeps pending requests under their ids: contracts whose callers choose ids have a store each. Each promise resolves when it is durable: nothing is sent before. What one of them throws, the call throws. */
 export interface RequestStore {
   /** Puts an entry in the place of the one with its id, if there is one. */
   readonly put: (entry: PendingRequest) => Promise<void> | void

@@ -79,7 +79,7 @@ export interface Requester extends AsyncDisposable {
   /**
    * Resolves with the reply, whatever its status: a handler's 500 is a reply. The body is JSON of a value, or the bytes of a `Uint8Array`, 1 MiB at most.
    * Throws `StintError` for what is final and no reply (`fingerprint-mismatch`, `released`, `interrupted`, `aborted`, `cancelled`, `reply-not-kept`, `forbidden`, `invalid`,
-   * and `over-quota` when it still is at the end of the time), `Unanswered` when the time is over, `Closed`, or the signal's reason; after the last three it can be asked for again.
+   * and `over-quota` when it still is at the end of the time), `Unanswered` when the time is over, `Closed`, or the signal's reason, after which it can be asked for again by its id, and `UnexpectedAnswer` when it is no Stint that answers.
    */
   readonly call: (body?: unknown, options?: RequestOptions) => Promise<Reply>
   /** The reply to a request that was called before, by its id. Throws as `call` does, and `StintError` `not-found`. */
@@ -165,8 +165,8 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
     }
   }
 
-  const forget = async (entry: PendingRequest | undefined, id: string): Promise<void> => {
-    if (entry !== undefined) await store.delete(id)
+  const forget = async (id: string): Promise<void> => {
+    await store.delete(id)
   }
 
   /** Stint need not keep the reply; the store knows that before, so that a restart in between does not ask for it again. */
@@ -177,7 +177,7 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
     } catch (thrown) {
       if (!(thrown instanceof StintError && (thrown.code === 'not-found' || thrown.code === 'erased' || thrown.code === 'released'))) throw thrown
     }
-    await forget(entry, id)
+    await forget(id)
   }
 
   const handed = (id: string, { answer, isFirst }: Answered, entry: PendingRequest | undefined): Reply => {
@@ -205,7 +205,7 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
       [Symbol.asyncDispose]: async () => {
         if (!isRead) return
         try {
-          await (modeOf(given.releasePolicy) === 'manual' ? forget(entry, id) : releaseOnce())
+          await (modeOf(given.releasePolicy) === 'manual' ? forget(id) : releaseOnce())
         } catch (thrown) {
           onProblem(thrown as Error, id)
         }
@@ -219,7 +219,7 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
     try {
       return handed(asked.id, await untilAnswered(asked, over.signal), entry)
     } catch (thrown) {
-      if (thrown instanceof StintError && OVER.has(thrown.code)) await forget(entry, asked.id)
+      if (thrown instanceof StintError && OVER.has(thrown.code)) await forget(asked.id)
       throw thrown
     } finally {
       unlink()

@@ -340,3 +340,14 @@ describe('requests from outside', () => {
     expect((await admin.contracts.list()).items.map(({ contract }) => contract)).toEqual(['pay'])
   })
 })
+
+describe('a reply that was asked for by its id', () => {
+  it('ends the request in the store too', async () => {
+    const store = memoryRequestStore()
+    const pay = requester(store)
+    await refusal(pay.call(1, { id: 'a', timeoutMs: 0 }))
+    paying()
+    await (await pay.reply('a')).release()
+    expect(await pendingIn(store)).toEqual([])
+  })
+})
