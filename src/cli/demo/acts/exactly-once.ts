@@ -128,12 +128,7 @@ export const exactlyOnce: Act = {
     const killing = keepKilling(play, over.signal, () => {
       kills += 1
     })
-    try {
-      await shopper.done
-    } finally {
-      over.abort()
-      await killing
-    }
+    await Promise.all([shopper.done.finally(() => over.abort()), killing])
     await pause(world, breathMs, interrupted)
     stage.scene({
       title: play.sceneTitle(2, SCENES, 'What is released stays done'),
