@@ -82,7 +82,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
   const { engine, world, settings, metrics } = host
   const takesPrefer = route.headers.includes('Prefer')
   const takesKey = route.headers.includes('Idempotency-Key')
-  const limits = { one: settings.bodyBytesMax, many: settings.manyBytesMax }
+  const limits = { one: route.carriesContent ? settings.manyBytesMax : settings.bodyBytesMax, many: settings.manyBytesMax }
 
   const audit = (refused: Problem, context: () => Context, url: string): void => {
     if (refused.code === 'forbidden') engine.audit({ code: refused.code, route: route.name, target: url.slice(0, 1_000), detail: refused.detail }, context())

@@ -14,7 +14,7 @@ import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
-import { concerning, msOf } from './task-commands.ts'
+import { concerning, extending, msOf } from './task-commands.ts'
 import { instantOf } from './views.ts'
 
 /** Bytes of bodies in one answer, at most (rules 13); the first request is given whatever its size. */
@@ -206,12 +206,13 @@ const release = (call: Call, { lease, reason, busy = false, delaySeconds = 0 }: 
 
 export const releaseRequest: Handle<typeof wire.releaseRequest> = ({ params, body }, call) => onLease(call, params, body, () => release(call, body))
 
-export const extendRequest: Handle<typeof wire.extendRequest> = ({ params, body }, call) =>
-  onLease(call, params, body, () =>
-    body.leaseSeconds === 0
-      ? release(call, { lease: body.lease, busy: true })
-      : { type: 'ExtendLease', by: call.principal.subject, lease: body.lease, termMs: msOf(body.leaseSeconds) },
-  )
+export const extendRequest: Handle<typeof wire.extendRequest> = async ({ params, body }, call) => {
+  const workItem = under(call, params, body)
+  if (E.isLeft(workItem)) return workItem
+  const { lease, leaseSeconds } = body
+  const command: CommandToDo = leaseSeconds === 0 ? release(call, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
+  return extending(call, workItem.right, params.id, command)
+}
 
 export const reportRequest: Handle<typeof wire.reportRequest> = async ({ params, query, body }, call) => {
   const workItem = under(call, params, { lease: body.lease, caller: query.caller })

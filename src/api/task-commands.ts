@@ -6,7 +6,7 @@ import type * as wire from '../wire/tasks.ts'
 import { surfaceState, taskId, type WorkItemId } from '../wire/words.ts'
 import { execute, ok, type Call, type Handled } from './call.ts'
 import { isLate } from './items.ts'
-import { leaseView } from './views.ts'
+import { leaseView, receiptView } from './views.ts'
 
 export const msOf = (seconds: number): number => Math.round(seconds * 1_000)
 
@@ -20,6 +20,14 @@ export const endingView = (id: string, { item, recorded }: Done, digest?: string
   late: isLate(item, digest) ? true : undefined,
   leaseUntil: leaseView(item)?.leaseUntil,
 })
+
+/** Keeps a lease, or gives it back, and tells what the administrator wants, as a report does. */
+export const extending = async (call: Call, workItem: WorkItemId, id: string, command: CommandToDo): Promise<Handled<AnswerOf<typeof wire.extendTask>>> => {
+  const done = await execute(call, workItem, command)
+  if (E.isLeft(done)) return done
+  const { will, receipt } = done.right.item
+  return ok({ ...endingView(id, done.right), directive: will, receipt: receipt === undefined ? undefined : receiptView(receipt) })
+}
 
 /** Carries out a command on a task and tells what became of it. */
 export const concerning = async (call: Call, workItem: WorkItemId, id: string, command: CommandToDo, digest?: string): Promise<Handled<AnswerOf<typeof wire.completeTask>>> => {

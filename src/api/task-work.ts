@@ -10,8 +10,7 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import { queueFor } from './permission.ts'
 import { invalid, problemDocument, type Problem } from './problem.ts'
-import { concerning, endingView, inQueue, msOf } from './task-commands.ts'
-import { receiptView } from './views.ts'
+import { concerning, extending, inQueue, msOf } from './task-commands.ts'
 
 interface InQueue {
   readonly app: string
@@ -102,10 +101,7 @@ export const extendTask: Handle<typeof wire.extendTask> = async ({ params, body 
   if (E.isLeft(allowed)) return allowed
   const { id, lease, leaseSeconds } = body
   const command: CommandToDo = leaseSeconds === 0 ? release(call, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
-  const done = await execute(call, inQueue(params, body), command)
-  if (E.isLeft(done)) return done
-  const { will, receipt } = done.right.item
-  return ok({ ...endingView(id, done.right), directive: will, receipt: receipt === undefined ? undefined : receiptView(receipt) })
+  return extending(call, inQueue(params, body), id, command)
 }
 
 export const reportTask: Handle<typeof wire.reportTask> = async ({ params, body }, call) => {

@@ -15,9 +15,15 @@ const isData = (value: unknown): value is Data => typeof value === 'object' && v
 
 const holderName = (holder: unknown): string => (isData(holder) ? textOf(holder['name']) : 'somebody')
 
+const RELEASED: Readonly<Record<string, string>> = { client: 'by its caller', time: 'because its time was over', force: 'by force' }
+
+const effectsText = (effects: unknown): string =>
+  Array.isArray(effects) ? effects.map((effect) => (isData(effect) ? `${textOf(effect['index'])} ${textOf(effect['outcome'])}` : textOf(effect))).join(', ') : textOf(effects)
+
 const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   JobRegistered: (data) => `registered: ${textOf(data['service'])} on ${textOf(data['server'])}${because(data['label'])}`,
   TaskInserted: (data) => `inserted into ${textOf(data['app'])}/${textOf(data['queue'])}`,
+  RequestAccepted: (data) => `accepted for ${textOf(data['caller'])}: ${textOf(data['bytes'])} bytes`,
   Leased: (data) => `leased to ${holderName(data['holder'])} (lease ${textOf(data['lease'])})`,
   LeaseExtended: (data) => `lease ${textOf(data['lease'])} extended`,
   LeaseReleased: (data) => `given back${data['busy'] === true ? ', busy' : ''}${because(data['reason'])}`,
@@ -34,11 +40,16 @@ const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   RetryScheduled: (data) => `failed, to be tried again: ${textOf(data['code'])}${because(data['message'])}`,
   DeadLettered: (data) => `dead letter: ${textOf(data['code'])}${because(data['message'])}`,
   Redriven: (data) => `redriven by ${textOf(data['by'])}`,
-  Completed: (data) => (data['result'] === undefined ? 'completed' : `completed: ${textOf(data['result'])}`),
+  Completed: (data) => {
+    if (isData(data['reply'])) return `replied: ${textOf(data['reply']['status'])}, ${textOf(data['reply']['bytes'])} bytes`
+    return data['result'] === undefined ? 'completed' : `completed: ${textOf(data['result'])}`
+  },
   Failed: (data) => `failed: ${textOf(data['code'])}${because(data['message'])}`,
   Aborted: (data) => `aborted${because(data['reason'])}`,
   Cancelled: (data) => `cancelled by ${textOf(data['by'])}${because(data['reason'])}`,
   LateResultRecorded: () => 'a late result was kept',
+  EffectsCarriedOut: (data) => `effects carried out: ${effectsText(data['effects'])}`,
+  ReplyReleased: (data) => `reply released ${RELEASED[textOf(data['how'])] ?? textOf(data['how'])}`,
 }
 
 /** The types of events that there are. */

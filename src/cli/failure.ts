@@ -61,6 +61,12 @@ const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string
     (app, queue) => `\`stint tasks list -q ${app}/${queue}\` shows those there are.`,
   ],
   [/^\/v1\/queues\/([^/?]+)\/([^/?]+)/, (app, queue) => `queue ${app}/${queue}`, () => '`stint queues list` shows those there are; they stand in the queue files of the server.'],
+  [
+    /^\/v1\/contracts\/([^/?]+)\/requests\/([^/?]+)/,
+    (contract, id) => `request ${id} of ${contract}`,
+    (contract) => `\`stint requests list -c ${contract}\` shows those there are; --caller names whose it is.`,
+  ],
+  [/^\/v1\/contracts\/([^/?]+)/, (contract) => `contract ${contract}`, () => '`stint contracts list` shows those there are; `stint contracts put` sets one up.'],
   [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],
 ]
 
@@ -72,6 +78,7 @@ const doorPath = (path: string): string => {
   const [workItem = ''] = path.slice(WORK_ITEM.length).split(/[/?]/)
   const [kind, ...segments] = decodeURIComponent(workItem).split('/')
   const [app, queue, id] = segments
+  if (kind === 'request') return `/v1/contracts/${app}/requests/${id}`
   return kind === 'task' ? `/v1/queues/${app}/${queue}/tasks/${id}` : `/v1/jobs/${segments.join('/')}`
 }
 

@@ -1,4 +1,4 @@
-// The picture that `jobs watch` and `tasks watch` draw: a line for each item with its bar, as many as fit, and a line that sums up. Pure: items and sizes in, lines out.
+// The picture that `jobs watch`, `tasks watch` and `requests watch` draw: a line for each item with its bar, as many as fit, and a line that sums up. Pure: items and sizes in, lines out.
 import { states, type State } from '../wire/items.ts'
 import type { Kind } from '../wire/words.ts'
 import { formatDuration } from './duration.ts'

@@ -16,7 +16,7 @@ export interface Looked {
 }
 
 /** What does not change about an item, by the names that the surface and the event of its birth have for it. */
-export type Facts = Readonly<Partial<Record<'service' | 'server' | 'label' | 'app' | 'queue' | 'tag', string | undefined>>>
+export type Facts = Readonly<Partial<Record<'service' | 'server' | 'label' | 'app' | 'queue' | 'tag' | 'contract' | 'caller', string | undefined>>>
 
 export interface Watched {
   readonly kind: Kind
@@ -36,7 +36,7 @@ export interface Seen {
   readonly facts: Facts
 }
 
-const BIRTHS = new Set(['JobRegistered', 'TaskInserted'])
+const BIRTHS = new Set(['JobRegistered', 'TaskInserted', 'RequestAccepted'])
 const ENDINGS = new Set(['Completed', 'Failed', 'Aborted', 'Cancelled', 'DeadLettered'])
 
 const fits = ({ workItems, filter }: Watched, { workItem, facts }: Seen): boolean => {

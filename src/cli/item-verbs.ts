@@ -1,4 +1,4 @@
-// The verbs that mean the same for a job and a task: history, why, wait, abort, pause and resume. How an item is named is its noun's own; everything behind the name is here.
+// The verbs that mean the same for a job, a task and a request: history, why, wait, abort, pause and resume. How an item is named is its noun's own; everything behind the name is here.
 import type { Command } from 'commander'
 import type { HistoryEvent, State } from '../wire/items.ts'
 import { giveDirective, showWorkItem, workItemHistory, workItemWhy } from '../wire/service.ts'
@@ -86,7 +86,7 @@ const wait = async (context: Context, { for: wanted = [SETTLED], timeout }: Wait
 
 const DEEDS: readonly (readonly [Directive, (kind: Kind) => string])[] = [
   ['abort', (kind) => `abort a ${kind}; final`],
-  ['pause', (kind) => (kind === 'job' ? 'ask a job to park at its next checkpoint' : 'keep a task from being leased, or ask its holder to park it')],
+  ['pause', (kind) => (kind === 'job' ? 'ask a job to park at its next checkpoint' : `keep a ${kind} from being leased, or ask its holder to park it`)],
   ['resume', (kind) => `let a paused ${kind} go on`],
 ]
 

@@ -77,5 +77,5 @@ export const judgeWait = (wait: Wait, item: Item): void => {
   if (hasReached(wait, item)) return
   const { kind, id } = wait.meant
   const { state, outcome } = item
-  throw new CliFailure(EXIT.failed, `${kind === 'job' ? 'Job' : 'Task'} ${id} is ${state}${outcome === undefined ? '' : ` (${outcomeText(outcome)})`}.`)
+  throw new CliFailure(EXIT.failed, `${kind[0]?.toUpperCase()}${kind.slice(1)} ${id} is ${state}${outcome === undefined ? '' : ` (${outcomeText(outcome)})`}.`)
 }

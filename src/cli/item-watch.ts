@@ -1,4 +1,4 @@
-// `watch` of jobs and tasks: a board of bars that is redrawn in place on a terminal, one line a change elsewhere.
+// `watch` of jobs, tasks and requests: a board of bars that is redrawn in place on a terminal, one line a change elsewhere.
 import { events } from '../client/events.ts'
 import { showWorkItem } from '../wire/service.ts'
 import { pause } from '../world.ts'
@@ -107,7 +107,7 @@ const stateText = ({ paint }: Context, { state, progress }: Item): string =>
 
 /** A line of a change: where and what the item is stands as it was born, because that does not change. */
 const printLine = ({ out, paint }: Context, time: string, { id, facts }: Seen, what: string): void => {
-  const place = facts.service === undefined ? (facts.tag ?? '') : `${facts.service}@${facts.server}`
+  const place = facts.service === undefined ? (facts.tag ?? facts.caller ?? '') : `${facts.service}@${facts.server}`
   const label = facts.label === undefined ? '' : `  "${plain(facts.label)}"`
   out(`${paint('dim', clockOf(time))}  ${id}${place === '' ? '' : `  ${plain(place)}`}${label}  ${what}`)
 }
@@ -121,7 +121,7 @@ const watchOffTerminal = async (context: Context, watched: Watched, signal: Abor
   const { kind, workItems } = watched
   const first = await look(context, watched)
   if (first.more) {
-    const [many, which] = [PAGE.toLocaleString('en'), kind === 'job' ? 'newest' : 'first']
+    const [many, which] = [PAGE.toLocaleString('en'), kind === 'task' ? 'first' : 'newest']
     say(`stint: There are more than ${many} ${kind}s: only the ${which} ${many} are shown as they are now. Changes are shown of all.`)
   }
   const seen = itemsSeen(http, watched, first.items)
@@ -133,7 +133,7 @@ const watchOffTerminal = async (context: Context, watched: Watched, signal: Abor
     if (printed.size > PRINTED_MAX) printed.clear()
     out(JSON.stringify(item))
   }
-  for (const item of kind === 'job' ? first.items.toReversed() : first.items) {
+  for (const item of kind === 'task' ? first.items : first.items.toReversed()) {
     if (workItems.length === 0 && isSettled(item.state)) continue
     if (format === 'table') printLine(context, item.updatedAt, seenOf(item), stateText(context, item))
     else printItem(item)

@@ -1,9 +1,9 @@
-// A work item of either kind as the command line handles it: what it is called, where it is, and how its kind is spoken to.
+// A work item of any kind as the command line handles it: what it is called, where it is, and how its kind is spoken to.
 import * as E from 'fp-ts/lib/Either.js'
 import type { JobProxy } from '../wire/jobs.ts'
 import type { RequestShown } from '../wire/requests.ts'
 import type { Task } from '../wire/tasks.ts'
-import { parseWorkItemId, queueOfTask, type Kind } from '../wire/words.ts'
+import { contractOfRequest, parseWorkItemId, queueOfTask, type Kind } from '../wire/words.ts'
 
 /** Any work item as the surface shows it. */
 export type Item = JobProxy | Task | RequestShown
@@ -19,7 +19,9 @@ export interface Meant {
 /** The words behind a verb that name an item: `order-7 -q shop/mails`. */
 export const wordsOf = ({ id, workItem }: Pick<Meant, 'id' | 'workItem'>): string => {
   const queue = queueOfTask(workItem)
-  return queue === undefined ? id : `${id} -q ${queue.app}/${queue.queue}`
+  if (queue !== undefined) return `${id} -q ${queue.app}/${queue.queue}`
+  const request = contractOfRequest(workItem)
+  return request === undefined ? id : `${id} -c ${request.contract} --caller ${request.caller}`
 }
 
 /** The kind and the id that a global ID holds; undefined for what is none. */
@@ -31,5 +33,8 @@ export const meantBy = (workItem: string): Meant | undefined => {
 /** What people know it by. */
 export const titleOf = (item: Item): string => ('label' in item ? (item.label ?? item.id) : item.id)
 
-/** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it. */
-export const placeOf = (item: Item): string => ('service' in item ? `${item.service}@${item.server}` : (item.holder?.name ?? ('tag' in item ? (item.tag ?? '') : '')))
+/** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it, a request with its contract and caller. */
+export const placeOf = (item: Item): string => {
+  if ('service' in item) return `${item.service}@${item.server}`
+  return 'contract' in item ? `${item.contract} for ${item.caller}` : (item.holder?.name ?? item.tag ?? '')
+}

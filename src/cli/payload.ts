@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { usage } from './failure.ts'
 
-const textOf = (argument: string): string => {
+/** What an argument stands for: itself, standard input (`-`) or a file (`@FILE`). */
+export const textOf = (argument: string): string => {
   if (argument === '-') return readFileSync(0, 'utf8')
   if (!argument.startsWith('@')) return argument
   try {

@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
 import { addAudit } from './audit.ts'
 import { action, globalOptions } from './context.ts'
+import { addContracts } from './contracts.ts'
 import { addDemo } from './demo/command.ts'
 import { addEvents } from './events.ts'
 import { describeFailure, EXIT, usage, type ExitCode } from './failure.ts'
 import { examples } from './help.ts'
 import { addJobs } from './jobs.ts'
 import { addQueues } from './queues.ts'
+import { addRequests } from './requests.ts'
 import { settingsTable, withSettings } from './server-options.ts'
 import { addTasks } from './tasks.ts'
 import { addTokens } from './tokens.ts'
@@ -67,7 +69,7 @@ Exit codes: 0 ok, 1 the work failed, 2 usage, 3 not found, 4 conflict, 5 unreach
 const build = (): Command => {
   const program = new Command('stint')
   program
-    .description('Event-sourced workflow engine: one log for job proxies and task queues.')
+    .description('Event-sourced workflow engine: one log for job proxies, task queues and exactly-once requests.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
     .configureHelp({ showGlobalOptions: true })
@@ -79,6 +81,8 @@ const build = (): Command => {
   addJobs(program)
   addQueues(program)
   addTasks(program)
+  addContracts(program)
+  addRequests(program)
   addEvents(program)
   addTokens(program)
   addAudit(program)

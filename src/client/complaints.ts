@@ -1,13 +1,13 @@
 // Whom a job server or worker tells what went wrong without being thrown anywhere: `onProblem`, or the console where the author gave none, so that nobody runs for a day without Stint unaware of it.
 import { StintError, Unreachable } from './errors.ts'
 
-/** Hears of a problem; with the id of the job or task if it is that one's alone. */
+/** Hears of a problem; with the id of the job, task or request if it is that one's alone. */
 export type OnProblem = (problem: Error, id?: string) => void
 
 interface Voice {
   /** Who has the problem, as the console shows it. */
   readonly who: string
-  readonly kind: 'job' | 'task'
+  readonly kind: 'job' | 'task' | 'request'
 }
 
 /** Different sentences about single jobs or tasks that one of them writes, at most: a console is no log. */

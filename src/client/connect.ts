@@ -5,13 +5,16 @@ import type { AnswerOf, BodyOf, QueryOf } from '../wire/route.ts'
 import { addToken, listTokens, revokeToken, statistics } from '../wire/service.ts'
 import { realWorld, type World } from '../world.ts'
 import { events, type EventFilter } from './events.ts'
+import { createContracts, type Contracts } from './contracts.ts'
 import { createHttp, type Fetch, type Http } from './http.ts'
 import { createJobServer, type JobServer, type JobServerOptions } from './job-server.ts'
 import { createJobs, type Ended, type Jobs } from './jobs.ts'
 import { createProducer, type Producer, type ProducerOptions } from './producer.ts'
 import { createQueues, type Queues } from './queues.ts'
+import { createRequester, type Requester, type RequesterOptions } from './requester.ts'
+import { createRequests, type Requests } from './requests.ts'
 import { createTasks, type Tasks } from './tasks.ts'
-import { createWorker, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
+import { createRequestWorker, createWorker, type RequestHandler, type RequestWorkerOptions, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:7070'
 
@@ -40,6 +43,8 @@ export interface Stint extends AsyncDisposable {
   readonly jobs: Jobs
   readonly queues: Queues
   readonly tasks: Tasks
+  readonly contracts: Contracts
+  readonly requests: Requests
   readonly tokens: Tokens
   /** What happens, as it happens; goes on by itself after a cut. `for await (const event of stint.events({ kind: 'job' }))`. */
   readonly events: (filter?: EventFilter) => AsyncIterable<HistoryEvent>
@@ -53,11 +58,18 @@ export interface Stint extends AsyncDisposable {
   readonly producer: (options: ProducerOptions) => Producer
   /** Makes this process a worker, at once: it leases tasks of a queue and runs the handler for each. What the handler returns is the task's result, what it throws its failure. */
   readonly worker: <Payload = unknown, Result = unknown>(options: WorkerOptions, handler: TaskHandler<Payload, Result>) => Worker
+  /** Calls a contract so that each request is carried out once: `await using reply = await stint.requester({ contract: 'pay' }).call({ amount: 5 })`. */
+  readonly requester: (options: RequesterOptions) => Requester
+  /**
+   * Makes this process a worker of a contract, at once: it leases requests and runs the handler for each. What the handler returns is the reply, which is stored once and given
+   * to every duplicate (`HandlerReply`); what it throws ends the execution: `PermanentFailure` for good, `GiveBack` for somebody else, anything else for another try.
+   */
+  readonly requestWorker: <Body = unknown>(options: RequestWorkerOptions, handler: RequestHandler<Body>) => Worker
   /** Any route of the table, typed by it. */
   readonly call: Http['call']
   readonly exchange: Http['exchange']
   readonly callMany: Http['callMany']
-  /** Closes job servers, as their `closeMode` says, producers and workers, then ends every call and stream. */
+  /** Closes job servers, as their `closeMode` says, producers, workers and requesters, then ends every call and stream. */
   readonly close: () => Promise<void>
 }
 
@@ -93,6 +105,8 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     jobs: createJobs(http),
     queues: createQueues(http),
     tasks: createTasks(http),
+    contracts: createContracts(http),
+    requests: createRequests(http),
     tokens: {
       add: (body, { signal } = {}) => http.call(addToken, { body, signal }),
       list: ({ signal } = {}) => http.call(listTokens, { signal }),
@@ -104,6 +118,8 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     jobServer: (given) => part(() => createJobServer(http, given)),
     producer: (given) => part((onClosed) => createProducer(http, given, onClosed)),
     worker: (given, handler) => part((onClosed) => createWorker(http, given, handler, onClosed)),
+    requester: (given) => part((onClosed) => createRequester(http, given, onClosed)),
+    requestWorker: (given, handler) => part((onClosed) => createRequestWorker(http, given, handler, onClosed)),
     call: http.call,
     exchange: http.exchange,
     callMany: http.callMany,

@@ -1,49 +1,31 @@
-// Tells Stint how tasks ended, many in one exchange: completions, which carry the next lease request along, failures, and what is given back. What ended while the
-// last exchange was out goes with the next one; there is no timer, but the pause after a failure.
+// Tells Stint how tasks or requests ended, many in one exchange where there is a road for many: completions, which may carry the next lease request along, failures, and
+// what is given back. What ended while the last exchange was out goes with the next one; there is no timer, but the pause after a failure.
 import * as E from 'fp-ts/lib/Either.js'
-import type { AnswerOf, Route } from '../wire/route.ts'
-import { completeTask, failTask, releaseTask, type CompletedBeside } from '../wire/tasks.ts'
 import type { ManyAnswer } from './answer.ts'
 import type { OnProblem, Outage } from './complaints.ts'
 import { StintError, UnexpectedAnswer } from './errors.ts'
-import type { Http } from './http.ts'
+import { isFencing } from './item-reports.ts'
+import type { LeasedItem } from './held-item.ts'
 import type { LeaseRequest } from './lease-requests.ts'
 import { mayPass, type Reachability } from './reachability.ts'
-import { isFencing } from './task-reports.ts'
-import type { HeldTask } from './worker-task.ts'
+import type { Ending, LeasedBeside, Verb, WorkSource } from './work-source.ts'
 
-/** Endings in one exchange, at most. */
-const TOGETHER_MAX = 1_000
 const TIMEOUT_MS = 15_000
-/** Exchanges with completions that are out at the same time, at most: while one is on its way, what ends meanwhile need not wait for it. */
-const COMPLETING_MAX = 2
-
-export type Verb = 'complete' | 'fail' | 'release'
-
-export interface Ending {
-  readonly task: HeldTask
-  readonly verb: Verb
-  /** The body as JSON. */
-  readonly text: string
-  /** The body without what may be too large or malformed; undefined when there is nothing to leave out. */
-  readonly bare?: string | undefined
-}
 
 /** What a completion may carry along. */
-export interface Companion {
+export interface Companion<Leased> {
   readonly take: () => Promise<LeaseRequest | undefined>
-  readonly answered: (request: LeaseRequest, answer: CompletedBeside['leased']) => void
+  readonly answered: (request: LeaseRequest, answer: LeasedBeside<Leased>) => void
   readonly missed: (request: LeaseRequest, failure: Error) => void
 }
 
-export interface EndingsSetting {
-  readonly http: Http
-  readonly queue: { readonly app: string; readonly queue: string }
+export interface EndingsSetting<Leased extends LeasedItem> {
+  readonly source: Pick<WorkSource<Leased>, 'end' | 'togetherMax' | 'exchangesMax' | 'carriesLeases'>
   readonly reachability: Reachability
   readonly over: AbortSignal
-  readonly companion: Companion
+  readonly companion: Companion<Leased>
   readonly onTold: (ending: Ending) => void
-  /** Stint took the task for somebody else's, or for settled: what was done is not counted. */
+  /** Stint took it for somebody else's, or for settled: what was done is not counted. */
   readonly onRefused: (ending: Ending, refusal: StintError) => void
   readonly onProblem: OnProblem
   readonly outage: () => Outage
@@ -61,44 +43,63 @@ export interface Endings {
   readonly ended: () => Promise<void>
 }
 
-type InQueue = EndingsSetting['queue']
-type EndingAnswer = AnswerOf<typeof completeTask>
-type Lane = Endings
-
 const isTooMuch = (failure: Error): boolean => (failure instanceof StintError || failure instanceof UnexpectedAnswer) && (failure.status === 400 || failure.status === 413)
 
+/** It is the ending that may not be, not the worker: another one in its place may. */
+const isItsOwnFault = ({ verb, otherwise }: Ending, { code }: StintError): boolean => code === 'forbidden' && otherwise !== undefined && otherwise.verb !== verb
+
+interface LaneSetting<Leased extends LeasedItem> extends Omit<EndingsSetting<Leased>, 'companion'> {
+  readonly verb: Verb
+  readonly companion: Companion<Leased> | undefined
+  /** Tells it in another lane. */
+  readonly redirect: (ending: Ending) => void
+}
+
 /** All endings of one verb. */
-const createLane = <Body>(
-  route: Route<InQueue, {}, Body, EndingAnswer>,
-  { http, queue, reachability, over, companion, onTold, onRefused, onProblem, ...setting }: Omit<EndingsSetting, 'companion'> & { readonly companion?: Companion },
-): Lane => {
-  const requestsMax = companion === undefined ? 1 : COMPLETING_MAX
+const createLane = <Leased extends LeasedItem>({
+  verb,
+  source,
+  reachability,
+  over,
+  companion,
+  onTold,
+  onRefused,
+  onProblem,
+  redirect,
+  ...setting
+}: LaneSetting<Leased>): Endings => {
+  const requestsMax = source.exchangesMax[verb]
   const requests = new Set<Promise<void>>()
   let waiting: Ending[] = []
   let sent = 0
-  let together = TOGETHER_MAX
+  let together = source.togetherMax
   let misses = 0
   let isPausing = false
   const outage = setting.outage()
 
   /** Without what was refused, if something can be left out. */
   const refused = (ending: Ending, failure: Error): readonly Ending[] => {
-    onProblem(failure, ending.task.id)
-    if (ending.bare !== undefined) return [{ ...ending, text: ending.bare, bare: undefined }]
-    ending.task.held.settle()
+    const { item, otherwise } = ending
+    onProblem(failure, item.id)
+    if (otherwise === undefined) {
+      item.held.settle()
+      return []
+    }
+    if (otherwise.verb === verb) return [{ item, ...otherwise }]
+    redirect({ item, ...otherwise })
     return []
   }
 
   /** What has to be sent again of one ending. */
-  const heard = (ending: Ending, answer: ManyAnswer<EndingAnswer>): readonly Ending[] => {
+  const heard = (ending: Ending, answer: ManyAnswer<unknown>): readonly Ending[] => {
     if (E.isRight(answer)) {
-      ending.task.held.settle()
+      ending.item.held.settle()
       onTold(ending)
       return []
     }
     if (mayPass(answer.left)) return [ending]
-    if (!isFencing(answer.left)) return refused(ending, answer.left)
-    ending.task.held.settle()
+    if (!isFencing(answer.left) || isItsOwnFault(ending, answer.left)) return refused(ending, answer.left)
+    ending.item.held.settle()
     onRefused(ending, answer.left)
     return []
   }
@@ -114,16 +115,12 @@ const createLane = <Body>(
   /** One exchange; the failure because of which some of it has to be sent again. */
   const exchange = async (batch: readonly Ending[], request: LeaseRequest | undefined): Promise<Error | undefined> => {
     try {
-      const { items, beside } = await http.sendMany(
-        route,
-        batch.map(({ text }) => text),
-        { params: queue, beside: request === undefined ? undefined : { lease: request.body }, signal: over, timeoutMs: TIMEOUT_MS, attemptsMax: 1 },
-      )
+      const { items, leased } = await source.end(verb, batch, request?.body, { signal: over, timeoutMs: TIMEOUT_MS, attemptsMax: 1 })
       reachability.reached()
       const again = batch.flatMap((ending, index) => heard(ending, items[index] ?? E.left(new StintError({ status: 503, code: 'unanswered' }))))
       waiting = [...again, ...waiting]
-      together = Math.min(TOGETHER_MAX, together * 2)
-      if (request !== undefined) companion?.answered(request, (beside as CompletedBeside).leased)
+      together = Math.min(source.togetherMax, together * 2)
+      if (request !== undefined) companion?.answered(request, leased)
       return items.find((answer): answer is E.Left<StintError> => E.isLeft(answer) && mayPass(answer.left))?.left
     } catch (thrown) {
       const failure = thrown as Error
@@ -179,12 +176,18 @@ const createLane = <Body>(
   }
 }
 
-export const createEndings = ({ companion, ...setting }: EndingsSetting): Endings => {
-  const lanes: Readonly<Record<Verb, Lane>> = {
-    complete: createLane(completeTask, { ...setting, companion }),
-    fail: createLane(failTask, setting),
-    release: createLane(releaseTask, setting),
-  }
+export const createEndings = <Leased extends LeasedItem>({ companion, ...setting }: EndingsSetting<Leased>): Endings => {
+  const lane = (verb: Verb): Endings =>
+    createLane({
+      ...setting,
+      verb,
+      companion: verb === 'complete' && setting.source.carriesLeases ? companion : undefined,
+      redirect: (ending) => {
+        lanes[ending.verb].add(ending)
+        lanes[ending.verb].flush()
+      },
+    })
+  const lanes: Readonly<Record<Verb, Endings>> = { complete: lane('complete'), fail: lane('fail'), release: lane('release') }
   const all = Object.values(lanes)
   return {
     add: (ending) => lanes[ending.verb].add(ending),

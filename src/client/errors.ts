@@ -59,7 +59,7 @@ export class UnexpectedAnswer extends Error {
   }
 }
 
-/** The administrator wants this job or task to end. Thrown by `checkpoint()`, and the reason of its `signal`. */
+/** The administrator wants this job, task or request to end. Thrown by `checkpoint()`, and the reason of its `signal`. */
 export class AbortRequested extends Error {
   override readonly name = 'AbortRequested'
   /** Number of the directive, as its receipt shows it. */
@@ -76,7 +76,7 @@ export class AbortRequested extends Error {
   }
 }
 
-/** The job or task no longer belongs to this process: another instance took it over, its lease ended, or it was settled without it. What it does from now on is not counted. */
+/** The job, task or request no longer belongs to this process: another instance took it over, its lease ended, or it was settled without it. What it does from now on is not counted. */
 export class LeaseLost extends Error {
   override readonly name = 'LeaseLost'
   readonly code: string
@@ -117,7 +117,7 @@ export class AlreadyRunning extends Error {
   }
 }
 
-/** Thrown by a task's handler: trying again would not help. The task fails for good, whatever attempts its queue allows. */
+/** Thrown by the handler of a task or request: trying again would not help. It fails for good, whatever attempts are allowed. */
 export class PermanentFailure extends Error {
   override readonly name = 'PermanentFailure'
   /** For programs to read, 100 characters at most. */
@@ -132,20 +132,35 @@ export class PermanentFailure extends Error {
   }
 }
 
-/** Thrown by a task's handler: somebody else, or the same worker later, shall have the task. Burns no attempt. */
+/** Thrown by the handler of a task or request: somebody else, or the same worker later, shall have it. Burns no attempt. */
 export class GiveBack extends Error {
   override readonly name = 'GiveBack'
-  /** The task is not leased again before so many seconds are over. */
+  /** It is not leased again before so many seconds are over. */
   readonly delaySeconds: number | undefined
 
-  /** @param reason kept in the task's history, 1,000 characters at most */
+  /** @param reason kept in the history, 1,000 characters at most */
   constructor(reason: string, { delaySeconds }: { readonly delaySeconds?: number } = {}) {
     super(reason)
     this.delaySeconds = delaySeconds
   }
 }
 
-/** The client, job server, producer or worker was closed. */
+/** The time for a call of a contract is over without a reply. The request may be on its way: ask for its reply by its id, or call again with it. */
+export class Unanswered extends Error {
+  override readonly name = 'Unanswered'
+  readonly contract: string
+  readonly id: string
+
+  /** @param cause why the last try brought nothing; undefined when the request was still being worked on */
+  constructor(contract: string, id: string, timeoutMs: number, cause: unknown) {
+    const why = cause === undefined ? 'it is not there yet' : reasonOf(cause)
+    super(`Expected the reply to request ${id} of ${contract} within ${timeoutMs} ms, but ${why}.`, cause === undefined ? undefined : { cause })
+    this.contract = contract
+    this.id = id
+  }
+}
+
+/** The client, job server, producer, worker or requester was closed. */
 export class Closed extends Error {
   override readonly name = 'Closed'
 

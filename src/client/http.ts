@@ -38,10 +38,25 @@ interface AnyGiven extends CallOptions {
   readonly body?: unknown
   /** The body as JSON already, in place of `body`. */
   readonly text?: string
+  /** A body of any type, in place of `body`. */
+  readonly content?: Content | undefined
 }
 
 type AnyRoute<Answer = unknown> = Route<never, never, never, Answer>
-type Read<Result> = (response: Response, text: string) => E.Either<Failure, Result>
+type Read<Result> = (response: Response) => Promise<E.Either<Failure, Result>>
+
+/** A body as it is sent. */
+export interface Content {
+  readonly bytes: Uint8Array
+  readonly mediaType: string
+}
+
+/** An answer that is given on as it was made. */
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly bytes: Uint8Array
+}
 
 /** A stream that has begun. */
 export interface Opened {
@@ -59,6 +74,8 @@ export interface Http {
   readonly call: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, ...given: Arguments<Given<Params, Query, Body>>) => Promise<Answer>
   /** As `call`, with status and headers; for conditional requests, whose answer may be that nothing changed. */
   readonly exchange: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, ...given: Arguments<Given<Params, Query, Body>>) => Promise<Exchange<Answer>>
+  /** As `call`, for a body that is a JSON text already. */
+  readonly callText: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, text: string, given: Addressed<Params, Query>) => Promise<Answer>
   /** Many bodies in one exchange, 1,000 at most; each has its own result, in the order sent. */
   readonly callMany: <Params, Query, Body, Answer>(
     route: Route<Params, Query, Body, Answer>,
@@ -71,6 +88,14 @@ export interface Http {
     items: readonly string[],
     given: Addressed<Params, Query> & { readonly beside?: object | undefined },
   ) => Promise<Many<Answer>>
+  /**
+   * A body and an answer as they are. An answer with the header `through` is a success whatever its status, because it is somebody else's that Stint gives on; so is any
+   * other below 400. Redirections are not followed.
+   */
+  readonly pass: <Params, Query, Answer>(
+    route: Route<Params, Query, undefined, Answer>,
+    given: Addressed<Params, Query> & { readonly content?: Content | undefined; readonly through: string },
+  ) => Promise<RawAnswer>
   /** Opens a stream in a single try. Aborting `signal` ends it at any time. */
   readonly open: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, ...given: Arguments<Given<Params, Query, Body>>) => Promise<Opened>
   /** Aborts when the client is closed. */
@@ -136,6 +161,12 @@ const manyText = (items: readonly string[], beside: object = {}): string =>
     .map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`)
     .join('')}}`
 
+/** The body of an answer to a question that named no version. */
+const unconditional = <Answer>({ status, body }: Exchange<Answer>): Answer => {
+  if (body === undefined && status === 304) throw new UnexpectedAnswer(status, 'nothing was asked conditionally')
+  return body as Answer
+}
+
 /** The typed client of one server for one token. */
 export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions): Http => {
   const url = given.replace(/\/+$/, '')
@@ -144,7 +175,7 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
 
   const requestOf = (
     route: AnyRoute,
-    { params, query, body, text = body === undefined ? undefined : JSON.stringify(body), headers }: AnyGiven,
+    { params, query, body, text = body === undefined ? undefined : JSON.stringify(body), content, headers }: AnyGiven,
     key: string,
   ): readonly [string, RequestInit] => {
     const isQuery = route.method === 'GET'
@@ -152,13 +183,14 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
       Accept: `${route.mediaType}, application/problem+json`,
       Authorization: token === undefined ? undefined : `Bearer ${token}`,
       'Stint-As': as,
-      'Content-Type': text === undefined ? undefined : 'application/json',
+      'Content-Type': content?.mediaType ?? (text === undefined ? undefined : 'application/json'),
       'Idempotency-Key': route.method === 'POST' ? key : undefined,
       'Stint-Position': isQuery ? written.get() : undefined,
       ...headers,
     }
     const target = url + pathOf(route.path, (params ?? {}) as Record<string, string>) + queryOf((query ?? {}) as Record<string, string>)
     const present = Object.entries(said).filter((entry): entry is [string, string] => entry[1] !== undefined)
+    if (content !== undefined) return [target, { method: route.method, headers: present, body: content.bytes as Uint8Array<ArrayBuffer> }]
     return [target, { method: route.method, headers: present, ...(text === undefined ? {} : { body: text }) }]
   }
 
@@ -169,11 +201,10 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
     const unlink = follow(limit, over)
     const cancel = world.timer(options.timeoutMs ?? TIMEOUT_MS, () => limit.abort(new Error('the time is over')))
     try {
-      const response = await fetch(target, { ...init, signal: limit.signal })
-      const text = await response.text()
-      if (response.status >= 400 && route.answers[response.status] === undefined) return E.left(refusalOf(response, text, world))
-      if (route.method !== 'GET') written.note(response.headers.get('stint-position'))
-      return read(response, text)
+      const response = await fetch(target, { ...init, ...(route.mediaType === '*/*' ? { redirect: 'manual' } : {}), signal: limit.signal })
+      const answer = await read(response)
+      if (route.method !== 'GET' && E.isRight(answer)) written.note(response.headers.get('stint-position'))
+      return answer
     } catch (cause) {
       over.throwIfAborted()
       return E.left(new Unreachable(target, cause))
@@ -208,6 +239,23 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
     }
   }
 
+  /** What `read` makes of the text of a success, or the refusal. */
+  const fromText =
+    <Result>(route: AnyRoute, read: (response: Response, text: string) => E.Either<Failure, Result>): Read<Result> =>
+    async (response) => {
+      const text = await response.text()
+      return response.status >= 400 && route.answers[response.status] === undefined ? E.left(refusalOf(response, text, world)) : read(response, text)
+    }
+
+  const passed =
+    (through: string): Read<RawAnswer> =>
+    async (response) => {
+      const { status, headers } = response
+      if (response.type === 'opaqueredirect') return E.left(new UnexpectedAnswer(status, 'it redirects, and browsers do not let anybody see where to'))
+      if (status >= 400 && !headers.has(through)) return E.left(refusalOf(response, await response.text(), world))
+      return E.right({ status, headers, bytes: new Uint8Array(await response.arrayBuffer()) })
+    }
+
   const open = async (route: AnyRoute, { signal, ...options }: AnyGiven): Promise<Opened> => {
     const [target, init] = requestOf(route, options, world.uuid())
     const over = new AbortController()
@@ -231,26 +279,31 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
     throw refusalOf(response, await response.text(), world)
   }
 
-  const exchange: Http['exchange'] = (route, ...[options]) =>
-    untilAnswered(route as unknown as AnyRoute, (options ?? {}) as AnyGiven, (response, text) => successOf(route as unknown as AnyRoute<never>, response, text))
+  const exchanged = <Answer>(route: unknown, given: AnyGiven): Promise<Exchange<Answer>> =>
+    untilAnswered(
+      route as AnyRoute,
+      given,
+      fromText(route as AnyRoute, (response, text) => successOf(route as AnyRoute<Answer>, response, text)),
+    )
+  const exchange: Http['exchange'] = (route, ...[options]) => exchanged(route, (options ?? {}) as AnyGiven)
+
+  const many = <Answer>(route: AnyRoute<Answer>, given: AnyGiven, count: number): Promise<Many<Answer>> =>
+    untilAnswered(
+      route as unknown as AnyRoute,
+      given,
+      fromText(route as unknown as AnyRoute, (response, text) => manyOf(route, response, text, count)),
+    )
 
   return {
     url,
     world,
     exchange,
-    call: async (route, ...rest) => {
-      const { status, body } = await exchange(route, ...rest)
-      if (body === undefined && status === 304) throw new UnexpectedAnswer(status, 'nothing was asked conditionally')
-      return body as NonNullable<typeof body>
-    },
-    callMany: async (route, items, ...[options]) => {
-      const given: AnyGiven = { ...(options as AnyGiven | undefined), body: { items } }
-      return (await untilAnswered(route as unknown as AnyRoute, given, (response, text) => manyOf(route as unknown as AnyRoute<never>, response, text, items.length))).items
-    },
-    sendMany: (route, items, { beside, ...options }) =>
-      untilAnswered(route as unknown as AnyRoute, { ...(options as AnyGiven), text: manyText(items, beside) }, (response, text) =>
-        manyOf(route as unknown as AnyRoute<never>, response, text, items.length),
-      ),
+    call: async (route, ...rest) => unconditional(await exchange(route, ...rest)),
+    callText: async (route, text, given) => unconditional(await exchanged(route, { ...(given as AnyGiven), text })),
+    callMany: async (route, items, ...[options]) =>
+      (await many(route as unknown as AnyRoute<never>, { ...(options as AnyGiven | undefined), body: { items } }, items.length)).items,
+    sendMany: (route, items, { beside, ...options }) => many(route as unknown as AnyRoute<never>, { ...(options as AnyGiven), text: manyText(items, beside) }, items.length),
+    pass: (route, { through, ...options }) => untilAnswered(route as unknown as AnyRoute, options as AnyGiven, passed(through)),
     open: (route, ...[options]) => open(route as unknown as AnyRoute, options ?? {}),
     closed: closing.signal,
     close: () => closing.abort(new Closed('client')),

@@ -27,12 +27,15 @@ export {
   LeaseLost,
   PermanentFailure,
   StintError,
+  Unanswered,
   UnexpectedAnswer,
   Unreachable,
   type ProblemDocument,
 } from './errors.ts'
 export { isOverloaded, type Load } from './load.ts'
+export { memoryRequestStore, type PendingRequest, type RequestStore } from './request-store.ts'
 export type { Exchange, ManyAnswer } from './answer.ts'
+export type { CallerUsage, Contracts } from './contracts.ts'
 export type { EventFilter } from './events.ts'
 export type { CallOptions, Fetch } from './http.ts'
 export type { Job } from './job.ts'
@@ -42,14 +45,20 @@ export type { Handler, Middleware, MiddlewareOptions, RequestLike, ResponseLike 
 export type { NewTask, TaskOptions } from './new-task.ts'
 export type { Producer, ProducerOptions, Put, PutOptions } from './producer.ts'
 export type { Queues } from './queues.ts'
+export type { GivenReply, ReleasePolicy } from './reply.ts'
+export type { AskOptions, ReleaseMode, Reply, Requester, RequesterOptions, RequestOptions, Resumed } from './requester.ts'
+export type { Released, RequestFilter, RequestName, Requests } from './requests.ts'
 export type { QueueName, TaskEnd, TaskFilter, TaskName, Tasks } from './tasks.ts'
 export type { Directive } from './wish.ts'
-export type { TaskHandler, Worker, WorkerFigures, WorkerOptions } from './worker.ts'
-export type { WorkerTask } from './worker-task.ts'
+export type { RequestHandler, RequestWorkerOptions, TaskHandler, Worker, WorkerFigures, WorkerOptions, WorkingOptions } from './worker.ts'
+export type { Effect, HandlerReply, WorkerRequest } from './request-source.ts'
+export type { WorkerTask } from './task-source.ts'
 export { verifyWebhook, WebhookRejected, type VerifiedWebhook, type VerifyOptions, type WebhookFault, type WebhookHeaders } from './webhook.ts'
 export type { HistoryEvent, Outcome, Progress, Receipt, State } from '../wire/items.ts'
 export type { JobProxy } from '../wire/jobs.ts'
+export type { ContractBody, ContractShown } from '../wire/contracts.ts'
 export type { Bulk, Queue } from '../wire/queues.ts'
+export type { RequestShown } from '../wire/requests.ts'
 export type { Task, TaskWithPayload } from '../wire/tasks.ts'
 export { routes } from '../wire/routes.ts'
 export type { World } from '../world.ts'

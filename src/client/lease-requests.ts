@@ -1,20 +1,19 @@
-// Asks Stint for work, for as many tasks as there are free places: by a long poll, or along with completions. Every request has an id of its own; one whose answer
+// Asks Stint for work, for as many tasks or requests as there are free places: by a long poll, or along with completions. Every request has an id of its own; one whose answer
 // was lost is said again with that id, and so is given what the first was given (rules 27).
 //
-//   free places ─▶ busy? ─▶ request ─▶ tasks
+//   free places ─▶ busy? ─▶ request ─▶ items
 //                    │         │
 //                  a rest    lost: kept, and said again next
-import type { CompletedBeside, LeaseBody, LeasedTask } from '../wire/tasks.ts'
-import { leaseTasks } from '../wire/tasks.ts'
-import { pause } from '../world.ts'
+import { pause, type World } from '../world.ts'
 import type { Outage } from './complaints.ts'
 import { StintError } from './errors.ts'
-import type { Http } from './http.ts'
+import type { LeasedItem } from './held-item.ts'
 import { mayPass, type Reachability } from './reachability.ts'
 import { follow } from './signals.ts'
+import type { LeaseAsked, LeasedBeside, WorkSource } from './work-source.ts'
 
-/** Tasks of one request, at most. */
-const TASKS_MAX = 1_000
+/** Items of one request, at most. */
+const ITEMS_MAX = 1_000
 /** Beyond the wait that was asked for, until an answer counts as lost. */
 const TIMEOUT_BEYOND_MS = 10_000
 /** A busy worker looks again after so long. */
@@ -25,45 +24,42 @@ const COLLECT_MS = 2_000
 const NOT_HELD_BACK_MS = 1_000
 
 export interface LeaseRequest {
-  readonly body: LeaseBody & { readonly max: number; readonly requestId: string }
+  readonly body: LeaseAsked
   /** Its answer was lost once. */
   readonly isRepeat: boolean
 }
 
-export interface LeaseRequestsSetting {
-  readonly http: Http
-  readonly queue: { readonly app: string; readonly queue: string }
+export interface LeaseRequestsSetting<Leased extends LeasedItem> {
+  readonly world: World
+  readonly source: Pick<WorkSource<Leased>, 'asks' | 'lease'>
   readonly reachability: Reachability
-  /** What every request says. */
-  readonly body: Pick<LeaseBody, 'leaseSeconds' | 'worker' | 'tag' | 'sameTag'>
   readonly waitSeconds: number
-  /** Places that no task has. */
+  /** Places that nothing has. */
   readonly places: () => number
   readonly isBusy: () => boolean | Promise<boolean>
-  readonly onLeased: (tasks: readonly LeasedTask[], isLate: boolean) => void
+  readonly onLeased: (items: readonly Leased[], isLate: boolean) => void
   readonly outage: () => Outage
   readonly over: AbortSignal
 }
 
-export interface LeaseRequests {
+export interface LeaseRequests<Leased extends LeasedItem> {
   /** Begins a long poll if there are free places that nobody asks for. */
   readonly flush: () => void
   /** The next request, to go along with completions; undefined when there is nothing to ask for, or nobody may ask now. */
   readonly take: () => Promise<LeaseRequest | undefined>
-  readonly answered: (request: LeaseRequest, answer: CompletedBeside['leased']) => void
+  readonly answered: (request: LeaseRequest, answer: LeasedBeside<Leased>) => void
   readonly missed: (request: LeaseRequest, failure: Error) => void
   /** Asks for no more work; a poll that is out ends at once. Resolves when nothing can come any more: what was leased to a request that nobody heard is there too. */
   readonly stop: () => Promise<void>
 }
 
-const isEmpty = (answer: CompletedBeside['leased']): boolean => answer === undefined || answer.items.length === 0
+const isEmpty = (answer: LeasedBeside<unknown>): boolean => answer === undefined || answer.items.length === 0
 
-export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequests => {
-  const { http, queue, reachability, body, waitSeconds, places, isBusy, onLeased, over } = setting
-  const { world } = http
+export const createLeaseRequests = <Leased extends LeasedItem>(setting: LeaseRequestsSetting<Leased>): LeaseRequests<Leased> => {
+  const { world, source, reachability, waitSeconds, places, isBusy, onLeased, over } = setting
   const stopping = new AbortController()
   const unlink = follow(stopping, over)
-  /** Tasks that requests ask for whose answers are not there. */
+  /** Items that requests ask for whose answers are not there. */
   let asked = 0
   /** Requests whose answers were lost. */
   const lost: LeaseRequest[] = []
@@ -73,7 +69,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   let misses = 0
   const outage = setting.outage()
 
-  const room = (): number => Math.min(TASKS_MAX, places() - asked)
+  const room = (): number => Math.min(ITEMS_MAX, places() - asked)
 
   const rest = async (waited: Promise<void>): Promise<void> => {
     isResting = true
@@ -94,10 +90,10 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     const max = room()
     if (again !== undefined || max <= 0 || stopping.signal.aborted) return again
     asked += max
-    return { body: { ...body, max, requestId: world.uuid() }, isRepeat: false }
+    return { body: { ...source.asks, max, requestId: world.uuid() }, isRepeat: false }
   }
 
-  const missed: LeaseRequests['missed'] = (request, failure) => {
+  const missed: LeaseRequests<Leased>['missed'] = (request, failure) => {
     const isUnknown = mayPass(failure) || stopping.signal.aborted || (failure instanceof StintError && failure.code === 'superseded')
     if (isUnknown) lost.push({ ...request, isRepeat: true })
     else asked -= request.body.max
@@ -107,7 +103,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
     misses += 1
   }
 
-  const answered: LeaseRequests['answered'] = (request, answer) => {
+  const answered: LeaseRequests<Leased>['answered'] = (request, answer) => {
     const problem = answer?.problem
     if (problem !== undefined) return missed(request, new StintError(problem))
     asked -= request.body.max
@@ -121,9 +117,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   const ask = async (request: LeaseRequest): Promise<void> => {
     const began = world.monotonic()
     try {
-      const { headers, body: answer } = await http.exchange(leaseTasks, {
-        params: queue,
-        body: request.body,
+      const { headers, body: answer } = await source.lease(request.body, {
         headers: { Prefer: `wait=${waitSeconds}` },
         signal: stopping.signal,
         timeoutMs: waitSeconds * 1_000 + TIMEOUT_BEYOND_MS,
@@ -132,7 +126,7 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
       reachability.reached()
       isPolling = false
       const askedMs = Number(headers.get('retry-after') ?? 0) * 1_000
-      // Whatever the reason is for which the question was not held back: the queue allows no waiting, the server stops.
+      // Whatever the reason is for which the question was not held back: no waiting is allowed, the server stops.
       const restMs = Math.max(askedMs, NOT_HELD_BACK_MS - (world.monotonic() - began))
       if (isEmpty(answer) && restMs > 0) void rest(pause(world, restMs, stopping.signal))
       answered(request, answer)
@@ -145,10 +139,10 @@ export const createLeaseRequests = (setting: LeaseRequestsSetting): LeaseRequest
   /** Takes the place of a request whose answer nobody heard, so that what was leased to it can be given back. */
   const collect = async ({ body: unheard }: LeaseRequest): Promise<void> => {
     try {
-      const { items } = await http.call(leaseTasks, { params: queue, body: { ...unheard, max: 1 }, signal: over, timeoutMs: COLLECT_MS, attemptsMax: 1 })
-      onLeased(items, true)
+      const { body } = await source.lease({ ...unheard, max: 1 }, { signal: over, timeoutMs: COLLECT_MS, attemptsMax: 1 })
+      if (body !== undefined) onLeased(body.items, true)
     } catch {
-      // Stint is away: what it leased goes back to the queue when its lease ends.
+      // Stint is away: what it leased goes back when its lease ends.
     }
   }
 

@@ -1,5 +1,5 @@
-// A worker in a user's process: it leases tasks of one queue, runs a handler for each, and tells how they ended. It takes no more than it has places for, gives back
-// what comes while it is busy, and keeps the leases of what takes long.
+// A worker in a user's process: it leases tasks of one queue, or requests of one contract, runs a handler for each, and tells how they ended. It takes no more than it has
+// places for, gives back what comes while it is busy, and keeps the leases of what takes long.
 //
 //   lease ─▶ busy? ─▶ handler ─▶ ending ─▶ complete (with the next lease request) · fail
 //              │         │  ▲
@@ -7,21 +7,24 @@
 //           release    lease keeper · reports
 //
 // Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
-import { leaseBody, type LeasedTask } from '../wire/tasks.ts'
+import type { LeasedRequest } from '../wire/requests.ts'
+import type { LeasedTask } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
 import { createOutages, createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
-import { createEndings, type Ending, type Verb } from './endings.ts'
+import { createEndings, type Endings } from './endings.ts'
 import { Closed, GiveBack, LeaseLost, type StintError } from './errors.ts'
+import { holdItem, type HeldItem, type LeasedItem } from './held-item.ts'
 import type { Http } from './http.ts'
+import { createItemReports } from './item-reports.ts'
 import { createLeaseKeeper } from './lease-keeper.ts'
-import { createLeaseRequests } from './lease-requests.ts'
+import { createLeaseRequests, type LeaseRequests } from './lease-requests.ts'
 import { createLoadMeter, isOverloaded, type Load } from './load.ts'
-import { bare, completed, isBare, outcomeOf } from './outcomes.ts'
+import { outcomeOf } from './outcomes.ts'
 import { createReachability } from './reachability.ts'
-import { createTaskReports, type PlainOutcome } from './task-reports.ts'
-import { valid } from './validity.ts'
-import { handedTask, holdTask, type HeldTask, type WorkerTask } from './worker-task.ts'
+import { handedRequest, requestSource, type WorkerRequest } from './request-source.ts'
+import { handedTask, taskSource, type WorkerTask } from './task-source.ts'
+import type { Ending, Verb, WorkSource } from './work-source.ts'
 
 const WAIT_SECONDS = 30
 const GRACE_SECONDS = 10
@@ -30,35 +33,45 @@ const REASON_MAX = 1_000
 /** Endings that are not told yet; with more than this beside twice its places a worker takes up no more work. */
 const UNTOLD_MAX = 1_000
 
-export interface WorkerOptions {
-  /** The application that owns the queue. */
-  readonly app: string
-  readonly queue: string
-  /** Handlers that run at the same time, at most (1). No more tasks than that are held. */
+/** What a worker of a queue and one of a contract have in common. */
+export interface WorkingOptions {
+  /** Handlers that run at the same time, at most (1). No more than that is held. */
   readonly concurrency?: number
-  /** Asked before tasks are leased, and again before each is begun: true gives it back, so that another worker has it. Takes the place of `isOverloaded`, which it may ask too. */
+  /** Asked before anything is leased, and again before each is begun: true gives it back, so that another worker has it. Takes the place of `isOverloaded`, which it may ask too. */
   readonly isBusy?: (load: Load) => boolean | Promise<boolean>
-  /** Seconds for which a task is held without a sign of life; as the queue says, unless given. Extended at half time for as long as the handler runs. */
+  /** Seconds for which one is held without a sign of life; as the queue or the contract says, unless given. Extended at half time for as long as the handler runs. */
   readonly leaseSeconds?: number
-  /** Only tasks with this tag. */
-  readonly tag?: string
-  /** Tasks that are leased together have the tag of the oldest. */
-  readonly sameTag?: boolean
   /** Name of this worker among those of its principal; made anew for each process unless given. */
   readonly worker?: string
   /** Seconds that Stint holds a question for work back, 60 at most (30). */
   readonly waitSeconds?: number
-  /** Seconds that `close` gives running handlers before their tasks are given back (10). */
+  /** Seconds that `close` gives running handlers before what they work on is given back (10). */
   readonly graceSeconds?: number
   /** Seconds for which `close` tries to get the last endings through (10). */
   readonly flushSeconds?: number
   /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, once nothing else keeps it. */
   readonly closeOn?: readonly string[]
-  /** Hears of what went wrong without being thrown anywhere, with the task's id if it is that one's alone: leases that were lost, endings that were refused, Stint out of reach (once for each outage). A warning on the console unless given. */
+  /** Hears of what went wrong without being thrown anywhere, with an id if it is that one's alone: leases that were lost, endings that were refused, Stint out of reach (once for each outage). A warning on the console unless given. */
   readonly onProblem?: OnProblem
 }
 
+export interface WorkerOptions extends WorkingOptions {
+  /** The application that owns the queue. */
+  readonly app: string
+  readonly queue: string
+  /** Only tasks with this tag. */
+  readonly tag?: string
+  /** Tasks that are leased together have the tag of the oldest. */
+  readonly sameTag?: boolean
+}
+
+export interface RequestWorkerOptions extends WorkingOptions {
+  readonly contract: string
+}
+
 export type TaskHandler<Payload, Result> = (task: WorkerTask<Payload>) => Result | Promise<Result>
+/** What it returns is the reply: see `HandlerReply`. */
+export type RequestHandler<Body = unknown> = (request: WorkerRequest<Body>) => unknown
 
 /** Counts since the worker began. */
 export interface WorkerFigures {
@@ -81,27 +94,29 @@ export interface Worker extends AsyncDisposable {
   readonly closed: Promise<void>
 }
 
-const textOf = (task: HeldTask, fields: object): string => JSON.stringify({ id: task.id, lease: task.lease, ...fields })
-
-const endingOf = (task: HeldTask, outcome: PlainOutcome): Ending => {
-  const said = (plain: PlainOutcome): string => textOf(task, 'completed' in plain ? plain.completed : { failed: plain.failed })
-  return { task, verb: 'completed' in outcome ? 'complete' : 'fail', text: said(outcome), ...(isBare(outcome) ? {} : { bare: said(bare(outcome) as PlainOutcome) }) }
-}
-
 const COUNTED_AS = { complete: 'completed', fail: 'failed', release: 'givenBack' } as const satisfies Record<Verb, keyof WorkerFigures>
 
-export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>, onClosed: () => void = () => undefined): Worker => {
+interface Working<Leased extends LeasedItem> {
+  readonly http: Http
+  readonly options: WorkingOptions
+  readonly worker: string
+  /** Who has a problem, as the console shows it. */
+  readonly who: string
+  readonly kind: 'task' | 'request'
+  readonly source: WorkSource<Leased>
+  readonly handle: (item: HeldItem<Leased>, extend: (seconds: number) => Promise<void>) => unknown
+  readonly onClosed: () => void
+}
+
+const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, source, handle, onClosed }: Working<Leased>): Worker => {
   const { world } = http
-  const { app, queue, concurrency = 1, isBusy = isOverloaded, leaseSeconds, tag, sameTag, closeOn = [] } = options
-  const worker = options.worker ?? world.uuid()
+  const { concurrency = 1, isBusy = isOverloaded, closeOn = [] } = options
   const onProblem = createTeller({
-    who: `worker ${worker} of ${app}/${queue}`,
-    kind: 'task',
+    who: `worker ${worker} of ${who}`,
+    kind,
     meanwhile: 'Handlers run on; how they end is told when Stint is back.',
     onProblem: options.onProblem,
   })
-  const asked = Object.entries({ leaseSeconds, worker, tag, sameTag }).filter(([, value]) => value !== undefined)
-  const body = valid(leaseBody, Object.fromEntries(asked))
   if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`Expected concurrency to be a whole number from 1 on, but it is ${concurrency}.`)
 
   const ending = new AbortController()
@@ -109,8 +124,8 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
   const reachability = createReachability(world, { firstMs: 100, mostMs: 5_000 })
   const meter = createLoadMeter(world)
   const counts = { leased: 0, completed: 0, failed: 0, aborted: 0, givenBack: 0, refused: 0 }
-  /** Tasks that take a place: leased, and neither ended nor given back. */
-  const held = new Set<HeldTask>()
+  /** What takes a place: leased, and neither ended nor given back. */
+  const held = new Set<HeldItem<Leased>>()
   const closed = deferred()
   let running = 0
   let isFlushing = false
@@ -131,43 +146,49 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     }
   }
 
-  const lost = (task: HeldTask, refusal: StintError): void => {
-    if (!task.held.isEnded()) return task.held.stop(new LeaseLost(task.id, refusal.code, refusal.problem.state))
-    task.held.settle()
+  const lost = (item: HeldItem, refusal: StintError): void => {
+    if (!item.held.isEnded()) return item.held.stop(new LeaseLost(item.id, refusal.code, refusal.problem.state))
+    item.held.settle()
     counts.refused += 1
-    onProblem(refusal, task.id)
+    onProblem(refusal, item.id)
   }
 
-  const shared = { http, queue: { app, queue }, reachability, over, onProblem, outage: createOutages(onProblem) }
-  const requests = createLeaseRequests({
+  const shared = { world, source, reachability, over, onProblem, outage: createOutages(onProblem) }
+  const requests: LeaseRequests<Leased> = createLeaseRequests({
     ...shared,
-    body,
     waitSeconds: options.waitSeconds ?? WAIT_SECONDS,
     places: () => (endings.size() > UNTOLD_MAX + 2 * concurrency ? 0 : concurrency - held.size),
     isBusy: busy,
-    onLeased: (tasks, isLate) => takeUp(tasks, isLate),
+    onLeased: (items, isLate) => takeUp(items, isLate),
   })
-  const endings = createEndings({
+  const endings: Endings = createEndings({
     ...shared,
     companion: requests,
     onTold: ({ verb }) => {
       counts[COUNTED_AS[verb]] += 1
     },
-    onRefused: ({ task }, refusal) => {
+    onRefused: ({ item }, refusal) => {
       counts.refused += 1
-      onProblem(refusal, task.id)
+      onProblem(refusal, item.id)
     },
   })
-  const reports = createTaskReports({
+  const reports = createItemReports({
     ...shared,
-    onEnding: (task, outcome) => tell(endingOf(task, outcome)),
-    onTold: (task, outcome) => {
+    onEnding: (item, outcome) => tell(source.endingOf(item, outcome)),
+    onTold: (item, outcome) => {
       counts['completed' in outcome ? 'completed' : 'failed' in outcome ? 'failed' : 'aborted'] += 1
-      task.held.settle()
+      item.held.settle()
     },
     onLost: lost,
   })
-  const keeper = createLeaseKeeper({ ...shared, tasks: held, onLost: lost })
+  const keeper = createLeaseKeeper({
+    ...shared,
+    items: held,
+    onLost: (item, refusal) => {
+      // One that has ended since it was asked about learns the same when its end is told.
+      if (!item.held.isEnded()) lost(item, refusal)
+    },
+  })
 
   /** What ends in the same turn travels together. */
   const flush = (): void => {
@@ -184,56 +205,56 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     endings.add(told)
     changed()
   }
-  const leave = (task: HeldTask): void => {
-    held.delete(task)
+  const leave = (item: HeldItem<Leased>): void => {
+    held.delete(item)
     changed()
   }
 
-  const giveBack = (task: HeldTask, said: { readonly reason: string; readonly busy?: boolean; readonly delaySeconds?: number | undefined }): void => {
-    if (task.isGivenBack) return
-    task.isGivenBack = true
-    const reason = said.reason.slice(0, REASON_MAX)
-    tell({ task, verb: 'release', text: textOf(task, { ...said, reason }), bare: textOf(task, { reason }) })
-    leave(task)
+  const giveBack = (item: HeldItem<Leased>, said: { readonly reason: string; readonly busy?: boolean; readonly delaySeconds?: number | undefined }): void => {
+    if (item.isGivenBack) return
+    item.isGivenBack = true
+    tell(source.release(item, { ...said, reason: said.reason.slice(0, REASON_MAX) }))
+    leave(item)
   }
 
-  const ended = (task: HeldTask, outcome: Parameters<typeof task.held.end>[0]): void => {
-    if (task.isGivenBack) return
-    const stopped = task.held.stopReason()
+  const ended = (item: HeldItem<Leased>, outcome: Parameters<typeof item.held.end>[0]): void => {
+    if (item.isGivenBack) return
+    const stopped = item.held.stopReason()
     if (stopped instanceof LeaseLost && stopped.code !== 'settled') {
       counts.refused += 1
-      onProblem(stopped, task.id)
+      onProblem(stopped, item.id)
     }
-    task.held.end(outcome)
-    leave(task)
+    item.held.end(outcome)
+    leave(item)
   }
 
-  const run = async (task: HeldTask): Promise<void> => {
+  const run = async (item: HeldItem<Leased>): Promise<void> => {
     running += 1
     try {
-      ended(task, completed(await handler(handedTask<Payload>(task, keeper.extend))))
+      const result = await handle(item, (seconds) => keeper.extend(item, seconds))
+      ended(item, source.completed(item, result))
     } catch (thrown) {
-      if (thrown instanceof GiveBack && !task.isGivenBack && task.held.stopReason() === undefined) giveBack(task, { reason: thrown.message, delaySeconds: thrown.delaySeconds })
-      else ended(task, outcomeOf(task.held, thrown))
+      if (thrown instanceof GiveBack && !item.isGivenBack && item.held.stopReason() === undefined) giveBack(item, { reason: thrown.message, delaySeconds: thrown.delaySeconds })
+      else ended(item, outcomeOf(item.held, thrown))
     } finally {
       running -= 1
     }
   }
 
-  const begin = async (tasks: readonly HeldTask[]): Promise<void> => {
-    for (const task of tasks) {
+  const begin = async (items: readonly HeldItem<Leased>[]): Promise<void> => {
+    for (const item of items) {
       const answer = closing === undefined && busy()
       const isTooMuch = answer !== false && (answer === true || (await answer))
-      if (closing !== undefined) giveBack(task, { reason: 'The worker was closed before it was begun.' })
-      else if (isTooMuch) giveBack(task, { reason: 'The worker is busy.', busy: true })
-      else void run(task)
+      if (closing !== undefined) giveBack(item, { reason: 'The worker was closed before it was begun.' })
+      else if (isTooMuch) giveBack(item, { reason: 'The worker is busy.', busy: true })
+      else void run(item)
     }
   }
 
-  const takeUp = (tasks: readonly LeasedTask[], isLate: boolean): void => {
-    counts.leased += tasks.length
-    const taken = tasks.map((leased) => holdTask(leased, { world, isLate, onChange: reports.changed, onProblem }))
-    for (const task of taken) held.add(task)
+  const takeUp = (items: readonly Leased[], isLate: boolean): void => {
+    counts.leased += items.length
+    const taken = items.map((leased) => holdItem(leased, { world, isLate, onChange: reports.changed, onProblem }))
+    for (const item of taken) held.add(item)
     keeper.added()
     void begin(taken)
   }
@@ -258,14 +279,14 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
     await Promise.race([everything(), pause(world, ms, told.signal)])
     told.abort()
     const untold = endings.size() + reports.size()
-    if (untold > 0) onProblem(new Error(`Expected the endings of all tasks to reach Stint, but ${untold} did not before the worker was closed.`))
+    if (untold > 0) onProblem(new Error(`Expected all endings to reach Stint, but ${untold} did not before the worker was closed.`))
   }
 
   const shut = async (graceSeconds: number): Promise<void> => {
     await Promise.all([requests.stop(), untilIdle(graceSeconds * 1_000)])
-    for (const task of held) {
-      task.held.stop(new Closed('worker'))
-      giveBack(task, { reason: 'The worker was closed.' })
+    for (const item of held) {
+      item.held.stop(new Closed('worker'))
+      giveBack(item, { reason: 'The worker was closed.' })
     }
     await allTold((options.flushSeconds ?? FLUSH_SECONDS) * 1_000)
     ending.abort(new Closed('worker'))
@@ -282,4 +303,20 @@ export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions
   changed()
 
   return { worker, figures: () => ({ ...counts }), close, closed: closed.promise, [Symbol.asyncDispose]: () => close() }
+}
+
+/** Begins to lease tasks of a queue and to run the handler for each. */
+export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>, onClosed: () => void = () => undefined): Worker => {
+  const { app, queue, leaseSeconds, tag, sameTag, worker = http.world.uuid() } = options
+  const source = taskSource(http, { app, queue, leaseSeconds, worker, tag, sameTag })
+  const handle = (item: HeldItem<LeasedTask>, extend: (seconds: number) => Promise<void>): unknown => handler(handedTask<Payload>(item, extend))
+  return work({ http, options, worker, who: `${app}/${queue}`, kind: 'task', source, handle, onClosed })
+}
+
+/** Begins to lease requests of a contract and to run the handler for each. */
+export const createRequestWorker = <Body>(http: Http, options: RequestWorkerOptions, handler: RequestHandler<Body>, onClosed: () => void = () => undefined): Worker => {
+  const { contract, leaseSeconds, worker = http.world.uuid() } = options
+  const source = requestSource(http, { contract, leaseSeconds, worker })
+  const handle = (item: HeldItem<LeasedRequest>, extend: (seconds: number) => Promise<void>): unknown => handler(handedRequest<Body>(item, extend))
+  return work({ http, options, worker, who: `contract ${contract}`, kind: 'request', source, handle, onClosed })
 }

@@ -21,7 +21,7 @@ import {
 } from './items.ts'
 import { appName, key, queueName, tag } from './queues.ts'
 import { exactlyOne, fields, headerFields, instant, json, number, numberText, oneOf, text } from './schema.ts'
-import { DELAY_SECONDS_MAX, ending, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
+import { DELAY_SECONDS_MAX, ending, extended, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
 
 /** Bytes of a request's body, at most. */
 export const REQUEST_BYTES_MAX = 1024 * 1024
@@ -235,7 +235,7 @@ export const leaseRequests = route({
 })
 
 const held = { required: { lease }, optional: { caller: callerName } }
-const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>) =>
+const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>, carriesContent = false) =>
   route({
     name,
     method: 'POST',
@@ -245,6 +245,7 @@ const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type
     roles: 'known',
     params: oneRequest,
     body,
+    carriesContent,
     answers: { 200: ending },
     headers: ['Idempotency-Key'],
     problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
@@ -255,6 +256,7 @@ export const replyToRequest = onLease(
   'reply',
   'Reply, once; effects are carried out after it is stored',
   fields({ ...held.required, reply: replyBody }, { ...held.optional, effects: t.array(effect) }),
+  true,
 )
 export const failRequest = onLease('failRequest', 'fail', 'End an execution without a reply: again, or failed', fields({ ...held.required, failed: failure }, held.optional))
 export const releaseRequest = onLease(
@@ -263,12 +265,19 @@ export const releaseRequest = onLease(
   'Give a leased request back; burns no attempt',
   fields(held.required, { ...held.optional, reason, busy: t.boolean, delaySeconds: number({ min: 0, max: DELAY_SECONDS_MAX }) }),
 )
-export const extendRequest = onLease(
-  'extendRequest',
-  'extend',
-  'Extend a lease from now; 0 seconds give the request back at once',
-  fields({ ...held.required, leaseSeconds: number({ min: 0, max: LEASE_SECONDS_MAX }) }, held.optional),
-)
+export const extendRequest = route({
+  name: 'extendRequest',
+  method: 'POST',
+  path: '/v1/contracts/{contract}/requests/{id}/extend',
+  tag: 'requests',
+  summary: 'Extend a lease from now, and learn the directive; 0 seconds give the request back at once',
+  roles: 'known',
+  params: oneRequest,
+  body: fields({ ...held.required, leaseSeconds: number({ min: 0, max: LEASE_SECONDS_MAX }) }, held.optional),
+  answers: { 200: extended },
+  headers: ['Idempotency-Key'],
+  problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
+})
 export const reportRequest = route({
   name: 'reportRequest',
   method: 'POST',
@@ -303,6 +312,7 @@ export const beginExecution = route({
   roles: 'known',
   params: inContract,
   body: executionBody,
+  carriesContent: true,
   answers: { 200: executionAnswer, 201: executionAnswer },
   headers: ['Prefer'],
   problems: callProblems,

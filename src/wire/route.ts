@@ -27,6 +27,8 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly body: Codec<Body> | undefined
   /** The body is taken as it is, whatever its media type; the handler reads it. */
   readonly bytes: boolean
+  /** Its body carries content in JSON or base64, up to a limit of its own: all together it may be as large as a body of many. */
+  readonly carriesContent: boolean
   /** `{ items: [body, …] }` is taken too, answered 200 with one result per item (surface 10). */
   readonly many: boolean
   /** Fields that may stand beside `items` when there are many, and what is answered beside the results to them. */
@@ -52,6 +54,7 @@ export const makeRoute =
   <Params = {}, Query = {}, Body = undefined, Answer = undefined>(given: Given<Params, Query, Body, Answer>): Route<Params, Query, Body, Answer> => ({
     body: undefined,
     bytes: false,
+    carriesContent: false,
     many: false,
     beside: undefined,
     fromTables: false,

@@ -110,6 +110,7 @@ const endingFields = { required: { id: text({ max: 500 }), state }, optional: { 
 export const ending = fields(endingFields.required, endingFields.optional)
 /** Whoever keeps a lease learns with it what the administrator wants, as with a report. */
 export const extended = fields({ ...endingFields.required, directive: directiveName }, { ...endingFields.optional, receipt })
+export type Extended = t.TypeOf<typeof extended>
 
 const held = { id: taskItemId, lease }
 

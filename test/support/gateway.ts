@@ -7,7 +7,7 @@ export interface Seen {
   /** With the query. */
   readonly path: string
   readonly headers: IncomingMessage['headers']
-  /** Parsed JSON, if there was any. */
+  /** Parsed JSON, if it was any. */
   readonly body: unknown
 }
 
@@ -41,7 +41,14 @@ const readBody = async (req: IncomingMessage): Promise<Buffer> => {
   return Buffer.concat(chunks)
 }
 
-const parsed = (bytes: Buffer): unknown => (bytes.length === 0 ? undefined : (JSON.parse(bytes.toString()) as unknown))
+const parsed = (bytes: Buffer): unknown => {
+  try {
+    return JSON.parse(bytes.toString()) as unknown
+  } catch {
+    // Empty, or of another type: it is forwarded all the same.
+    return undefined
+  }
+}
 
 export const startGateway = async (target: string): Promise<Gateway> => {
   const seen: Seen[] = []

@@ -43,6 +43,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     const demo = startStint(['demo', '--fast', '--seconds', '8', SOURCES])
     const directory = await directoryOf(demo)
     for (const act of [1, 2]) for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act ${act}, scene ${scene} of 5`))
+    for (const scene of [1, 2]) await demo.line(new RegExp(`^Act 3, scene ${scene} of 2`))
     await demo.line(/^All jobs$/)
     await demo.line(/^\d+ of \d+ claims held/)
     expect(await demo.ended()).toEqual({ code: 0, signal: null })
@@ -50,7 +51,8 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(demo.out()).not.toContain('✗')
     const jobs = ['lost: its holder has been silent', 'taken over: leased to']
     const tasks = ['given back, busy', 'lease 1 expired', '403 forbidden', 'dead letter: incomplete-file', 'redriven by admin@localhost', ' 0 wrong', ' 0 otherwise']
-    for (const part of [...jobs, ...tasks, 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
+    const requests = [': released', 'charges, 0 wrong']
+    for (const part of [...jobs, ...tasks, ...requests, 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
     expect(existsSync(directory)).toBe(false)
   })
 
@@ -103,7 +105,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(await stint(['demo', join(folder, 'absent')])).toMatchObject({ code: 2, err: expect.stringContaining('There is no directory') as string })
     expect(await stint(['demo', '--data', SOURCES])).toMatchObject({ code: 2, err: expect.stringContaining('not empty') as string })
     expect(await stint(['demo', '--seconds', '1'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected a number from 5 to 600') as string })
-    expect(await stint(['demo', '--act', '3'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected the number of an act') as string })
+    expect(await stint(['demo', '--act', '4'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected the number of an act') as string })
     expect((await stint(['demo', '--help'])).out).toContain('Examples:')
   })
 })
