@@ -1,5 +1,6 @@
 // A memory store as one server has it: its appends can be failed, or stored without the answer, and it dies with its server while the log lives on.
 import * as E from 'fp-ts/lib/Either.js'
+import * as TE from 'fp-ts/lib/TaskEither.js'
 import { StoreFault, type AppendFailure, type Appended, type EventStore } from '../../src/store/port.ts'
 
 /** `overloaded`: nothing is stored, and the store goes on · `not stored`, `stored`: nobody is told which, and the store takes no more (rules 9). */
@@ -15,6 +16,8 @@ export interface FaultyStore extends EventStore {
   readonly die: () => void
 }
 
+const gone = (): StoreFault => new StoreFault('unavailable', 'the store of this server is gone')
+
 export const faultyStore = (log: EventStore): FaultyStore => {
   let coming: { left: number; readonly fault: Fault } | undefined
   let isDead = false
@@ -29,7 +32,7 @@ export const faultyStore = (log: EventStore): FaultyStore => {
   const append: EventStore['append'] = (stream, expected, events) => async (): Promise<E.Either<AppendFailure, Appended>> => {
     const fault = next()
     if (fault === undefined) return log.append(stream, expected, events)()
-    if (fault === 'dead') return E.left(new StoreFault('unavailable', 'the store of this server is gone'))
+    if (fault === 'dead') return E.left(gone())
     if (fault === 'overloaded') return E.left(new StoreFault('overloaded', 'as the test wants it'))
     if (fault === 'stored') {
       const appended = await log.append(stream, expected, events)()
@@ -41,6 +44,8 @@ export const faultyStore = (log: EventStore): FaultyStore => {
   return {
     ...log,
     append,
+    erase: (...erasure) => (isDead ? TE.left(gone()) : log.erase(...erasure)),
+    prune: (options) => (isDead ? TE.left(gone()) : log.prune(options)),
     failAfter: (left, fault) => {
       coming = { left, fault }
     },
