@@ -143,7 +143,7 @@ export interface RequestSourceOptions {
 }
 
 /** A refusal as the answer for one of many; what else went wrong goes wrong for the whole exchange. */
-const answered = async (call: Promise<unknown>): Promise<ManyAnswer<unknown>> => {
+const answered = async <Answer>(call: Promise<Answer>): Promise<ManyAnswer<Answer>> => {
   try {
     return E.right(await call)
   } catch (thrown) {
