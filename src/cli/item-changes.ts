@@ -54,7 +54,7 @@ export interface ItemsSeen {
   readonly allEnded: () => boolean
 }
 
-export const seenOf = (item: Item): Seen => ({ id: item.id, workItem: item.workItem, facts: item as Facts })
+export const seenOf = (item: Item): Seen => ({ id: item.id, workItem: item.workItem, facts: item })
 
 export const itemsSeen = (http: Http, watched: Watched, first: readonly Item[]): ItemsSeen => {
   const known = new Map<string, Seen>(first.map((item) => [item.workItem, seenOf(item)]))
