@@ -49,6 +49,7 @@ const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   Cancelled: (data) => `cancelled by ${textOf(data['by'])}${because(data['reason'])}`,
   LateResultRecorded: () => 'a late result was kept',
   EffectsCarriedOut: (data) => `effects carried out: ${effectsText(data['effects'])}`,
+  Erased: (data) => `erased by ${textOf(data['eraser'])}${because(data['reason'])}; it was a ${textOf(data['kind'])} that had ${textOf(data['end'])}`,
   ReplyReleased: (data) => `reply released ${RELEASED[textOf(data['how'])] ?? textOf(data['how'])}`,
 }
 

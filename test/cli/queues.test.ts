@@ -19,7 +19,7 @@ const STINT_YAML = `queues:
   mails:
     rate: 100/s
     defaultLeaseSeconds: 30
-    webhook: { url: "https://shop.example/told", debounceSeconds: 0.5 }
+    webhook: { url: "http://127.0.0.1:9/told", debounceSeconds: 0.5 }
   dead:
     backoff: { minSeconds: 0, maxSeconds: 0 }
 `
@@ -94,7 +94,7 @@ describe('queues show', () => {
     for (const line of [
       /^rate +100 a second, bursts of 100$/m,
       /^default lease +30s$/m,
-      /^webhook +https:\/\/shop\.example\/told, at most once in 500ms$/m,
+      /^webhook +http:\/\/127\.0\.0\.1:9\/told, at most once in 500ms$/m,
       /^waited +p50 .*, max /m,
     ])
       expect(mails.out).toMatch(line)
