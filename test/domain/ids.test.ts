@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { jobId, parseWorkItemId, streamOf, taskId, WORK_ITEM_ID_BYTES_MAX, workItemOf } from '../../src/domain/ids.ts'
+import { contractOfRequest, jobId, kindOf, parseWorkItemId, requestId, streamOf, taskId, WORK_ITEM_ID_BYTES_MAX, workItemOf } from '../../src/domain/ids.ts'
 
 /** Any text that UTF-8 can write, as ids of clients may be. */
 const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
@@ -11,6 +11,7 @@ describe('a work-item ID', () => {
   it('is readable when its parts are', () => {
     expect(jobId('index-42')).toBe('job/index-42')
     expect(taskId('shop', 'mail.out', 'welcome~7')).toBe('task/shop/mail.out/welcome~7')
+    expect(requestId('payments', 'shop-7', 'order.1')).toBe('request/payments/shop-7/order.1')
   })
 
   it('encodes what would not be one segment of a path', () => {
@@ -33,6 +34,25 @@ describe('a work-item ID', () => {
     )
   })
 
+  it('of a request gives back contract, caller and id, whatever characters they have', () => {
+    expect(requestId('pay', 'ann@example.com', '1')).toBe('request/pay/ann%40example.com/1')
+    fc.assert(
+      fc.property(text, text, text, (contract, caller, id) => {
+        const workItem = requestId(contract, caller, id)
+        expect(parseWorkItemId(workItem)).toMatchObject(E.right({ kind: 'request', id }))
+        expect(contractOfRequest(workItem)).toEqual({ contract, caller })
+        expect(workItemOf(streamOf(workItem))).toBe(workItem)
+        expect(kindOf(workItem)).toBe('request')
+      }),
+    )
+    for (const other of [jobId('1'), taskId('pay', 'ann', '1'), 'request/pay', 'request/%zz/ann/1']) expect(contractOfRequest(other)).toBeUndefined()
+  })
+
+  it('of two callers is never the same', () => {
+    expect(requestId('pay', 'ann', '1')).not.toBe(requestId('pay', 'bob', '1'))
+    expect(requestId('pay', 'a/b', '1')).not.toBe(requestId('pay/a', 'b', '1'))
+  })
+
   it('is another one for other parts', () => {
     fc.assert(
       fc.property(text, text, text, text, (a, b, c, d) => {
@@ -48,6 +68,7 @@ describe('a work-item ID', () => {
     ['job/', '1 segments'],
     ['job/a/b', '1 segments'],
     ['task/shop/7', '3 segments'],
+    ['request/pay/1', '3 segments'],
     ['task/shop//7', '3 segments'],
     ['job/%', 'percent-encoded'],
     ['job/%C3', 'percent-encoded'],

@@ -69,6 +69,7 @@ export const abortedByHolder: WorkItemEvent = { type: 'Aborted', reason: 'asked'
 
 export const REPLY: ReplyHead = { status: 201, headers: [['content-type', 'application/json']], bytes: 11, kept: true }
 export const accepted: WorkItemEvent = { type: 'RequestAccepted', ...REQUEST, by: 'shop', digest: 'fingerprint', mediaType: 'application/json' }
+export const acceptedByMiddleware: WorkItemEvent = { ...accepted, runs: 'middleware' }
 export const replied: WorkItemEvent = { type: 'Completed', reply: REPLY, lease: 1, digest: 'reply' }
 export const CALLBACK = 'https://shop.example/replies'
 
@@ -141,7 +142,7 @@ export const sampleEvents: { readonly [Type in WorkItemEventType]: EventOfType<T
 }
 
 /** Samples with the fields that came to a type later, each with a golden file of its own name: `<type>.v<version>.<name>.json`. */
-export const laterSamples: readonly { readonly name: string; readonly event: WorkItemEvent }[] = [
+export const laterSamples: readonly { readonly name: 'bytes' | 'reply' | 'requestId'; readonly event: WorkItemEvent }[] = [
   { name: 'bytes', event: { ...sampleEvents.TaskInserted, bytes: 1_024 } },
   {
     name: 'reply',
@@ -177,6 +178,32 @@ const lost = at(LOST_AT, { type: 'HolderLost', lease: 1, lastSeenAt: BIRTH + 5_0
 const lostFor = (code: string): WorkItemEvent => ({ type: 'Failed', code, message: 'Its holder was lost and did not come back.' })
 const byAdmin: WorkItemEvent = { type: 'Cancelled', by: 'admin' }
 const letter: WorkItemEvent = { type: 'DeadLettered', code: 'disk-full', message: 'No space left.', lease: 1, digest: 'failed' }
+
+/** When every sample request settles, or breaks off. */
+export const REQUEST_ENDED_AT = BIRTH + 2_000
+const together = (...events: readonly WorkItemEvent[]): readonly Dated[] => events.map((event) => at(REQUEST_ENDED_AT, event))
+const leaseExpired: WorkItemEvent = { type: 'LeaseExpired', lease: 1 }
+export const interrupted: WorkItemEvent = { type: 'Failed', code: 'interrupted', message: 'The lease of attempt 1 ended, and no attempt is left.' }
+const RUNNING_REQUEST = [accepted, taskLeased()]
+const PAUSED_REQUEST = [...RUNNING_REQUEST, directiveGiven('pause'), seen(), paused, directiveEnded('obeyed')]
+const REPLIED_TO = [...RUNNING_REQUEST, replied]
+const RELEASED = [...REPLIED_TO, { type: 'ReplyReleased', how: 'client', by: 'shop' } satisfies WorkItemEvent]
+const BROKEN_OFF = [acceptedByMiddleware, taskLeased(), ...together(leaseExpired)]
+/** The reply of 'request replied to' is kept until then. */
+export const REPLY_EXPIRED_AT = REQUEST_ENDED_AT + 3_600_000
+/** What broke off in middleware fails then. */
+export const INTERRUPTED_AT = REQUEST_ENDED_AT + REQUEST.interruptedAfterMs
+export const erasedRequest: WorkItemEvent = {
+  type: 'Erased',
+  kind: 'request',
+  by: 'shop',
+  digest: 'fingerprint',
+  end: 'completed',
+  createdAt: BIRTH,
+  settledAt: REQUEST_ENDED_AT,
+  eraser: 'admin',
+  reason: 'asked',
+}
 
 /** Every state that the tests name, as the life that leads to it; facts without a time of their own follow each other by a second. */
 export const STATES = {
@@ -215,14 +242,31 @@ export const STATES = {
   'task aborted': [...RUNNING_TASK, directiveGiven('abort'), seen(), directiveEnded('obeyed'), abortedByHolder],
   'request absent': [],
   'request waiting': [accepted],
-  'request running': [accepted, taskLeased()],
+  'request waiting again': [...RUNNING_REQUEST, leaseExpired],
+  'request waiting, paused': [accepted, directiveGiven('pause'), directiveEnded('obeyed')],
+  'request running': RUNNING_REQUEST,
+  'request running again': [...RUNNING_REQUEST, leaseExpired, taskLeased({ lease: 2, token: '2.current' })],
+  'request running, told to pause': [...RUNNING_REQUEST, directiveGiven('pause')],
+  'request running, told to abort': [...RUNNING_REQUEST, directiveGiven('abort')],
+  'request paused': PAUSED_REQUEST,
+  'request paused, told to resume': [...PAUSED_REQUEST, directiveGiven('resume', 2)],
+  'request paused, told to abort': [...PAUSED_REQUEST, directiveGiven('abort', 2)],
+  'request running in middleware': [acceptedByMiddleware, taskLeased()],
+  'request broken off in middleware': BROKEN_OFF,
+  'request broken off in middleware, paused': [...BROKEN_OFF, ...together(directiveGiven('pause'), directiveEnded('obeyed'))],
   'request with an open outbox': [
     { ...accepted, callback: CALLBACK },
     taskLeased(),
     { ...replied, effects: [{ callback: { url: CALLBACK, mediaType: 'text/plain', bodyBase64: '' } }] },
   ],
-  'request replied to': [accepted, taskLeased(), replied],
-  'request released': [accepted, taskLeased(), replied, { type: 'ReplyReleased', how: 'client', by: 'shop' }],
+  'request replied to': REPLIED_TO,
+  'request released': RELEASED,
+  'request released by time': [...REPLIED_TO, at(REPLY_EXPIRED_AT, { type: 'ReplyReleased', how: 'time', by: 'stint' })],
+  'request erased': [...RELEASED, erasedRequest],
+  'request interrupted': [...RUNNING_REQUEST, ...together(leaseExpired, interrupted)],
+  'request failed': [...RUNNING_REQUEST, failed],
+  'request aborted': [...RUNNING_REQUEST, ...together(directiveGiven('abort'), seen(), directiveEnded('obeyed'), abortedByHolder)],
+  'request cancelled': [accepted, ...together(directiveGiven('abort'), directiveEnded('obeyed'), byAdmin)],
   'task cancelled': [...RUNNING_TASK, letter, directiveGiven('abort'), directiveEnded('obeyed'), byAdmin],
 } as const satisfies Record<string, readonly (WorkItemEvent | Dated)[]>
 
@@ -234,8 +278,6 @@ export const nowIn = (state: StateName): number => {
   return state.startsWith('job lost') ? LOST_NOW : NOW
 }
 export const LOST_NOW = LOST_AT + 5_000
-/** The reply of 'request replied to' is kept until then. */
-export const REPLY_EXPIRED_AT = BIRTH + 2_000 + 3_600_000
 export const GIVE_UP_AT = LOST_AT + JOB.lostAfterMs
 
 const RETRY = { attemptsMax: 3, pauseMs: 1_000 }
@@ -318,6 +360,8 @@ export const CELLS = {
   'AcceptRequest, same fingerprint': (now) => acceptRequest(now),
   'AcceptRequest, other fingerprint': (now) => acceptRequest(now, { digest: 'other fingerprint' }),
   'AcceptRequest, after its time': () => acceptRequest(REPLY_EXPIRED_AT),
+  'AcceptRequest, to a waiting worker': (now) => acceptRequest(now, { leaseTo: GRANT }),
+  'AcceptRequest, by middleware': (now) => acceptRequest(now, { leaseTo: GRANT, request: { ...REQUEST, runs: 'middleware' } }),
   'Reply, current lease': (now) => replyTo(now),
   'Reply, other content': (now) => replyTo(now, { digest: 'other reply' }),
   'Reply, other lease': (now) => replyTo(now, { lease: OTHER }),
@@ -325,9 +369,14 @@ export const CELLS = {
   'ReleaseReply, by its caller': (now) => ({ type: 'ReleaseReply', time: now, by: 'shop', how: 'client' }),
   'ReleaseReply, when its time has come': () => ({ type: 'ReleaseReply', time: REPLY_EXPIRED_AT, by: 'stint', how: 'time' }),
   'ReleaseReply, before its time': () => ({ type: 'ReleaseReply', time: REPLY_EXPIRED_AT - 10_000, by: 'stint', how: 'time' }),
-  NoteEffects: (now) => ({ type: 'NoteEffects', time: now, effects: [{ entry: 0, outcome: 'done' }] }),
+  'ReleaseReply, by force': (now) => ({ type: 'ReleaseReply', time: now, by: 'admin', how: 'force' }),
+  'NoteEffects, the first': (now) => ({ type: 'NoteEffects', time: now, effects: [{ entry: 0, outcome: 'done' }] }),
+  'NoteEffects, the reply': (now) => ({ type: 'NoteEffects', time: now, effects: [{ entry: 'reply', outcome: 'done' }] }),
   Erase: (now) => ({ type: 'Erase', time: now, by: 'admin', reason: 'asked' }),
-  Interrupt: () => ({ type: 'Interrupt', time: BIRTH + 3_600_000, lease: 0 }),
+  'Erase, after its time': () => ({ type: 'Erase', time: REPLY_EXPIRED_AT, by: 'admin', reason: 'asked' }),
+  'Interrupt, when its time has come': () => ({ type: 'Interrupt', time: INTERRUPTED_AT, lease: 1 }),
+  'Interrupt, too early': () => ({ type: 'Interrupt', time: INTERRUPTED_AT - 1, lease: 1 }),
+  'Interrupt, other lease': () => ({ type: 'Interrupt', time: INTERRUPTED_AT, lease: 9 }),
   'DeleteTask, no lease': (now) => deleteTask(now),
   'DeleteTask, current lease': (now) => deleteTask(now, { lease: CURRENT }),
   'DeleteTask, other lease': (now) => deleteTask(now, { lease: OTHER }),

@@ -1,5 +1,5 @@
 // What time alone will do to a work item, and when: the timers ask here and set themselves by it.
-import { isHeld, type WorkItem } from '../work-item/state.ts'
+import { brokeOff, isHeld, type WorkItem } from '../work-item/state.ts'
 
 export type Deadline =
   /** The lease of a task or request ends at a time that stands in the log. */
@@ -13,8 +13,7 @@ export type Deadline =
 
 /** The next thing that time does to it, or undefined when time does nothing. */
 export const deadlineOf = (item: WorkItem): Deadline | undefined => {
-  if (item.status === 'waiting' && item.request?.runs === 'middleware')
-    return { what: 'interrupted', lease: item.ended?.number ?? 0, at: item.updatedAt + item.request.interruptedAfterMs }
+  if (brokeOff(item)) return { what: 'interrupted', lease: item.ended?.number ?? 0, at: item.updatedAt + item.request.interruptedAfterMs }
   if (!isHeld(item)) return undefined
   const { number: lease, until, termMs } = item.lease
   if (item.status === 'lost') return { what: 'given-up', lease, at: (item.lostAt ?? item.updatedAt) + (item.job?.lostAfterMs ?? 0) }

@@ -1,13 +1,14 @@
 // Why a work item is not running, as far as its own stream knows (design 16): limits, rates, keys and workers are the queue's to tell.
 import type { Existing, Held, Waiting, WorkItem } from '../work-item/state.ts'
-import { isParked, isUnresolved, surfaceState } from '../work-item/state.ts'
+import { brokeOff, isParked, isUnresolved, surfaceState } from '../work-item/state.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED, STREAM_EVENTS_WARN } from './streams.ts'
 
 /**
  * What it waits for. `ready`: nothing of its own holds it back, a holder has to take it · `running`: nothing, it runs ·
+ * `broke-off`: a call with its id, which alone goes on with what broke off in middleware ·
  * `pausing`, `resuming`, `aborting`: its holder, to do what the administrator wants · `parked`: its holder, who parked it unasked.
  */
-export type Gate = 'ready' | 'delay' | 'paused' | 'dead-letter' | 'running' | 'pausing' | 'resuming' | 'parked' | 'aborting' | 'lost' | 'settled'
+export type Gate = 'ready' | 'broke-off' | 'delay' | 'paused' | 'dead-letter' | 'running' | 'pausing' | 'resuming' | 'parked' | 'aborting' | 'lost' | 'settled'
 
 export interface Why {
   readonly gate: Gate
@@ -39,7 +40,12 @@ const whyWaiting = (item: Waiting, now: number): Why => {
     return { gate: 'dead-letter', detail, since: item.updatedAt, failure }
   }
   if (item.will === 'pause') return { gate: 'paused', detail: 'An administrator has paused it.', since: item.receipt?.givenAt, directive: directiveOf(item), failure }
-  const dueAt = item.task?.dueAt ?? now
+  if (brokeOff(item)) {
+    const until = item.updatedAt + item.request.interruptedAfterMs
+    const detail = `Its execution broke off: the next call with its id runs it again, and it fails in ${seconds(Math.max(0, until - now))} if none comes.`
+    return { gate: 'broke-off', detail, since: item.updatedAt, until, failure }
+  }
+  const dueAt = item.task?.dueAt ?? item.request?.dueAt ?? now
   if (dueAt > now) return { gate: 'delay', detail: `It is due in ${seconds(dueAt - now)}.`, until: dueAt, failure }
   return { gate: 'ready', detail: 'It is due and waits for somebody to take it.', since: Math.max(dueAt, item.createdAt), failure }
 }

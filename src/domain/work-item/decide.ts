@@ -6,7 +6,7 @@ import type { Command, CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
-import { askDirective, extendLease, releaseLease, report } from './holding.ts'
+import { askDirective, extendLease, hasDeadLetters, releaseLease, report } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
 import { acceptRequest, erase, interrupt, noteEffects, releaseReply, reply } from './requests.ts'
 import { isHeld, isUnresolved, leasable, surfaceState, type Existing, type WorkItem } from './state.ts'
@@ -23,7 +23,7 @@ const registerJob = (c: CommandOfType<'RegisterJob'>, item: WorkItem): WorkItemD
     until: c.time + 2 * c.job.silenceMs,
   })
   if (item.status === 'absent') return accept<WorkItemEvent>({ type: 'JobRegistered', ...c.job, attributes: c.attributes, by: c.by, digest: c.digest }, leased(1))
-  if (item.by !== c.by) return reject({ type: 'id-in-use' })
+  if (item.kind !== 'job' || item.by !== c.by) return reject({ type: 'id-in-use' })
   if (item.digest !== c.digest) return reject({ type: 'exists-with-other-content' })
   if (item.status === 'settled') return accept()
   if (isHeld(item) && item.lease.holder.instance === c.holder.instance) return accept()
@@ -40,7 +40,7 @@ const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDec
     const inserted: WorkItemEvent = { type: 'TaskInserted', ...c.task, by: c.by, digest: c.digest, mediaType: c.mediaType }
     return c.leaseTo !== undefined && c.task.dueAt <= c.time ? accept(inserted, leasedTo(c.leaseTo, 1, c.time)) : accept(inserted)
   }
-  if (item.by !== c.by) return reject({ type: 'id-in-use' })
+  if (item.kind !== 'task' || item.by !== c.by) return reject({ type: 'id-in-use' })
   return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
 }
 
@@ -85,7 +85,7 @@ const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemD
   if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
   const code = item.kind === 'request' ? 'interrupted' : 'lease-expired'
   const why = { code, message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
-  if (c.retry.deadLetter === false) return accept<WorkItemEvent>(expired, ...directiveEnded(item, 'overtaken'), { type: 'Failed', ...why })
+  if (!hasDeadLetters(c.retry, item)) return accept<WorkItemEvent>(expired, ...directiveEnded(item, 'overtaken'), { type: 'Failed', ...why })
   return accept<WorkItemEvent>(...freed, { type: 'DeadLettered', ...why })
 }
 

@@ -2,10 +2,10 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
 import { extensionMs, hasMoved, progressIntervalMs } from '../policy/streams.ts'
-import type { CommandOfType, Rejection } from './commands.ts'
+import type { CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, letGo } from './directives.ts'
 import type { Outcome, Progress, WorkItemEvent } from './events.ts'
-import { isHeld, isParked, isUnresolved, surfaceState, type Held, type Settled, type WorkItem } from './state.ts'
+import { isHeld, isParked, isUnresolved, surfaceState, type Existing, type Held, type Settled, type WorkItem } from './state.ts'
 
 type HoldingDecision = Decision<WorkItemEvent, Rejection>
 
@@ -66,6 +66,9 @@ const answered = (c: CommandOfType<'Report'>, item: Held): readonly WorkItemEven
   return obeys ? directiveEnded(item, 'obeyed') : []
 }
 
+/** Whether an item that is out of attempts waits among the dead letters. A request never does: whoever called waits for an answer. */
+export const hasDeadLetters = (retry: RetryPolicy, item: Existing): boolean => item.kind === 'task' && retry.deadLetter !== false
+
 const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): readonly WorkItemEvent[] => {
   const ending = { lease: item.lease.number, ...(c.digest === undefined ? {} : { digest: c.digest }) }
   const refusal = refused(c, item)
@@ -83,7 +86,7 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
   const { code, message, detail, retry } = outcome.failed
   const triesAgain = item.kind !== 'job' && retry !== false && item.will !== 'abort'
   const isLast = c.retry.attemptsMax !== undefined && item.attempt >= c.retry.attemptsMax
-  if (!triesAgain || (isLast && c.retry.deadLetter === false)) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
+  if (!triesAgain || (isLast && !hasDeadLetters(c.retry, item))) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
   const freed: WorkItemEvent = isLast ? { type: 'DeadLettered', code, message, ...ending } : { type: 'RetryScheduled', dueAt: c.time + c.retry.pauseMs, code, message, ...ending }
   return [...(refusal.length > 0 ? refusal : directiveEnded(item, 'obeyed')), freed]
 }
@@ -103,6 +106,9 @@ const isRepeatOfRetried = (c: CommandOfType<'Report'>, item: WorkItem): boolean 
   item.status !== 'absent' && c.digest !== undefined && item.ended?.token === c.lease && item.ended.digest === c.digest && item.ended.holder.subject === c.by
 
 export const report = (c: CommandOfType<'Report'>, item: WorkItem): HoldingDecision => {
+  // Neither while it runs nor as a late result: what a request comes to is its reply.
+  if (item.status !== 'absent' && item.kind === 'request' && c.outcome !== undefined && 'completed' in c.outcome)
+    return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a reply: a request is not completed by an outcome.' })
   if (item.status === 'settled') return late(c, item)
   if (isRepeatOfRetried(c, item)) return accept()
   const held = heldBy(c, item)
@@ -112,8 +118,6 @@ export const report = (c: CommandOfType<'Report'>, item: WorkItem): HoldingDecis
   const park = c.outcome === undefined ? parked(c, now) : []
   const progress = progressed(c, now, c.outcome !== undefined || phase.length + park.length > 0)
   const said = [...signOfLife(now, c.time), ...phase, ...progress]
-  if (c.outcome !== undefined && 'completed' in c.outcome && now.kind === 'request')
-    return reject({ type: 'not-possible', state: surfaceState(now), detail: 'Expected a reply: a request is not completed by an outcome.' })
   if (c.outcome !== undefined) return accept(...said, ...settling(c, now, c.outcome))
   return accept(...said, ...seen(now), ...park, ...answered(c, now))
 }

@@ -2,13 +2,13 @@
 // whether its reply can still be given or not.
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
-import { isExpired } from '../policy/release.ts'
+import { isExpired, isGone } from '../policy/release.ts'
 import type { CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { heldBy, late } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
-import { isHeld, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
+import { brokeOff, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
 
 type RequestDecision = Decision<WorkItemEvent, Rejection>
 
@@ -27,18 +27,20 @@ export const acceptRequest = (c: CommandOfType<'AcceptRequest'>, item: WorkItem)
     const accepted: WorkItemEvent = { type: 'RequestAccepted', ...c.request, by, digest, mediaType, ...said }
     return c.leaseTo === undefined ? accept(accepted) : accept(accepted, leasedTo(c.leaseTo, 1, c.time))
   }
+  if (item.kind !== 'request') return reject({ type: 'id-in-use' })
   if (item.digest !== c.digest) return reject({ type: 'fingerprint-mismatch', firstAt: item.createdAt, state: surfaceState(item) })
   if (item.status === 'settled') return again(c, item)
-  const brokeOff = item.status === 'waiting' && item.will === 'normal' && item.request?.runs === 'middleware'
-  return brokeOff && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
+  // Only middleware goes on with what broke off in middleware: a worker that waits at the contract never runs it.
+  return brokeOff(item) && c.request.runs === 'middleware' && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
 }
 
 export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecision => {
+  if (item.status === 'absent') return reject({ type: 'not-found' })
+  if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${item.kind} is completed by its outcome.` })
   if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: { status: c.reply.status } } } }, item)
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
-  const { kind, lease } = held.right
-  if (kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(held.right), detail: `Expected a request: a ${kind} is completed by its outcome.` })
+  const { lease } = held.right
   const effects = c.effects === undefined || c.effects.length === 0 ? {} : { effects: [...c.effects] }
   return accept<WorkItemEvent>(...directiveEnded(held.right, 'overtaken'), { type: 'Completed', reply: c.reply, ...effects, lease: lease.number, digest: c.digest })
 }
@@ -61,20 +63,22 @@ export const noteEffects = (c: CommandOfType<'NoteEffects'>, item: WorkItem): Re
   return open.length === 0 ? accept() : accept<WorkItemEvent>({ type: 'EffectsCarriedOut', effects: [...open] })
 }
 
-/** A callback that is still to be delivered needs its reply, so an open outbox comes first. */
+/** A callback that is still to be delivered needs its reply, so an open outbox comes first; and a reply that may still be asked for is not taken away. */
 export const erase = (c: CommandOfType<'Erase'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
   if (item.status !== 'settled') return reject({ type: 'not-possible', state, detail: 'Expected a settled work item: what still runs cannot be erased.' })
   if (isOwing(item)) return reject({ type: 'not-possible', state, detail: 'Expected nothing left to carry out, but its effects are still under way.' })
   if (item.erased === true) return accept()
+  if (item.kind === 'request' && !isGone(item, c.time))
+    return reject({ type: 'not-possible', state, detail: 'Expected a released request: until it is, whoever calls again is answered as before.' })
   const { kind, by, digest, end, createdAt, settledAt } = item
   return accept<WorkItemEvent>({ type: 'Erased', kind, by, digest, end, createdAt, settledAt, eraser: c.by, ...(c.reason === undefined ? {} : { reason: c.reason }) })
 }
 
 /** Nobody came back for it: what it did before it broke off nobody knows, and so it is not run again (rules 33). */
 export const interrupt = (c: CommandOfType<'Interrupt'>, item: WorkItem): RequestDecision => {
-  if (isHeld(item) || item.status !== 'waiting' || item.request?.runs !== 'middleware' || (item.ended?.number ?? 0) !== c.lease) return accept()
+  if (!brokeOff(item) || (item.ended?.number ?? 0) !== c.lease) return accept()
   const at = item.updatedAt + item.request.interruptedAfterMs
   if (c.time < at && c.reached !== at) return accept()
   return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), {

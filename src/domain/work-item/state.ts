@@ -208,6 +208,13 @@ export const leasable = (item: WorkItem | undefined): Leasable | undefined => {
   return item.task ?? (item.request?.runs === 'workers' ? item.request : undefined)
 }
 
+/**
+ * A request of middleware that nobody runs: it has no line, so it waits for the next call with its id, and only for so long. One that an administrator has paused
+ * is not in that state: nobody may run it, so its time does not pass either.
+ */
+export const brokeOff = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } =>
+  item.status === 'waiting' && item.will === 'normal' && item.request?.runs === 'middleware'
+
 /** The holder has parked it, or had when it was lost. */
 export const isParked = (item: WorkItem): boolean => item.status === 'paused' || (item.status === 'lost' && item.parked === true)
 

@@ -1,7 +1,7 @@
 // How often and when a failed task is tried again: App Engine's own examples, and what holds for all settings.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { attemptsMax, backoffMs, pauseMs, retryPolicy } from '../../../src/domain/policy/retry.ts'
+import { attemptsMax, backoffMs, pauseMs, requestRetry, retryPolicy } from '../../../src/domain/policy/retry.ts'
 import { DEFAULT_BACKOFF, DEFAULT_STINT_SETTINGS, type Backoff } from '../../../src/domain/queue/config.ts'
 
 const backoff = (minMs: number, maxMs: number, doublings: number, jitter = 0): Backoff => ({ minMs, maxMs, doublings, jitter })
@@ -86,5 +86,23 @@ describe('the policy of a queue', () => {
     const stint = { ...DEFAULT_STINT_SETTINGS, backoff: backoff(1_000, 60_000, 2) }
     expect(retryPolicy({ retryLimit: 4, stint }, 3, 0.5)).toEqual({ attemptsMax: 4, pauseMs: 4_000 })
     expect(retryPolicy({ stint }, 1, 0.5)).toEqual({ attemptsMax: undefined, pauseMs: 1_000 })
+  })
+})
+
+describe('the policy of a request', () => {
+  const facts = { onInterrupted: 'retry', runs: 'workers' } as const
+
+  it('is to run it again without limit, unless its contract names one', () => {
+    expect(requestRetry(facts, 1, 0.5)).toEqual({ attemptsMax: undefined, pauseMs: 110, deadLetter: false })
+    expect(requestRetry({ ...facts, attemptsMax: 3 }, 3, 0.5)).toMatchObject({ attemptsMax: 3 })
+  })
+
+  it('is one execution where what breaks off is to fail, whatever number stands beside it', () => {
+    for (const attemptsMax of [undefined, 1, 9]) expect(requestRetry({ ...facts, onInterrupted: 'fail', attemptsMax }, 1, 0.5)).toMatchObject({ attemptsMax: 1 })
+  })
+
+  it('pauses longer each time and a minute at most; in middleware not at all, since its next call is the pause', () => {
+    expect([1, 2, 3, 4, 50].map((attempt) => requestRetry(facts, attempt, 0.5).pauseMs)).toEqual([110, 200, 400, 800, 54_000])
+    for (const attempt of [1, 50]) expect(requestRetry({ ...facts, runs: 'middleware' }, attempt, 0.5).pauseMs).toBe(0)
   })
 })

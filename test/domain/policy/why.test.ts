@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_WARN } from '../../../src/domain/policy/streams.ts'
 import { whyNotRunning, type Gate } from '../../../src/domain/policy/why.ts'
-import { itemIn } from '../../support/given.ts'
-import { BIRTH, GIVE_UP_AT, LOST_NOW, NOW, STATES, type StateName } from '../../support/samples.ts'
+import { given, itemIn } from '../../support/given.ts'
+import { BIRTH, GIVE_UP_AT, INTERRUPTED_AT, LOST_NOW, NOW, REQUEST_ENDED_AT, sampleEvents, STATES, type StateName } from '../../support/samples.ts'
 
 const GATES: Readonly<Record<StateName, Gate | undefined>> = {
   'job absent': undefined,
@@ -40,6 +40,29 @@ const GATES: Readonly<Record<StateName, Gate | undefined>> = {
   'task failed': 'settled',
   'task aborted': 'settled',
   'task cancelled': 'settled',
+  'request absent': undefined,
+  'request waiting': 'ready',
+  'request waiting again': 'ready',
+  'request waiting, paused': 'paused',
+  'request running': 'running',
+  'request running again': 'running',
+  'request running, told to pause': 'pausing',
+  'request running, told to abort': 'aborting',
+  'request paused': 'paused',
+  'request paused, told to resume': 'resuming',
+  'request paused, told to abort': 'aborting',
+  'request running in middleware': 'running',
+  'request broken off in middleware': 'broke-off',
+  'request broken off in middleware, paused': 'paused',
+  'request with an open outbox': 'settled',
+  'request replied to': 'settled',
+  'request released': 'settled',
+  'request released by time': 'settled',
+  'request erased': 'settled',
+  'request interrupted': 'settled',
+  'request failed': 'settled',
+  'request aborted': 'settled',
+  'request cancelled': 'settled',
 }
 
 describe('why a work item is not running', () => {
@@ -52,6 +75,24 @@ describe('why a work item is not running', () => {
     expect(whyNotRunning(delayed, NOW)).toMatchObject({ gate: 'delay', until: NOW + 5_000, detail: 'It is due in 5 s.' })
     expect(whyNotRunning(delayed, NOW + 4_001)).toMatchObject({ detail: 'It is due in 1 s.' })
     expect(whyNotRunning(delayed, NOW + 5_000)).toMatchObject({ gate: 'ready', since: NOW + 5_000 })
+  })
+
+  it('tells when a request is tried again, as it does of a task', () => {
+    const retried = given(...STATES['request running'], sampleEvents.RetryScheduled).item
+    expect(whyNotRunning(retried, NOW)).toMatchObject({ gate: 'delay', until: NOW + 1_000, failure: { code: 'disk-full' } })
+    expect(whyNotRunning(retried, NOW + 1_000)).toMatchObject({ gate: 'ready', since: NOW + 1_000 })
+  })
+
+  it('tells what broke off in middleware, who goes on with it, and until when', () => {
+    expect(whyNotRunning(itemIn('request broken off in middleware'), NOW)).toEqual({
+      gate: 'broke-off',
+      detail: 'Its execution broke off: the next call with its id runs it again, and it fails in 52 s if none comes.',
+      since: REQUEST_ENDED_AT,
+      until: INTERRUPTED_AT,
+      failure: { code: 'lease-expired', message: 'The lease ended before its holder finished.' },
+    })
+    expect(whyNotRunning(itemIn('request broken off in middleware'), INTERRUPTED_AT + 5_000)?.detail).toContain('it fails in 0 s')
+    expect(whyNotRunning(itemIn('request interrupted'), NOW)).toMatchObject({ detail: 'It has settled: failed.', failure: { code: 'interrupted' } })
   })
 
   it('tells since when it has been ready', () => {

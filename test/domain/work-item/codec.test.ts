@@ -12,22 +12,24 @@ const TYPES = Object.keys(sampleEvents) as WorkItemEventType[]
 const OPTIONAL: Readonly<Partial<Record<WorkItemEventType, readonly string[]>>> = {
   JobRegistered: ['label', 'attributes', 'expectedMs'],
   TaskInserted: ['tag', 'priority', 'key', 'bytes'],
+  RequestAccepted: ['attemptsMax', 'method', 'path', 'callback'],
   Leased: ['requestId'],
   LeaseReleased: ['reason', 'busy'],
   DirectiveGiven: ['reason'],
   DirectiveEnded: ['reason'],
   RetryScheduled: ['digest'],
   DeadLettered: ['lease', 'digest'],
-  Completed: ['result', 'partial', 'lease', 'digest'],
+  Completed: ['result', 'partial', 'reply', 'effects', 'lease', 'digest'],
   Failed: ['detail', 'lease', 'digest'],
   Aborted: ['partial', 'lease', 'digest'],
   Cancelled: ['reason'],
+  Erased: ['reason'],
 }
 /** Fields that hold whatever their author put there. */
 const FREE: Readonly<Partial<Record<WorkItemEventType, string>>> = { Completed: 'result', Failed: 'detail', Aborted: 'partial' }
 
 /** With every field that the type may have. */
-const fullest = (type: WorkItemEventType): WorkItemEvent => laterSamples.find(({ event }) => event.type === type)?.event ?? sampleEvents[type]
+const fullest = (type: WorkItemEventType): WorkItemEvent => ({ ...sampleEvents[type], ...laterSamples.find(({ event }) => event.type === type)?.event }) as WorkItemEvent
 const dataOf = (type: WorkItemEventType): Record<string, unknown> => JSON.parse(encodeEvent(fullest(type)).data) as Record<string, unknown>
 
 const without = (data: Record<string, unknown>, key: string): Record<string, unknown> => Object.fromEntries(Object.entries(data).filter(([name]) => name !== key))
@@ -35,6 +37,7 @@ const without = (data: Record<string, unknown>, key: string): Record<string, unk
 /** A value of another kind than the one that stands there. */
 const otherKind = (value: unknown): fc.Arbitrary<unknown> =>
   fc.oneof(fc.constant(null), fc.integer(), fc.string(), fc.boolean(), fc.constant([]), fc.constant({ wrong: 1 })).filter((other) => {
+    if (Array.isArray(value)) return !Array.isArray(other)
     if (typeof value !== 'object') return typeof other !== typeof value
     // A record is another record's kind; what must be in it is judged field by field.
     return typeof other !== 'object' || other === null || Array.isArray(other)

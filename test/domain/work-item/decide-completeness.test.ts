@@ -28,16 +28,18 @@ describe('the table of states and commands', () => {
     for (const [cell, make] of Object.entries(CELLS)) expect(cell.startsWith(make(nowIn('job running')).type)).toBe(true)
   })
 
-  it('has states of every status for both kinds, as far as the kind can be in it', () => {
+  it('has states of every status for each kind, as far as the kind can be in it', () => {
     const reached = (kind: string) => [...new Set(NAMES.filter((name) => name.startsWith(`${kind} `)).map((name) => itemIn(name).status))].sort()
     expect(reached('job')).toEqual(STATUSES.filter((status) => status !== 'deadLetter').sort())
     expect(reached('task')).toEqual(STATUSES.filter((status) => status !== 'lost').sort())
+    expect(reached('request')).toEqual(STATUSES.filter((status) => status !== 'lost' && status !== 'deadLetter').sort())
   })
 
   it('has held states with each directive standing, and every end', () => {
     const standing = NAMES.map((name) => itemIn(name)).flatMap((item) => (item.status !== 'absent' && isUnresolved(item.receipt) ? [`${item.kind} ${item.receipt.directive}`] : []))
-    expect([...new Set(standing)].sort()).toEqual(['job abort', 'job pause', 'job resume', 'task abort', 'task pause', 'task resume'])
+    const kinds = ['job', 'request', 'task']
+    expect([...new Set(standing)].sort()).toEqual(kinds.flatMap((kind) => [`${kind} abort`, `${kind} pause`, `${kind} resume`]))
     const ends = NAMES.map((name) => itemIn(name)).flatMap((item) => (item.status === 'settled' ? [`${item.kind} ${item.end}`] : []))
-    expect(new Set(ends).size).toBe(8)
+    expect(new Set(ends).size).toBe(4 * kinds.length)
   })
 })

@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { STREAM_EVENTS_MAX } from '../../../src/domain/policy/streams.ts'
+import { isGone } from '../../../src/domain/policy/release.ts'
 import { whyNotRunning } from '../../../src/domain/policy/why.ts'
 import { decodeEvent, encodeEvent } from '../../../src/domain/work-item/codec.ts'
 import type { Command } from '../../../src/domain/work-item/commands.ts'
@@ -10,7 +11,7 @@ import { decide } from '../../../src/domain/work-item/decide.ts'
 import { SETTLING, workItemEvents, type WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
 import { isRecorded } from '../../../src/domain/work-item/holding.ts'
-import { isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { brokeOff, isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
 import { lives, longLives, type Life, type Step } from './lives.ts'
 
 const anyLife = fc.oneof({ weight: 3, arbitrary: lives }, { weight: 1, arbitrary: longLives })
@@ -67,8 +68,12 @@ describe('the log', () => {
 })
 
 describe('a command said again', () => {
-  /** Asking for another lease is a new wish each time; whoever wants a repeat to be one sends a request id to the queue. */
-  const isRepeatable = ({ command }: Step): boolean => command.type !== 'LeaseItem'
+  /**
+   * Asking for another lease is a new wish each time; whoever wants a repeat to be one sends a request id to the queue. And a call that found the time of its
+   * reply over is told so by what it added; the next is refused.
+   */
+  const isRepeatable = ({ command, events }: Step): boolean =>
+    command.type !== 'LeaseItem' && !(command.type === 'AcceptRequest' && events.some(({ type }) => type === 'ReplyReleased'))
 
   it('adds nothing on the state that it made, and is granted', () =>
     atEachStep((step) => {
@@ -91,11 +96,24 @@ describe('a command said again', () => {
 })
 
 describe('a settled item', () => {
-  it('takes one late result and nothing else', () =>
-    atEachStep(({ before, events }) => {
+  const AFTERWARDS = ['LateResultRecorded', 'EffectsCarriedOut', 'ReplyReleased', 'Erased']
+
+  it('takes one late result, and what carries out, releases and erases what it promised; nothing else', () =>
+    atEachStep(({ before, events, after }) => {
       if (before.status !== 'settled') return
-      expect(events.map(({ type }) => type)).toEqual(events.length === 0 ? [] : ['LateResultRecorded'])
-      if (before.late !== undefined) expect(events).toEqual([])
+      expect(events.length).toBeLessThanOrEqual(1)
+      for (const { type } of events) expect(AFTERWARDS).toContain(type)
+      if (before.late !== undefined || before.erased === true) expect(events.map(({ type }) => type)).not.toContain('LateResultRecorded')
+      if (before.released !== undefined) expect(events.map(({ type }) => type)).not.toContain('ReplyReleased')
+      if (before.erased === true) expect(events).toEqual([])
+      expect(after).toMatchObject({ status: 'settled', end: before.end, digest: before.digest, settledAt: before.settledAt })
+    }))
+
+  it('that still owes effects, or a reply to whoever calls again, is not erased', () =>
+    atEachStep(({ before, events, time }) => {
+      if (before.status !== 'settled' || !events.some(({ type }) => type === 'Erased')) return
+      expect(before.outbox).toBeUndefined()
+      if (before.kind === 'request') expect(isGone(before, time)).toBe(true)
     }))
 
   it('has settled by the last of the events that were added with it', () =>
@@ -142,7 +160,7 @@ describe('leases', () => {
   it('carry the request that asked for them, and no other', () =>
     atEachStep(({ command, before, after, events }) => {
       if (after.status === 'absent' || !isHeld(after)) return
-      const grant = command.type === 'InsertTask' ? command.leaseTo : command.type === 'LeaseItem' ? command : undefined
+      const grant = command.type === 'InsertTask' || command.type === 'AcceptRequest' ? command.leaseTo : command.type === 'LeaseItem' ? command : undefined
       if (events.some(({ type }) => type === 'Leased')) expect(after.lease.requestId).toBe(grant?.requestId)
       else expect(after.lease.requestId).toBe(isHeld(before) ? before.lease.requestId : undefined)
     }))
@@ -166,7 +184,7 @@ describe('a delete', () => {
   it('ends every task that has not ended: completed by its holder, cancelled by anybody else', () =>
     atEachStep(({ command, before, decision, events, after }) => {
       if (command.type !== 'DeleteTask') return
-      if (before.status === 'absent' || before.kind === 'job') return expect(E.isLeft(decision)).toBe(true)
+      if (before.status === 'absent' || before.kind !== 'task') return expect(E.isLeft(decision)).toBe(true)
       expect(after.status).toBe('settled')
       if (before.status === 'settled') return expect(decision).toEqual(E.right([]))
       const isHolder = isHeld(before) && before.lease.holder.subject === command.by && [undefined, before.lease.token].includes(command.lease)
@@ -242,10 +260,28 @@ describe('what a reader is told', () => {
 })
 
 describe('a job', () => {
-  it('is never given back, expired, retried, redriven or a dead letter; a task never lost', () =>
+  it('is never given back, expired, retried, redriven or a dead letter; a task and a request never lost, and a request no dead letter', () =>
     atEachStep(({ after, events }) => {
       if (after.status === 'absent') return
-      const foreign = after.kind === 'job' ? ['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered', 'Redriven'] : ['HolderLost', 'HolderFound']
-      expect(events.filter(({ type }) => foreign.includes(type))).toEqual([])
+      const foreign = {
+        job: ['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered', 'Redriven'],
+        task: ['HolderLost', 'HolderFound'],
+        request: ['HolderLost', 'HolderFound', 'DeadLettered', 'Redriven'],
+      }
+      expect(events.filter(({ type }) => foreign[after.kind].includes(type))).toEqual([])
+    }))
+})
+
+describe('a request', () => {
+  it('is completed by a reply alone, and nothing else has one', () =>
+    atEachStep(({ after, events }) => {
+      if (after.status === 'absent') return
+      for (const event of events) if (event.type === 'Completed') expect(event.reply !== undefined).toBe(after.kind === 'request')
+    }))
+
+  it('that broke off in middleware is leased by a call of middleware alone', () =>
+    atEachStep(({ command, before, events }) => {
+      if (!brokeOff(before) || !events.some(({ type }) => type === 'Leased')) return
+      expect(command).toMatchObject({ type: 'AcceptRequest', digest: before.digest, request: { runs: 'middleware' } })
     }))
 })

@@ -3,10 +3,10 @@ import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
 import type { Command, LeaseGrant } from '../../../src/domain/work-item/commands.ts'
 import { decide, timeOf, type WorkItemDecision } from '../../../src/domain/work-item/decide.ts'
-import type { Outcome, Progress, WorkItemEvent } from '../../../src/domain/work-item/events.ts'
+import type { CarriedOut, Effect, Outcome, Progress, Release, WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
 import { absent, isHeld, type WorkItem } from '../../../src/domain/work-item/state.ts'
-import { BIRTH, JOB, TASK, TERM_MS } from '../../support/samples.ts'
+import { BIRTH, JOB, REPLY, REQUEST, TASK, TERM_MS } from '../../support/samples.ts'
 
 /** A command before it is known which item it meets. */
 type Intent = (item: WorkItem, time: number) => Command
@@ -73,6 +73,47 @@ const births: readonly fc.Arbitrary<Intent>[] = [
       digest,
       leaseTo: waiter && grantTo(waiter, item),
     })),
+  fc
+    .record({
+      by: who,
+      digest: fc.constantFrom('content', 'content', 'other'),
+      runs: fc.constantFrom('workers' as const, 'middleware' as const),
+      release: fc.constantFrom<Release>({ policy: 'required' }, { policy: 'encouraged', retainMs: 5_000 }, { policy: 'none-required', retainMs: 90_000_000 }),
+      waiter: orNot(fc.tuple(who, instances, requestIds)),
+      callback: orNot(fc.constant('https://shop.example/replies')),
+    })
+    .map(({ by, digest, runs, release, waiter, callback }): Intent => (item, time) => ({
+      type: 'AcceptRequest',
+      time,
+      by,
+      request: { ...REQUEST, runs, release, ...(callback === undefined ? {} : { callback }) },
+      mediaType: 'text/plain',
+      digest,
+      leaseTo: waiter && grantTo(waiter, item),
+    })),
+]
+
+const effects = fc.constantFrom<readonly Effect[]>([], [{ directive: { workItem: 'job/1', directive: 'abort' } }])
+
+/** What belongs to requests alone. */
+const ofRequests: readonly fc.Arbitrary<Intent>[] = [
+  fc.tuple(who, leases, fc.constantFrom('reply', 'reply', 'other reply'), orNot(effects)).map(([by, lease, digest, carried]): Intent => (item, time) => ({
+    type: 'Reply',
+    time,
+    by,
+    lease: leaseOf(lease, item),
+    reply: REPLY,
+    digest,
+    effects: carried,
+  })),
+  fc.constantFrom('client' as const, 'time' as const, 'force' as const).map((how): Intent => (_, time) => ({ type: 'ReleaseReply', time, by: 'shop', how })),
+  fc.constantFrom<readonly CarriedOut[]>([{ entry: 0, outcome: 'done' }], [{ entry: 'reply', outcome: 'given-up', code: 'gone' }]).map((done): Intent => (_, time) => ({
+    type: 'NoteEffects',
+    time,
+    effects: done,
+  })),
+  orNot(fc.constant('because')).map((reason): Intent => (_, time) => ({ type: 'Erase', time, by: 'admin', reason })),
+  leases.map((lease): Intent => (item, time) => ({ type: 'Interrupt', time, lease: numberOf(lease, item) })),
 ]
 
 const reports: fc.Arbitrary<Intent> = fc
@@ -97,6 +138,7 @@ const reports: fc.Arbitrary<Intent> = fc
 
 const commands: readonly fc.Arbitrary<Intent>[] = [
   ...births,
+  ...ofRequests,
   fc.tuple(who, instances, requestIds).map((to): Intent => (item, time) => ({ type: 'LeaseItem', time, ...grantTo(to, item) })),
   fc.tuple(who, orNot(leases)).map(([by, lease]): Intent => (item, time) => ({ type: 'DeleteTask', time, by, lease: lease && leaseOf(lease, item) })),
   fc.tuple(who, leases, fc.constantFrom(TERM_MS, 1_000)).map(([by, lease, termMs]): Intent => (item, time) => ({

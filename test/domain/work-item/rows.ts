@@ -12,8 +12,8 @@ export const NO_TIMER_OF_TASKS = all(
   'ExpireLease, last attempt without dead letter',
 )
 
-/** A job meets the commands of tasks. */
-export const NOT_A_TASK = {
+/** The commands of tasks, met by what is none. */
+export const COMMANDS_OF_TASKS = {
   ...all(
     refuses('id-in-use'),
     'InsertTask, same content',
@@ -34,11 +34,38 @@ export const NOT_A_TASK = {
   ...NO_TIMER_OF_TASKS,
 }
 
-/** A task meets the commands of jobs. */
-export const NOT_A_JOB = {
+/** The commands of jobs, met by what is none. */
+export const COMMANDS_OF_JOBS = {
   ...all(refuses('id-in-use'), 'RegisterJob, same instance', 'RegisterJob, new instance', 'RegisterJob, other content', 'RegisterJob, other principal'),
   ...all(nothing, 'LoseHolder, silent', 'LoseHolder, other lease', 'GiveUpLost, at its end', 'GiveUpLost, too early', 'GiveUpLost, other lease'),
 }
+
+/** Nothing was replied, nothing is owed, and nothing broke off. */
+export const NOTHING_OWED = all(nothing, 'NoteEffects, the first', 'NoteEffects, the reply', 'Interrupt, when its time has come', 'Interrupt, too early', 'Interrupt, other lease')
+
+/** The commands of requests, met by what is none. */
+const COMMANDS_OF_REQUESTS = {
+  ...all(
+    refuses('id-in-use'),
+    'AcceptRequest, same fingerprint',
+    'AcceptRequest, other fingerprint',
+    'AcceptRequest, after its time',
+    'AcceptRequest, to a waiting worker',
+    'AcceptRequest, by middleware',
+  ),
+  ...all(refuses('not-possible'), 'Reply, current lease', 'Reply, other content', 'Reply, other lease', 'Reply, other principal'),
+  ...all(refuses('not-possible'), 'ReleaseReply, by its caller', 'ReleaseReply, when its time has come', 'ReleaseReply, before its time', 'ReleaseReply, by force'),
+  ...NOTHING_OWED,
+}
+
+/** What has not settled cannot be erased. */
+export const NOT_ERASED = all(refuses('not-possible'), 'Erase', 'Erase, after its time')
+
+/** A job that has not settled meets the commands of tasks and requests. */
+export const NOT_A_TASK = { ...COMMANDS_OF_TASKS, ...COMMANDS_OF_REQUESTS, ...NOT_ERASED }
+
+/** A task that has not settled meets the commands of jobs and requests. */
+export const NOT_A_JOB = { ...COMMANDS_OF_JOBS, ...COMMANDS_OF_REQUESTS, ...NOT_ERASED }
 
 /** Registered again with what it was made from. */
 export const JOB_AGAIN = {
@@ -123,3 +150,20 @@ export const NOT_LOST = all(nothing, 'GiveUpLost, at its end', 'GiveUpLost, too 
 
 /** A timer speaks of another lease. */
 export const MOOT_TIMERS = all(nothing, 'LoseHolder, other lease')
+
+/** Called again while there is no reply: the first goes on, whoever asks. */
+export const REQUEST_AGAIN = {
+  ...all(nothing, 'AcceptRequest, same fingerprint', 'AcceptRequest, after its time', 'AcceptRequest, to a waiting worker', 'AcceptRequest, by middleware'),
+  'AcceptRequest, other fingerprint': refuses('fingerprint-mismatch'),
+} as const
+
+/** A request comes to a reply and to nothing else, whoever says otherwise. */
+export const NOT_COMPLETED = all(refuses('not-possible'), 'Report completed, current lease', 'Report completed, other lease', 'Report completed, other principal')
+
+/** There is no reply yet: nothing to release, to carry out or to erase. */
+export const NOT_REPLIED_TO = {
+  ...all(refuses('pending'), 'ReleaseReply, by its caller', 'ReleaseReply, when its time has come', 'ReleaseReply, before its time', 'ReleaseReply, by force'),
+  ...NOTHING_OWED,
+  ...NOT_ERASED,
+  Redrive: refuses('not-possible'),
+} as const

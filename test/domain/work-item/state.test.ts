@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { deadlineOf, type Deadline } from '../../../src/domain/policy/deadline.ts'
 import { isHeld, isLive, isParked, surfaceState, type SurfaceState } from '../../../src/domain/work-item/state.ts'
-import { itemIn } from '../../support/given.ts'
-import { GIVE_UP_AT, JOB, LEASE_UNTIL, TERM_MS, type StateName } from '../../support/samples.ts'
+import { given, itemIn } from '../../support/given.ts'
+import { at, directiveEnded, directiveGiven, GIVE_UP_AT, INTERRUPTED_AT, JOB, LEASE_UNTIL, NOW, REQUEST, STATES, TERM_MS, type StateName } from '../../support/samples.ts'
 
 interface Seen {
   readonly seen: SurfaceState | undefined
@@ -46,6 +46,31 @@ const STATES_AS_SEEN: Readonly<Record<StateName, Seen>> = {
   'task failed': { seen: 'failed', is: [] },
   'task aborted': { seen: 'aborted', is: [] },
   'task cancelled': { seen: 'cancelled', is: [] },
+  'request absent': { seen: undefined, is: [] },
+  'request waiting': { seen: 'waiting', is: ['live'] },
+  'request waiting again': { seen: 'waiting', is: ['live'] },
+  'request waiting, paused': { seen: 'paused', is: ['live'] },
+  'request running': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'request running again': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'request running, told to pause': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'request running, told to abort': { seen: 'aborting', is: ['live', 'held'], next: 'lease-ends' },
+  'request paused': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'request paused, told to resume': { seen: 'paused', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'request paused, told to abort': { seen: 'aborting', is: ['live', 'held', 'parked'], next: 'lease-ends' },
+  'request running in middleware': { seen: 'running', is: ['live', 'held'], next: 'lease-ends' },
+  'request broken off in middleware': { seen: 'waiting', is: ['live'], next: 'interrupted' },
+  'request broken off in middleware, paused': { seen: 'paused', is: ['live'] },
+  // Its effects are still to be carried out, so a restart has to find it.
+  'request with an open outbox': { seen: 'completed', is: ['live'] },
+  // When it is released is no timer: it is asked when somebody wants the reply (rules 18).
+  'request replied to': { seen: 'completed', is: [] },
+  'request released': { seen: 'completed', is: [] },
+  'request released by time': { seen: 'completed', is: [] },
+  'request erased': { seen: 'completed', is: [] },
+  'request interrupted': { seen: 'failed', is: [] },
+  'request failed': { seen: 'failed', is: [] },
+  'request aborted': { seen: 'aborted', is: [] },
+  'request cancelled': { seen: 'cancelled', is: [] },
 }
 
 describe.each(Object.entries(STATES_AS_SEEN))('when %s', (name, { seen, is, next }) => {
@@ -68,6 +93,12 @@ describe.each(Object.entries(STATES_AS_SEEN))('when %s', (name, { seen, is, next
 describe('the deadline', () => {
   it('of a task is the end of its lease', () => {
     expect(deadlineOf(itemIn('task running'))).toEqual({ what: 'lease-ends', lease: 1, at: LEASE_UNTIL, termMs: TERM_MS })
+  })
+
+  it('of a request that broke off in middleware is when it fails, and a pause stops that clock', () => {
+    expect(deadlineOf(itemIn('request broken off in middleware'))).toEqual({ what: 'interrupted', lease: 1, at: INTERRUPTED_AT })
+    const goesOn = given(...STATES['request broken off in middleware, paused'], at(NOW, directiveGiven('resume', 2)), at(NOW, directiveEnded('obeyed', 2))).item
+    expect(deadlineOf(goesOn)).toEqual({ what: 'interrupted', lease: 1, at: NOW + REQUEST.interruptedAfterMs })
   })
 
   it('of a job is its promised silence, and of a lost one a day later', () => {
