@@ -46,7 +46,27 @@ export interface Answer {
   readonly body: unknown
 }
 
-const AGAIN_MS = 20
+const LOOK_MS = 30
+
+let away: Promise<void> | undefined
+
+/** Resolves when somebody answers. Only one looks, however many wait: a server that starts has better things to do than to refuse connections. */
+const untilBack = (origin: string): Promise<void> => {
+  const look = async (): Promise<void> => {
+    for (;;) {
+      await pause(realWorld, LOOK_MS)
+      try {
+        const answer = await fetch(`${origin}/healthz`)
+        await answer.arrayBuffer()
+        away = undefined
+        return
+      } catch {
+        // Not yet.
+      }
+    }
+  }
+  return (away ??= look())
+}
 
 /** Says it again, word for word, until somebody answers. */
 export const sayUntilAnswered = async (url: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> => {
@@ -58,7 +78,7 @@ export const sayUntilAnswered = async (url: string, body: unknown, headers: Read
     } catch {
       // Nobody there, or cut off in the middle: whether it was done is not known.
     }
-    await pause(realWorld, AGAIN_MS)
+    await untilBack(new URL(url).origin)
   }
 }
 
