@@ -115,6 +115,8 @@ const run = async (directory: string, kind: Fault): Promise<boolean> => {
   return hasAll && verdict.violations.length === 0 && contradicted.length === 0 && E.isRight(chain) && isEqual && code === 0
 }
 
+// Whoever stops it leaves no process and no directory behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const { directory, remove } = temporaryDirectory()
 const hasPassed = await run(directory, fault)
 remove()

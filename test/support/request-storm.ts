@@ -109,6 +109,15 @@ const openPrograms = (directory: string) => {
 
 type Programs = ReturnType<typeof openPrograms>
 
+const setUp = async (url: string): Promise<void> => {
+  const answer = await fetch(`${url}/v1/contracts/${CONTRACT}`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ release: 'none-required', retainSeconds: 86_400, onInterrupted: 'retry' }),
+  })
+  if (!answer.ok) throw new Error(`The contract was refused: ${await answer.text()}`)
+}
+
 /** The server under test. Whoever passes waits while it is away. */
 const openServer = async ({ start, end }: Programs, directory: string, fault: Fault) => {
   const data = join(directory, 'data')
@@ -121,6 +130,7 @@ const openServer = async ({ start, end }: Programs, directory: string, fault: Fa
   // The first one leaves its compiled code when it ends; those that are killed leave none.
   const first = await startAt(0)
   const port = Number(/:(\d+)$/.exec(first.line)?.[1])
+  await setUp(`http://127.0.0.1:${port}`)
   await end(first.child, 'SIGTERM')
   let { child } = await startAt(port)
   let passage = Promise.resolve()
@@ -183,15 +193,6 @@ const openCrew = ({ start, end }: Programs, url: string, { directory, workers, s
   }
 }
 
-const setUp = async (url: string): Promise<void> => {
-  const answer = await fetch(`${url}/v1/contracts/${CONTRACT}`, {
-    method: 'PUT',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ release: 'none-required', retainSeconds: 86_400, onInterrupted: 'retry' }),
-  })
-  if (!answer.ok) throw new Error(`The contract was refused: ${await answer.text()}`)
-}
-
 const linesOf = (file: string): readonly string[] => (existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : [])
 
 const effectsIn = (directory: string): readonly EffectSeen[] =>
@@ -216,7 +217,6 @@ export const openStorm = async (options: StormOptions): Promise<Storm> => {
   const programs = openPrograms(directory)
   const server = await openServer(programs, directory, fault)
   const direct = `http://127.0.0.1:${server.port}`
-  await setUp(direct)
   const { random } = virtualWorld({ seed })
   const proxy: LossyProxy | undefined = fault === 'answer-lost' ? await openLossyProxy({ port: () => server.port, share: LOST_SHARE, random }) : undefined
   const url = proxy?.url ?? direct
