@@ -275,7 +275,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     waiting += Number(is.waiting) - Number(was.waiting)
     leased += Number(is.held) - Number(was.held)
     ready.left(workItem)
-    keys.left(workItem)
+    const wasInLine = keys.left(workItem)
     const key = after.task?.key
     if (is.held && !was.held) {
       // The claim has become a lease, which counts for its key until it ends.
@@ -284,7 +284,9 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     }
     if (was.held && !is.held && after.ended?.how === 'released' && !pardoned.has(workItem)) passed.add(workItem, holderKey(after.ended.holder))
     if (!is.held && !is.waiting) passed.forget(workItem)
-    admit(workItem, was.held && !is.held ? keys.free(key) : [])
+    if (was.held && !is.held) admit(workItem, keys.free(key))
+    // Whoever leaves without a lease may be the one that its key had let out of the line.
+    else admit(workItem, was.waiting && !is.held && !wasInLine ? keys.next(key) : [])
   }
 
   /** Brings what time has changed up to now, before anything else is looked at. */
