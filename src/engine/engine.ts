@@ -85,6 +85,8 @@ export interface LeaseCall {
   /** How long to wait for work when there is none. */
   readonly waitMs: number
   readonly signal?: AbortSignal | undefined
+  /** Whether the caller may still be given anything: asked when it gets in line, and again whenever the lists have changed. */
+  readonly mayStill?: (() => boolean) | undefined
 }
 
 export interface LeaseRequest extends LeaseCall {

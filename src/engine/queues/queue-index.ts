@@ -358,8 +358,8 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
       if (served() !== undefined) {
         serveAll()
         tell(hasReady)
-        return
       }
+      // Whether they may wait at all is for themselves to find out: the lists may be others now. They get in line again in the order in which they stood.
       for (const waiter of waiters) dismiss(waiter)
       schedule()
     },
