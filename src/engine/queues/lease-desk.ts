@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../../domain/ids.ts'
 import type { LeaseGrant } from '../../domain/work-item/commands.ts'
 import { nextLease } from '../../domain/work-item/leasing.ts'
-import { isHeld, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
+import { isHeld, leasable, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore } from '../../store/port.ts'
 import type { World } from '../../world.ts'
@@ -117,7 +117,8 @@ export const createLeaseDesk = (options: {
     try {
       // A command of its own for each lease of the item, since a call that has a name may be made again when its first lease is over.
       const commandId = uuidV5(context.commandId, `${workItem}\n${nextLeaseOf(workItem)}`)
-      done = await handler.execute(workItem, { type: 'LeaseItem', ...grantOf(call) }, { ...context, commandId })
+      const reached = leasable(live.get(workItem)?.item)?.dueAt
+      done = await handler.execute(workItem, { type: 'LeaseItem', reached, ...grantOf(call) }, { ...context, commandId })
     } catch (defect) {
       index.giveBack(workItem)
       throw defect
