@@ -202,6 +202,9 @@ class CallOfRequest implements Call {
 
 export const createCall = (caller: Caller): Call => new CallOfRequest(caller)
 
+/** To whom was let in when its call began and is not any more. */
+export const noLongerLetIn: Problem = { code: 'unauthenticated', detail: 'The token was revoked or has expired meanwhile.', headers: { 'WWW-Authenticate': 'Bearer' } }
+
 /** The engine's answer to a command, its refusals in the words of the surface. */
 export const execute = async (call: Call, workItem: WorkItemId, command: CommandToDo, payload?: Uint8Array): Promise<E.Either<Problem, Done>> => {
   const done = await call.engine.execute(workItem, command, call.context, payload)

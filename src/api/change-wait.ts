@@ -1,7 +1,7 @@
 // Conditional and waiting reads: an ETag that has not changed is answered 304, at once or after the wait that the caller asked for (surface 11).
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../wire/words.ts'
-import type { Call, Handled } from './call.ts'
+import { noLongerLetIn, type Call, type Handled } from './call.ts'
 import type { Problem } from './problem.ts'
 
 const withoutWeakness = (tag: string): string => (tag.startsWith('W/') ? tag.slice(2) : tag)
@@ -59,8 +59,7 @@ export const answerVersion = async <Body>(call: Call, { workItem, version, again
     if (current.isCurrent()) await call.engine.changed(workItem, left, call.signal)
     // Whoever is gone gets no answer, and what it did not hear it has not seen.
     if (call.signal.aborted) return unchanged(current.etag)
-    if (!(await call.isStillAllowed()))
-      return E.left({ code: 'unauthenticated', detail: 'The token was revoked or has expired meanwhile.', headers: { 'WWW-Authenticate': 'Bearer' } })
+    if (!(await call.isStillAllowed())) return E.left(noLongerLetIn)
     const next = await again()
     if (E.isLeft(next)) return next
     current = next.right

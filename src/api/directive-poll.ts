@@ -5,8 +5,8 @@ import type * as t from 'io-ts'
 import { isHeld, surfaceState, type Existing, type WorkItemId } from '../wire/words.ts'
 import { execute, type Call, type Handled } from './call.ts'
 import { answerVersion, type Version } from './change-wait.ts'
-import { maySee } from './permission.ts'
-import { fromRefusal, problem, type Problem } from './problem.ts'
+import { visible } from './items.ts'
+import { fromRefusal, type Problem } from './problem.ts'
 import { receiptView } from './views.ts'
 
 type DirectiveAnswer = t.TypeOf<typeof directiveAnswer>
@@ -36,7 +36,8 @@ const heldWaitMs = (item: Existing): number | undefined => (isHeld(item) && item
 export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<Handled<DirectiveAnswer>> => {
   const found = await load(call, workItem)
   if (E.isLeft(found)) return found
-  if (!maySee(call, workItem, found.right.by)) return E.left(problem('forbidden', 'This work item was made by somebody else.'))
+  const allowed = visible(call, workItem, found.right)
+  if (E.isLeft(allowed)) return allowed
   const lease = call.headers['stint-lease']
 
   const versionOf = (item: Existing): Version<DirectiveAnswer> => ({
@@ -49,6 +50,8 @@ export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<H
     isCurrent: () => (call.engine.live(workItem) ?? item) === item,
   })
   const ask = async (): Promise<E.Either<Problem, Existing>> => {
+    const still = visible(call, workItem, found.right)
+    if (E.isLeft(still)) return still
     if (lease === undefined) return load(call, workItem)
     const done = await execute(call, workItem, { type: 'AskDirective', by: call.principal.subject, lease: String(lease) })
     return E.isLeft(done) ? done : E.right(done.right.item)

@@ -47,6 +47,7 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
     askRequestDirective: requests.askRequestDirective,
     directRequest: requests.directRequest,
     leaseTasks: work.createLeaseTasks(answers),
+    leaseRequests: requestWork.createLeaseRequests(answers),
     ...workItems,
     listAudit: audit.listAudit,
     addToken: tokens.addToken,

@@ -17,6 +17,9 @@ const PAGE = 100
 
 const foreign = E.left(problem('forbidden', 'This work item was made by somebody else.'))
 
+/** The item, if the caller may see it as the lists are now. */
+export const visible = (call: Call, workItem: WorkItemId, item: Existing): E.Either<Problem, Existing> => (maySee(call, workItem, item.by) ? E.right(item) : foreign)
+
 /** The row of an item that the caller may see. */
 export const readVisible = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem, ItemRow>> => {
   const row = await call.engine.read(workItem)

@@ -1,14 +1,15 @@
 // What workers and middleware do with requests: lease, report, extend, give back, fail, and the one reply. Only the `workers` of the contract may.
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest } from '../engine/digest.ts'
-import type { CommandToDo, LeasedItem } from '../engine/engine.ts'
+import type { CommandToDo } from '../engine/engine.ts'
 import type * as wire from '../wire/requests.ts'
 import { EFFECTS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type { FieldError } from '../wire/schema.ts'
 import { expiryOf, isHeld, requestId, type Effect, type ReplyHead, type WorkItemId } from '../wire/words.ts'
-import { execute, ok, type Call, type Handle, type Handled } from './call.ts'
+import { execute, noLongerLetIn, ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { reportCommand, reportView } from './items.ts'
+import type { LeaseAnswers, LeaseSource } from './lease-answers.ts'
 import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
@@ -17,8 +18,6 @@ import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
 import { instantOf } from './views.ts'
 
-/** Bytes of bodies in one answer, at most (rules 13); the first request is given whatever its size. */
-const ANSWER_BYTES_MAX = 23 * 1024 * 1024
 const LEASE_TOKEN_LENGTH = 8
 
 const bad = (path: string, code: FieldError['code'], detail: string): E.Either<Problem, never> => E.left(invalid([{ path, code, detail }]))
@@ -122,31 +121,20 @@ const under = (
   return workItem === undefined ? E.left(problem('stale-lease', 'Nobody holds this request under this lease, or it ended long ago: send `caller` too.')) : E.right(workItem)
 }
 
-export const leaseRequests: Handle<typeof wire.leaseRequests> = async ({ params, body }, call) => {
-  const allowed = contractFor(call, params.contract, 'consume')
-  if (E.isLeft(allowed)) return allowed
-  const { max = 1, leaseSeconds, worker, requestId: named } = body
-  const waitMs = call.waitMs ?? 0
-  const leased = await call.engine.contracts.lease(
-    params.contract,
-    {
-      max,
-      termMs: leaseSeconds === undefined ? allowed.right.leaseMs : msOf(leaseSeconds),
-      holder: { subject: call.principal.subject, name: worker ?? '', ...(worker === undefined ? {} : { instance: worker }) },
-      requestId: named,
-      bytesMax: ANSWER_BYTES_MAX,
-      waitMs,
-      ...(waitMs > 0 ? { signal: call.signal } : {}),
-    },
-    call.context,
-  )
-  if (E.isLeft(leased)) return E.left(fromRefusal(leased.left))
-  // Whom the answer does not reach never began: the request waits for somebody else, at once. A call that has a name may be repeated and gets it then.
-  const giveBack = (one: LeasedItem): void =>
-    void call.engine.contracts.takeBack(one.workItem, one.item.lease.token, { ...call.context, commandId: call.world.uuid() }).catch(() => undefined)
-  if (leased.right.length > 0 && named === undefined) call.onEnd((isWritten) => isWritten || leased.right.forEach(giveBack))
-  return ok({ items: leased.right.map(leasedRequestView) }, waitHeaders(call, call.waitMs))
-}
+export const createLeaseRequests =
+  (answers: LeaseAnswers): Handle<typeof wire.leaseRequests> =>
+  async ({ params: { contract }, body }, call) => {
+    const allowed = contractFor(call, contract, 'consume')
+    if (E.isLeft(allowed)) return allowed
+    const source: LeaseSource = {
+      lease: (request, context) => call.engine.contracts.lease(contract, request, context),
+      takeBack: call.engine.contracts.takeBack,
+      allowed: () => contractFor(call, contract, 'consume'),
+      defaultMs: allowed.right.leaseMs,
+    }
+    const leased = await answers.give(call, source, body, call.waitMs ?? 0)
+    return E.isLeft(leased) ? leased : ok({ items: leased.right.map(leasedRequestView) }, waitHeaders(call, call.waitMs))
+  }
 
 export const replyToRequest: Handle<typeof wire.replyToRequest> = async ({ params, body }, call) => {
   const workItem = under(call, params, body)
@@ -274,7 +262,7 @@ export const beginExecution: Handle<typeof wire.beginExecution> = async ({ param
     const left = until - call.world.monotonic()
     if (left <= 0 || call.signal.aborted) break
     await call.engine.changed(workItem.right, left, call.signal)
-    if (!(await call.isStillAllowed())) return E.left(problem('unauthenticated', 'The token was revoked or has expired meanwhile.'))
+    if (!(await call.isStillAllowed())) return E.left(noLongerLetIn)
   }
   const state = call.engine.live(workItem.right)
   return E.left({ code: 'pending', state: state?.status, headers: { Location: requestPath(params.contract, body.id), 'Retry-After': '1' } })

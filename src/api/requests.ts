@@ -10,7 +10,7 @@ import { parseWorkItemId, requestId, surfaceState, type ContractConfig, type Exi
 import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
-import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy } from './items.ts'
+import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
 import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
@@ -66,10 +66,16 @@ const answerSettled = async (call: Call, workItem: WorkItemId, item: Settled, is
   return E.isLeft(reply) ? reply : E.right(giveReply(workItem, item, reply.right, isReplayed))
 }
 
-const accepted = async (call: Call, workItem: WorkItemId, location: string, { item, before, position }: Done): Promise<Handled<wire.RequestShown>> => {
+const accepted = async (
+  call: Call,
+  workItem: WorkItemId,
+  location: string,
+  mayStill: () => E.Either<Problem, unknown>,
+  { item, before, position }: Done,
+): Promise<Handled<wire.RequestShown>> => {
   if (item.status === 'settled') return answerSettled(call, workItem, item, true)
   const isFirst = before.status === 'absent'
-  const waited = call.waitMs === undefined || call.waitMs === 0 ? E.right(item) : await untilSettled(call, workItem, call.waitMs)
+  const waited = call.waitMs === undefined || call.waitMs === 0 ? E.right(item) : await untilSettled(call, workItem, call.waitMs, mayStill)
   if (E.isLeft(waited)) return waited
   const now = waited.right ?? item
   if (now.status === 'settled') return answerSettled(call, workItem, now, !isFirst)
@@ -117,7 +123,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
     acceptContext(call),
     bytes,
   )
-  if (E.isRight(done)) return accepted(call, workItem.right, requestPath(contract, id), done.right)
+  if (E.isRight(done)) return accepted(call, workItem.right, requestPath(contract, id), () => contractFor(call, contract, 'insert'), done.right)
   if ('type' in done.left && done.left.type === 'fingerprint-mismatch') return E.left(mismatch(done.left.firstAt))
   return E.left(fromRefusal(done.left))
 }
@@ -142,6 +148,9 @@ const mayHaveReply = (call: Call, params: { readonly contract: string }, item: E
   return item.request?.caller === call.principal.subject && mayWithContract(config, call.principal, 'insert')
 }
 
+const replyFor = (call: Call, params: { readonly contract: string }, item: Existing): E.Either<Problem, unknown> =>
+  mayHaveReply(call, params, item) ? E.right(item) : E.left(problem('forbidden', 'Replies go to their caller and to the workers of the contract.'))
+
 export const showRequest: Handle<typeof wire.showRequest> = async ({ params, query }, call) => {
   const workItem = meant(call, params, query)
   if (E.isLeft(workItem)) return workItem
@@ -149,7 +158,7 @@ export const showRequest: Handle<typeof wire.showRequest> = async ({ params, que
   if (E.isLeft(row)) return row
   // Who names the version that it has waits for any change, as everywhere; who does not waits for the end.
   if (call.headers['if-none-match'] === undefined && call.waitMs !== undefined && row.right.item.status !== 'settled') {
-    const waited = await untilSettled(call, workItem.right, call.waitMs)
+    const waited = await untilSettled(call, workItem.right, call.waitMs, () => visible(call, workItem.right, row.right.item))
     if (E.isLeft(waited)) return waited
   }
   const again = await readVisible(call, workItem.right)
@@ -164,8 +173,10 @@ export const showReply: Handle<typeof wire.showReply> = async ({ params, query }
   if (E.isLeft(workItem)) return workItem
   const row = await readVisible(call, workItem.right)
   if (E.isLeft(row)) return row.left.code === 'erased' ? E.left({ code: 'released' }) : row
-  if (!mayHaveReply(call, params, row.right.item)) return E.left(problem('forbidden', 'Replies go to their caller and to the workers of the contract.'))
-  const waited = row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0)
+  const allowed = replyFor(call, params, row.right.item)
+  if (E.isLeft(allowed)) return allowed
+  const waited =
+    row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, row.right.item))
   if (E.isLeft(waited)) return waited
   const item = waited.right ?? row.right.item
   return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(requestPath(params.contract, params.id), item))

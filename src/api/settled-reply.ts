@@ -2,8 +2,8 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { isGone, surfaceState, type Settled, type WorkItemId } from '../wire/words.ts'
 import type { KeptReply } from '../engine/contracts/reply-shelf.ts'
-import type { Answer, Call } from './call.ts'
-import { fromRefusal, problem, type Problem } from './problem.ts'
+import { noLongerLetIn, type Answer, type Call } from './call.ts'
+import { fromRefusal, type Problem } from './problem.ts'
 import { releaseHeader } from './request-views.ts'
 import { nameOf } from './views.ts'
 
@@ -40,8 +40,13 @@ export const giveReply = (workItem: WorkItemId, item: Settled, { head, body }: K
   },
 })
 
-/** Waits until the request is settled or the caller's time is over; answers the item as it is then. */
-export const untilSettled = async (call: Call, workItem: WorkItemId, waitMs: number): Promise<E.Either<Problem, ReturnType<Call['engine']['live']>>> => {
+/** Waits until the request is settled or the caller's time is over; answers the item as it is then, if the caller still may have it. */
+export const untilSettled = async (
+  call: Call,
+  workItem: WorkItemId,
+  waitMs: number,
+  mayStill: () => E.Either<Problem, unknown>,
+): Promise<E.Either<Problem, ReturnType<Call['engine']['live']>>> => {
   const until = call.world.monotonic() + waitMs
   for (;;) {
     const item = call.engine.live(workItem)
@@ -50,6 +55,7 @@ export const untilSettled = async (call: Call, workItem: WorkItemId, waitMs: num
     if (left <= 0 || call.signal.aborted) return E.right(item)
     await call.engine.changed(workItem, left, call.signal)
     if (call.signal.aborted) return E.right(call.engine.live(workItem))
-    if (!(await call.isStillAllowed())) return E.left(problem('unauthenticated', 'The token was revoked or has expired meanwhile.'))
+    const still = (await call.isStillAllowed()) ? mayStill() : E.left(noLongerLetIn)
+    if (E.isLeft(still)) return still
   }
 }

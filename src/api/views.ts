@@ -236,7 +236,8 @@ const QUEUE_GATES: Readonly<Record<QueueGate['gate'], string>> = {
 
 /** Why it is in the state it is in, as of `now`; `behind` is what its queue holds it back by. */
 export const whyView = (item: Existing, now: number, behind?: QueueGate): t.TypeOf<typeof why> => {
-  const found = whyNotRunning(item, now)
+  // Its own delay counts from its last event, which the wall may have been set back behind.
+  const found = whyNotRunning(item, Math.max(now, item.updatedAt))
   if (found === undefined) throw new Error('An item that exists has a gate')
   const { since, holder, directive, failure } = found
   const isHeldBack = behind !== undefined && found.gate === 'ready'

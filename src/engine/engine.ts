@@ -85,6 +85,8 @@ export interface LeaseCall {
   /** How long to wait for work when there is none. */
   readonly waitMs: number
   readonly signal?: AbortSignal | undefined
+  /** Whether the caller may still be given anything: asked when it gets in line, and again whenever the lists have changed. */
+  readonly mayStill?: (() => boolean) | undefined
 }
 
 export interface LeaseRequest extends LeaseCall {
@@ -208,6 +210,8 @@ export interface Engine {
   /** The live item, or undefined: no I/O, for polls. */
   readonly live: (workItem: WorkItemId) => Existing | undefined
   readonly presence: (workItem: WorkItemId) => Presence | undefined
+  /** Whether the lease of an item that is held still runs on this server's clock, with the grace that a start or a standstill gives (rules 17). */
+  readonly leaseStands: (workItem: WorkItemId) => boolean
   /** Events of one item, from a revision on. */
   readonly history: (workItem: WorkItemId, options: { readonly from: number; readonly max: number }) => Promise<E.Either<Rejection | StoreFault, readonly RecordedEvent[]>>
   /** Resolves when the item changes in any way, when `ms` passed, when `signal` aborts or when the engine stops. */

@@ -75,6 +75,8 @@ export const createHandler = (options: {
   /** Why no work item may be born now, if so. */
   readonly refuseBirth: () => Busy | undefined
   readonly isStopping: () => boolean
+  /** Whether the lease of an item that is held has not come to its end on this server's clock. */
+  readonly leaseStands: (workItem: WorkItemId) => boolean
   readonly onAppended: (position: Position, events: number) => void
 }): Handler => {
   const { store, live, presence, world, server } = options
@@ -136,7 +138,8 @@ export const createHandler = (options: {
   }
 
   const once = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, loaded: Loaded, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
-    const asked = { ...withNoted(workItem, toDo), time: world.now() } as Command
+    const stands = toDo.type === 'ExtendLease' ? { stands: options.leaseStands(workItem) } : {}
+    const asked = { ...withNoted(workItem, toDo), ...stands, time: world.now() } as Command
     const command = { ...asked, time: timeOf(asked, loaded.item) }
     const decided = decide(command, loaded.item)
     if (E.isLeft(decided)) return decided

@@ -126,7 +126,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     return lag.isTooFar() ? { type: 'lagging' } : undefined
   }
 
-  const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, onAppended })
+  const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, leaseStands: (workItem) => timers.isAhead(workItem), onAppended })
 
   const isOff = (): boolean => stopping || failure !== undefined
   const requestUsage = createRequestUsage({ tables, world, position: () => position })
@@ -186,6 +186,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     history: createHistory(store),
     live: (workItem) => live.get(workItem)?.item,
     presence: presence.get,
+    leaseStands: timers.isAhead,
     changed: watch.changed,
     follow: ({ after, signal }) => store.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, stopped.signal]) }),
     tables,

@@ -1,6 +1,7 @@
 // YAML with places: a document is walked by readers that say what they expect, and every mistake carries file, line, column and path.
 // Scalars are taken as the text that stands there, as App Engine does, so that a queue named 007 or no is named so.
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type ParsedNode } from 'yaml'
+import { duplicateKeys, excessOf, TOKENS_MAX } from './queue-files-bounds.ts'
 
 /**
  * `unreadable`, `too-large`, `encoding`: the file itself · `syntax`: not YAML, or YAML that is not taken here · `type`: a list for a text and the like ·
@@ -81,7 +82,7 @@ const errorAt = ({ file, lines }: Pick<Source, 'file' | 'lines'>, offset: number
 }
 
 export const refuse = (spot: Spot, code: FileErrorCode, detail: string): undefined => {
-  spot.source.errors.push(errorAt(spot.source, spot.node?.range[0] ?? spot.offset, spot.path, { code, detail }))
+  if (spot.source.errors.length < ERRORS_MAX) spot.source.errors.push(errorAt(spot.source, spot.node?.range[0] ?? spot.offset, spot.path, { code, detail }))
 }
 
 /** Something that is taken, but that its author may want to know. */
@@ -208,16 +209,26 @@ export interface ReadDocument<A> {
   readonly notices: readonly FileError[]
 }
 
+const TOO_DEEP = 'Expected a document of a few levels, but it is nested too deeply.'
+const DUPLICATE = 'Expected each key once, but this one stands here for the second time.'
+
 const SENTENCES: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: 'Expected one document in the file, but there are several.',
-  DUPLICATE_KEY: 'Expected each key once, but this one stands here for the second time.',
-  RESOURCE_EXHAUSTION: 'Expected a document of a few levels, but it is nested too deeply.',
+  RESOURCE_EXHAUSTION: TOO_DEEP,
 }
 
 /** Reads the text of a file. */
 export const readDocument = <A>(file: string, text: string, read: Read<A>): ReadDocument<A> => {
   const source: Source = { file, lines: new LineCounter(), errors: [], notices: [] }
-  const document = parseDocument(text, { schema: 'failsafe', lineCounter: source.lines, prettyErrors: false, uniqueKeys: true })
+  const excess = excessOf(text)
+  if (excess !== undefined) {
+    source.lines.addNewLine(0)
+    for (let at = text.indexOf('\n'); at !== -1 && at < excess.offset; at = text.indexOf('\n', at + 1)) source.lines.addNewLine(at + 1)
+    const fault: Fault = excess.what === 'depth' ? { code: 'syntax', detail: TOO_DEEP } : { code: 'too-large', detail: `Expected at most ${TOKENS_MAX} keys, values and marks.` }
+    return { errors: [errorAt(source, excess.offset, '', fault)], notices: [] }
+  }
+  // The library's own look for keys that stand twice compares each with each.
+  const document = parseDocument(text, { schema: 'failsafe', lineCounter: source.lines, prettyErrors: false, uniqueKeys: false })
   const [first] = document.errors
   if (first !== undefined) {
     const told = document.errors.some(({ code }) => code === 'RESOURCE_EXHAUSTION')
@@ -228,6 +239,8 @@ export const readDocument = <A>(file: string, text: string, read: Read<A>): Read
       .map(({ code, message, pos }) => errorAt(source, pos[0], '', { code: 'syntax', detail: SENTENCES[code] ?? `The file is not YAML: ${message}.` }))
     return { errors, notices: [] }
   }
+  const twice = duplicateKeys(document.contents)
+  if (twice.length > 0) return { errors: twice.slice(0, ERRORS_MAX).map((at) => errorAt(source, at, '', { code: 'syntax', detail: DUPLICATE })), notices: [] }
   const root: Spot = { source, node: document.contents, offset: 0, path: '' }
   // A file that an editor has just emptied to write it anew must not read as one that takes all queues away.
   const value = document.contents === null ? refuse(root, 'required', 'Expected a configuration, but the file is empty.') : read(root)

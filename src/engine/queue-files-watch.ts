@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { QueueConfig } from '../domain/queue/config.ts'
 import { pause, type Cancel, type World } from '../world.ts'
 import { canonicalJson } from './digest.ts'
-import { appNames, appsDirectory, fileError, readApps, type FileError } from './queue-files.ts'
+import { appNames, appsDirectory, fileError, readApps, type FileError, type ParsedApps } from './queue-files.ts'
 
 /** From a change to the look, and between two looks that must agree, in milliseconds. */
 export const SETTLE_MS = 50
@@ -53,8 +53,8 @@ const goneError = (directory: string): FileError =>
     'Expected the directory of apps, but it is gone; its queues stay as they were. To remove them, empty the directory or its files.',
   )
 
-const lookInto = async (directory: string, lastGood: LastGood): Promise<Found> => {
-  const read = await readApps(directory)
+const lookInto = async (directory: string, lastGood: LastGood, parsed: ParsedApps): Promise<Found> => {
+  const read = await readApps(directory, parsed)
   if (E.isLeft(read)) return unchanged(lastGood, read.left)
   // A directory that is gone as a whole is more likely unmounted than meant to take every queue away.
   if (read.right === undefined && [...lastGood.values()].some((queues) => queues.length > 0)) return unchanged(lastGood, [goneError(directory)])
@@ -185,11 +185,12 @@ export const watchQueueFiles = async (
   }
 
   const watchers = createWatchers(directory, onEvent)
+  const parsed: ParsedApps = new Map()
 
   const find = async (lastGood: LastGood): Promise<Found> => {
     // Watched first and read afterwards: a change in between is seen twice and never missed.
     isAllWatched = await watchers.sync()
-    return lookInto(directory, lastGood)
+    return lookInto(directory, lastGood, parsed)
   }
 
   let found = await find(byApp(inForce))

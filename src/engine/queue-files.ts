@@ -90,13 +90,25 @@ export const readText = async (file: string): Promise<E.Either<FileError, FileTe
 /** As `{project}` of the dialect and `{app}` of the native routes take it. */
 const APP_NAME = /^[a-z0-9.:-]{1,100}$/
 
+/** What was read of each app last, and from which texts: whoever looks again and again parses a change once. */
+export type ParsedApps = Map<string, { readonly texts: readonly (string | undefined)[]; readonly queues: AppQueues }>
+
+const parseOnce = (app: string, queueFile: FileText | undefined, stintFile: FileText | undefined, parsed: ParsedApps): AppQueues => {
+  const texts = [queueFile?.text, stintFile?.text]
+  const known = parsed.get(app)
+  if (known !== undefined && known.texts.every((text, index) => text === texts[index])) return known.queues
+  const queues = parseAppQueues(app, queueFile, stintFile)
+  parsed.set(app, { texts, queues })
+  return queues
+}
+
 /** The queues of one app; undefined when its directory holds neither file. */
-const readApp = async (directory: string, app: string): Promise<AppQueues | undefined> => {
+const readApp = async (directory: string, app: string, parsed: ParsedApps): Promise<AppQueues | undefined> => {
   const [queueFile, stintFile] = await Promise.all([readText(join(directory, app, QUEUE_FILE)), readText(join(directory, app, STINT_QUEUE_FILE))])
   const errors = [queueFile, stintFile].flatMap((read) => (E.isLeft(read) ? [read.left] : []))
   if (E.isRight(queueFile) && E.isRight(stintFile)) {
     if (queueFile.right === undefined && stintFile.right === undefined) return undefined
-    if (APP_NAME.test(app)) return parseAppQueues(app, queueFile.right, stintFile.right)
+    if (APP_NAME.test(app)) return parseOnce(app, queueFile.right, stintFile.right, parsed)
     errors.push(fileError(join(directory, app), 'name', 'Expected the directory of an app to have a name of 1 to 100 of a-z, 0-9, ".", ":" and "-".'))
   }
   return { app, queues: E.left(errors), notices: [] }
@@ -116,15 +128,15 @@ export const appNames = async (configDirectory: string): Promise<E.Either<FileEr
   }
 }
 
-/** Every app by itself, so that one app's mistake is no other's; undefined when there is no directory of apps, Left when it cannot be read. */
-export const readApps = async (configDirectory: string): Promise<E.Either<readonly FileError[], readonly AppQueues[] | undefined>> => {
+/** `parsed`: the same for each look at one directory, so that what has not changed is not parsed again. Every app by itself, so that one app's mistake is no other's; undefined when there is no directory of apps, Left when it cannot be read. */
+export const readApps = async (configDirectory: string, parsed: ParsedApps = new Map()): Promise<E.Either<readonly FileError[], readonly AppQueues[] | undefined>> => {
   const names = await appNames(configDirectory)
   if (E.isLeft(names)) return E.left([names.left])
   if (names.right === undefined) return E.right(undefined)
   const apps: AppQueues[] = []
   // One after another: a directory of many apps must not take all file handles.
   for (const name of names.right) {
-    const app = await readApp(appsDirectory(configDirectory), name)
+    const app = await readApp(appsDirectory(configDirectory), name, parsed)
     if (app !== undefined) apps.push(app)
   }
   return E.right(apps)

@@ -1,7 +1,8 @@
 // Turns time into commands: what a deadline of the domain means on this server's clocks, and what is said when it has come.
 //
 // Deadlines that stand in the log are wall time, but they are waited for on the monotonic clock: how far off one is, is read from the wall once, when it is first
-// seen, so that a clock that is set back or forward neither lengthens nor ends a lease (rules 17).
+// seen, so that a clock that is set back or forward neither lengthens nor ends a lease (rules 17). It is never read as earlier than the item's last event, from which
+// the deadline was counted.
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
 import { deadlineOf, type Deadline } from '../domain/policy/deadline.ts'
@@ -16,6 +17,8 @@ import type { TaskQueues } from './queues/task-queues.ts'
 export interface Timers {
   /** The item has changed: its deadline may be another. */
   readonly touch: (workItem: WorkItemId) => void
+  /** Whether the item's deadline, with its grace, is still to come. */
+  readonly isAhead: (workItem: WorkItemId) => boolean
   readonly close: () => void
 }
 
@@ -49,7 +52,7 @@ export const createTimers = (options: {
   const onMonotonicClock = (workItem: WorkItemId, at: number): number => {
     const known = anchors.get(workItem)
     if (known?.at === at) return known.mono
-    const mono = world.monotonic() + at - world.now()
+    const mono = world.monotonic() + at - Math.max(world.now(), live.get(workItem)?.item.updatedAt ?? 0)
     anchors.set(workItem, { at, mono })
     return mono
   }
@@ -69,6 +72,8 @@ export const createTimers = (options: {
     const at = onMonotonicClock(workItem, deadline.at)
     return deadline.what === 'lease-ends' ? Math.max(at, presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS)) : at
   }
+
+  const isAhead: Timers['isAhead'] = (workItem) => (dueAt(workItem) ?? Infinity) > world.monotonic()
 
   const commandOf = (workItem: WorkItemId, deadline: Deadline): CommandToDo | undefined => {
     const item = live.get(workItem)?.item
@@ -90,8 +95,7 @@ export const createTimers = (options: {
     const command = deadline === undefined ? undefined : commandOf(workItem, deadline)
     if (deadline === undefined || command === undefined || options.isOff()) return
     const context: Context = { subject: SUBJECT, actor: SUBJECT, commandId: world.uuid() }
-    const isMoot = (): boolean => (dueAt(workItem) ?? Infinity) > world.monotonic()
-    const done = await handler.executeUnless(isMoot, workItem, command, context)
+    const done = await handler.executeUnless(() => isAhead(workItem), workItem, command, context)
     if (E.isRight(done) || !(done.left instanceof Error)) return deadlines.touch(workItem)
     onTrouble(`${command.type} on ${workItem} will be tried again`, done.left)
     deadlines.again(workItem, FIRE_AGAIN_MS)
@@ -104,5 +108,5 @@ export const createTimers = (options: {
     stoodStill: () => presence.woke(),
   })
 
-  return deadlines
+  return { touch: deadlines.touch, isAhead, close: deadlines.close }
 }

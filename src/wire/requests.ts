@@ -217,7 +217,7 @@ export const leaseRequestsBody = fields(
     max: number({ min: 1, max: LEASE_TASKS_MAX, integer: true, description: 'requests, at most (1)' }),
     leaseSeconds: number({ min: 0.1, max: LEASE_SECONDS_MAX, description: 'as the contract says, unless given' }),
     worker: text({ min: 1, max: 200, description: 'made by the SDK once per process; tells workers of one principal apart' }),
-    requestId: text({ min: 1, max: 100, description: 'names the call: a repeat is given what is still under its lease' }),
+    requestId: text({ min: 1, max: 100, description: 'names the call: a repeat is given what is still under its lease; without one an Idempotency-Key names it' }),
   },
 )
 export const leaseRequests = route({

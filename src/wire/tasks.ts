@@ -81,7 +81,7 @@ export const leaseBody = fields(
     worker: text({ min: 1, max: 200, description: 'made by the SDK once per process; tells workers of one principal apart' }),
     tag,
     sameTag: t.boolean,
-    requestId: text({ min: 1, max: 100, description: 'names the call: a repeat is given what is still under its lease' }),
+    requestId: text({ min: 1, max: 100, description: 'names the call: a repeat is given what is still under its lease; without one an Idempotency-Key names it' }),
   },
 )
 export type LeaseBody = t.TypeOf<typeof leaseBody>

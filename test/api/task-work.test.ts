@@ -1,10 +1,12 @@
 // How workers work over HTTP: completions that carry the next lease, answers that get lost, repeats, give-backs, payloads and deletions.
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { EventStore } from '../../src/store/port.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
+import { configure, queueConfig } from '../support/queues.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
@@ -170,6 +172,28 @@ describe('an answer to a lease that does not get there', () => {
         expect(api.engine.live('task/shop/mail/t0')).toMatchObject({ status: 'waiting', attempt: 0 })
       }
     }
+  })
+
+  it('gives nothing back when the repeat was answered before the first connection dies', async () => {
+    const api = await startApi()
+    const payloadBase64 = Buffer.alloc(1024 * 1024, 7).toString('base64')
+    await api.post(TASKS, { items: Array.from({ length: 20 }, (_, index) => ({ id: `t${index}`, payloadBase64 })) })
+    const call = { max: 20, worker: 'w1', requestId: 'r1', leaseSeconds: 3_600 }
+    const socket = rawLease(api, call)
+    socket.pause()
+    await untilLeased(api, 't19')
+    const repeated = await lease(api, call)
+    expect(repeated).toHaveLength(20)
+    const gone = once(socket, 'close')
+    socket.destroy()
+    await gone
+    // The server has heard of it when it has answered somebody who came later.
+    await api.get('/v1/queues/shop/mail')
+    await settle()
+    expect(api.world.pending()).not.toContain(10_000)
+    api.world.advance(60_000)
+    await settle()
+    expect((await api.post(`${TASKS}/complete`, { id: 't0', lease: repeated[0].lease })).status).toBe(200)
   })
 
   it('gives back what was handed over while the worker went away', async () => {
@@ -342,5 +366,67 @@ describe('the limits of tasks', () => {
     expect((await api.post(TASKS, many(1_001))).body.errors).toEqual([expect.objectContaining({ path: '/items', code: 'length' })])
     expect((await api.post(TASKS, many(1_000))).body.items.every((item: { status: number }) => item.status === 201)).toBe(true)
     expect(await lease(api, { max: 1_000 })).toHaveLength(1_000)
+  })
+})
+
+describe('a lease call with an Idempotency-Key', () => {
+  it('is known by it where it has no requestId: said again it is given the same lease, and a new one when that is over', async () => {
+    const api = await startApi()
+    await put(api, 'a')
+    const named = { headers: { 'Idempotency-Key': '"one"' } }
+    const call = { max: 1, worker: 'w1' }
+    const [first] = (await api.post(`${TASKS}/lease`, call, named)).body.items
+    const [again] = (await api.post(`${TASKS}/lease`, call, named)).body.items
+    expect([again.id, again.lease]).toEqual([first.id, first.lease])
+    await api.post(`${TASKS}/release`, { id: first.id, lease: first.lease })
+    // Another worker, since whoever gave it back is passed over for it.
+    const [next] = (await api.post(`${TASKS}/lease`, { max: 1, worker: 'w2' }, named)).body.items
+    expect(next.id).toBe('a')
+    expect(next.lease).not.toBe(first.lease)
+    const { body } = await api.get(`${TASKS}/a/history`)
+    const ids = body.items.map(({ id }: { id: string }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids).toHaveLength(4)
+  })
+})
+
+describe('a lease call that waits', () => {
+  const listed = (...users: string[]) => queueConfig('shop', 'mail', { users, writers: ['writer@example.com'] })
+  const guarded = async () => {
+    const api = await startApi({ settings: { auth: { tokens: true } } })
+    await configure(api, listed('worker@example.com', 'other@example.com'))
+    const token = { worker: await api.tokenFor('worker@example.com', 'worker'), other: await api.tokenFor('other@example.com', 'worker') }
+    const writer = await api.tokenFor('writer@example.com', 'producer')
+    const waiting = api.post(`${TASKS}/lease`, { worker: 'w1' }, { token: token.worker, headers: { Prefer: 'wait=30' } })
+    await api.world.until((pending) => pending.includes(30_000))
+    return { api, token, writer, waiting }
+  }
+
+  it('is given nothing once its token is revoked: what came goes to the next, and no attempt is burnt', async () => {
+    const { api, token, writer, waiting } = await guarded()
+    const admin = await api.tokenFor('admin@example.com', 'admin')
+    const { body } = await api.get('/v1/tokens', { token: admin })
+    const { id } = body.items.find((entry: { email: string }) => entry.email === 'worker@example.com')
+    await api.ask('DELETE', `/v1/tokens/${id}`, { token: admin })
+    await api.post(TASKS, { id: 'a', payload: 'secret' }, { token: writer })
+    const answer = await waiting
+    expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated'])
+    expect(answer.text).not.toContain('secret')
+    expect((await api.post(`${TASKS}/lease`, { worker: 'w2' }, { token: token.other })).body.items).toMatchObject([{ id: 'a', attempt: 1 }])
+  })
+
+  it('ends as soon as its queue does not name the caller any more', async () => {
+    const { api, waiting } = await guarded()
+    await configure(api, listed('other@example.com'))
+    expect(await waiting).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+    expect(api.engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).waiters).toBe(0)
+  })
+
+  it('keeps its place when the lists change and name it still', async () => {
+    const { api, writer, waiting } = await guarded()
+    await configure(api, listed('worker@example.com'))
+    await settle()
+    await api.post(TASKS, { id: 'a', payload: 1 }, { token: writer })
+    expect((await waiting).body.items).toMatchObject([{ id: 'a' }])
   })
 })

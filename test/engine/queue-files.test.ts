@@ -295,3 +295,22 @@ describe('what to ask of the log', () => {
     ])
   })
 })
+
+describe('whoever looks again and again', () => {
+  it('parses a change once: what has not changed is what was read before', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'stint-parsed-'))
+    onTestFinished(() => rm(directory, { recursive: true, force: true }))
+    for (const app of ['shop', 'mill']) {
+      mkdirSync(join(directory, 'apps', app), { recursive: true })
+      writeFileSync(join(directory, 'apps', app, 'queue.yaml'), 'queue:\n  - name: mail\n    mode: pull\n')
+    }
+    const parsed = new Map()
+    const look = async () => right(await readApps(directory, parsed)) ?? []
+    const [mill, shop] = await look()
+    writeFileSync(join(directory, 'apps', 'shop', 'queue.yaml'), 'queue:\n  - name: post\n    mode: pull\n')
+    const [again, changed] = await look()
+    expect(again).toBe(mill)
+    expect(changed).not.toBe(shop)
+    expect((await look())[1]).toBe(changed)
+  })
+})

@@ -1,9 +1,10 @@
 // Which task a lease call is given: by priority and age, by tag, by key, by the rate of the queue, and by who has just given it back.
 import { afterEach, describe, expect, it } from 'vitest'
-import { settle, startEngine, type TestEngine } from '../support/engine.ts'
+import type { CommandToDo } from '../../src/engine/engine.ts'
+import { contextOf, settle, startEngine, type TestEngine } from '../support/engine.ts'
 import { configure, queueConfig } from '../support/queues.ts'
 import { expectReplayEqual } from '../support/replay.ts'
-import { fail, finish, giveBack, put, take } from '../support/tasks.ts'
+import { fail, finish, giveBack, idOf, put, take } from '../support/tasks.ts'
 
 const opened: TestEngine[] = []
 const start = async (given: Parameters<typeof startEngine>[0] = {}): Promise<TestEngine> => {
@@ -175,6 +176,29 @@ describe('tasks of one key', () => {
     expect(await take(test, { max: 10 })).toEqual([])
     await command('k3', { type: 'GiveDirective', by: 'admin', commandId: test.world.uuid(), directive: 'resume' })
     expect(await take(test, { max: 10 })).toEqual(['k3'])
+  })
+
+  it.each<readonly ['deleted' | 'paused' | 'purged', CommandToDo | undefined]>([
+    ['deleted', { type: 'DeleteTask', by: 'admin' }],
+    ['paused', { type: 'GiveDirective', by: 'admin', commandId: 'pause-it', directive: 'pause' }],
+    ['purged', undefined],
+  ])('go on with the next when the one whose turn has come is %s', async (how, command) => {
+    const test = await start()
+    const context = () => contextOf(test.world, 'admin')
+    await put(test, 'k1', { key: 'k' })
+    await put(test, 'k2', { key: 'k' })
+    test.world.advance(1)
+    const later = test.world.now()
+    await put(test, 'k3', { key: 'k' })
+    expect(await take(test, { max: 9 })).toEqual(['k1'])
+    expect(await take(test, { max: 9 })).toEqual([])
+    await finish(test, 'k1')
+    if (command === undefined) await test.engine.queues.startBulk({ app: 'shop', queue: 'mail' }, 'purge', { insertedBefore: later }, context())
+    else await test.engine.execute(idOf('k2'), command, context())
+    await settle()
+    const k3 = test.engine.live(idOf('k3'))
+    expect([how, k3 && test.engine.gateOf(k3)]).toEqual([how, { gate: 'no-worker' }])
+    expect(await take(test, { max: 9 })).toEqual(['k3'])
   })
 
   it('with different tags reach whoever wants the tag, whichever is first in line', async () => {

@@ -56,8 +56,8 @@ const findHeld = async (call: DialectCall, task: string, timestamp: number | und
   const found = await find(call, task)
   if (E.isLeft(found)) return found
   const item = found.right
-  // The engine lets a holder who is late give back or complete; here the time that was promised counts to the millisecond (rules 17).
-  if (!isHeld(item) || item.lease.until <= call.engine.now()) return E.left(leaseExpired())
+  // The engine lets a holder who is late give back or complete; here only a lease that the server has not let end counts (rules 17).
+  if (!isHeld(item) || !call.engine.leaseStands(workItemOf(call, task))) return E.left(leaseExpired())
   return timestamp === undefined || timestamp === leaseTimestampOf(item.lease) ? E.right(item) : E.left(leaseExpired())
 }
 

@@ -56,10 +56,19 @@ export type Command =
       /** Who runs it at once: a worker that waits, or the middleware that asks. */
       readonly leaseTo?: LeaseGrant | undefined
     }
-  | ({ readonly type: 'LeaseItem'; readonly time: number } & LeaseGrant)
+  /** `reached`: the time at which it is due, when that has come on the clock that counts, whatever the wall says. */
+  | ({ readonly type: 'LeaseItem'; readonly time: number; readonly reached?: number | undefined } & LeaseGrant)
   /** The dialect's delete: done if the caller holds it, else cancelled; by whoever may work the queue, in any state (rules 22). */
   | { readonly type: 'DeleteTask'; readonly time: number; readonly by: string; readonly lease?: string | undefined }
-  | { readonly type: 'ExtendLease'; readonly time: number; readonly by: string; readonly lease: string; readonly termMs: number }
+  | {
+      readonly type: 'ExtendLease'
+      readonly time: number
+      readonly by: string
+      readonly lease: string
+      readonly termMs: number
+      /** Whether the server has not let the lease end: its timer, with all the grace it gives, has not come. Left out, the time that was promised counts. */
+      readonly stands?: boolean | undefined
+    }
   | {
       readonly type: 'ReleaseLease'
       readonly time: number

@@ -44,6 +44,9 @@ const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDec
   return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
 }
 
+/** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it. */
+const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
+
 const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
@@ -52,7 +55,7 @@ const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecis
   if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${item.kind}, but it is paused.` })
   const facts = leasable(item)
   if (facts === undefined) return reject({ type: 'not-possible', state, detail: 'Expected a request for workers, but this one is run by middleware.' })
-  if (facts.dueAt > c.time) return reject({ type: 'not-possible', state, detail: `Expected to lease a ${item.kind} that is due, but its delay has not passed.` })
+  if (!hasCome(c, facts.dueAt)) return reject({ type: 'not-possible', state, detail: `Expected to lease a ${item.kind} that is due, but its delay has not passed.` })
   return accept(leasedTo(c, nextLease(item), c.time))
 }
 
@@ -73,9 +76,6 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
   if (item.status !== 'deadLetter') return accept()
   return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
 }
-
-/** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it. */
-const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
 
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {

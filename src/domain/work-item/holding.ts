@@ -133,8 +133,9 @@ export const extendLease = (c: CommandOfType<'ExtendLease'>, item: WorkItem): Ho
   if (E.isLeft(held)) return held
   const { lease, kind } = held.right
   if (kind === 'job') return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
-  // Completion counts until the expiry is recorded, an extension only while the lease runs (rules 17).
-  if (c.time >= lease.until) return reject({ type: 'stale-lease', state: surfaceState(held.right), detail: 'Expected a lease that still runs, but its time is over.' })
+  // Completion counts until the expiry is recorded, an extension only while the lease runs: on the server's clock, since the wall can be set (rules 17).
+  if (!(c.stands ?? c.time < lease.until))
+    return reject({ type: 'stale-lease', state: surfaceState(held.right), detail: 'Expected a lease that still runs, but its time is over.' })
   const until = c.time + c.termMs
   return accept<WorkItemEvent>(...(until === lease.until ? [] : [{ type: 'LeaseExtended', lease: lease.number, until } as const]), ...seen(held.right))
 }

@@ -145,6 +145,7 @@ export const createContracts = (options: {
       const isNew = book.get(contract).status === 'absent'
       const done = await book.execute(contract, { type: 'ConfigureContract', by: context.actor, config, digest: contentDigest(config) }, context)
       if (E.isLeft(done)) return done
+      if (done.right.events.length > 0) desk.refresh(contract)
       const { state } = done.right
       return E.right({ view: viewOf(contract, state.status === 'open' ? state : undefined), isNew })
     },

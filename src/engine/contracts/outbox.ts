@@ -118,9 +118,12 @@ export const createOutboxes = (options: {
     return isForLater(done.left) ? 'later' : { outcome: 'refused', code: codeOf(done.left) }
   }
 
+  /** When what is owed is born, as it sees it: with the ending, unless the wall has been set back since. */
+  const bornAt = ({ ending }: Owed): number => Math.min(ending.time, world.now())
+
   const insertTask = async ({ app, queue, mediaType, bodyBase64, id, delayMs = 0, tag, priority, key }: Extract<Effect, { task: unknown }>['task'], owed: Owed, own: string) => {
     const payload = Buffer.from(bodyBase64, 'base64')
-    const dueAt = owed.ending.time + delayMs
+    const dueAt = bornAt(owed) + delayMs
     const digest = contentDigest({ tag, priority, key, delaySeconds: delayMs / 1_000, mediaType }, payload)
     const task = { app, queue, tag, priority, key, bytes: payload.byteLength, dueAt }
     return born(
@@ -143,7 +146,7 @@ export const createOutboxes = (options: {
       attemptsMax,
       interruptedAfterMs,
       bytes: body.byteLength,
-      dueAt: owed.ending.time,
+      dueAt: bornAt(owed),
     } as const
     const command = { type: 'AcceptRequest', by: subject, request, mediaType, digest: contentDigest({ mediaType }, body) } as const
     return born(await contracts.accept(requestId(contract, subject, id ?? own), command, { ...owed.context, commandId: own }, body))

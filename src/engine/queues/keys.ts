@@ -7,13 +7,18 @@ export interface Keys {
   readonly isInUse: (key: string) => boolean
   /** Counts one more holder. */
   readonly use: (key: string | undefined) => void
-  /** One holder less; answers those who may try now: the first of each tag, since nobody knows yet whose turn brings whom. */
+  /** One holder less; answers those who may try now. */
   readonly free: (key: string | undefined) => readonly Candidate[]
+  /**
+   * A task that may have had its turn will not take it. Answers those who may try in its place while the key is not in use: the first of each tag, since nobody knows yet
+   * whose turn brings whom; who then finds the key in use gets in line again.
+   */
+  readonly next: (key: string | undefined) => readonly Candidate[]
   /** Puts a task into the line of its key. */
   readonly block: (candidate: Candidate) => void
   readonly isBlocked: (workItem: WorkItemId) => boolean
-  /** The task is not what it was. */
-  readonly left: (workItem: WorkItemId) => void
+  /** The task is not what it was; whether it stood in line. */
+  readonly left: (workItem: WorkItemId) => boolean
   /** Empties all lines: how many holders a key may have has changed. */
   readonly release: () => readonly Candidate[]
   readonly blockedCount: () => number
@@ -38,8 +43,23 @@ export const createKeys = (limit: () => number, isCurrent: (candidate: Candidate
     return undefined
   }
 
+  const isInUse = (key: string): boolean => (used.get(key) ?? 0) >= limit()
+
+  const next = (key: string | undefined): readonly Candidate[] => {
+    const ofKey = key === undefined ? undefined : lines.get(key)
+    if (key === undefined || ofKey === undefined || isInUse(key)) return []
+    const firsts: Candidate[] = []
+    for (const [tag, line] of ofKey) {
+      const first = firstOf(line)
+      if (first !== undefined) firsts.push(first)
+      if (line.length === 0) ofKey.delete(tag)
+    }
+    if (ofKey.size === 0) lines.delete(key)
+    return firsts.toSorted(byRank)
+  }
+
   return {
-    isInUse: (key) => (used.get(key) ?? 0) >= limit(),
+    isInUse,
     use: (key) => {
       if (key !== undefined) used.set(key, (used.get(key) ?? 0) + 1)
     },
@@ -48,17 +68,9 @@ export const createKeys = (limit: () => number, isCurrent: (candidate: Candidate
       const left = (used.get(key) ?? 1) - 1
       if (left > 0) used.set(key, left)
       else used.delete(key)
-      const ofKey = lines.get(key)
-      if (ofKey === undefined) return []
-      const firsts: Candidate[] = []
-      for (const [tag, line] of ofKey) {
-        const first = firstOf(line)
-        if (first !== undefined) firsts.push(first)
-        if (line.length === 0) ofKey.delete(tag)
-      }
-      if (ofKey.size === 0) lines.delete(key)
-      return firsts.toSorted(byRank)
+      return next(key)
     },
+    next,
     block: (candidate) => {
       const { key, tag, workItem } = candidate
       if (key === undefined) return
@@ -70,7 +82,7 @@ export const createKeys = (limit: () => number, isCurrent: (candidate: Candidate
       blocked.set(workItem, candidate)
     },
     isBlocked: (workItem) => blocked.has(workItem),
-    left: (workItem) => void blocked.delete(workItem),
+    left: (workItem) => blocked.delete(workItem),
     release: () => {
       const all = [...lines.values()].flatMap((ofKey) => [...ofKey.values()].flatMap((line) => line.data)).filter(unblock)
       lines.clear()

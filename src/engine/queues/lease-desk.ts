@@ -3,7 +3,8 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../../domain/ids.ts'
 import type { LeaseGrant } from '../../domain/work-item/commands.ts'
-import { isHeld, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
+import { nextLease } from '../../domain/work-item/leasing.ts'
+import { isHeld, leasable, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore } from '../../store/port.ts'
 import type { World } from '../../world.ts'
@@ -106,10 +107,18 @@ export const createLeaseDesk = (options: {
     ...(call.requestId === undefined ? {} : { requestId: call.requestId }),
   })
 
+  const nextLeaseOf = (workItem: WorkItemId): number => {
+    const item = live.get(workItem)?.item
+    return item === undefined ? 1 : nextLease(item)
+  }
+
   const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
     let done: E.Either<Refusal, Done>
     try {
-      done = await handler.execute(workItem, { type: 'LeaseItem', ...grantOf(call) }, { ...context, commandId: uuidV5(context.commandId, workItem) })
+      // A command of its own for each lease of the item, since a call that has a name may be made again when its first lease is over.
+      const commandId = uuidV5(context.commandId, `${workItem}\n${nextLeaseOf(workItem)}`)
+      const reached = leasable(live.get(workItem)?.item)?.dueAt
+      done = await handler.execute(workItem, { type: 'LeaseItem', reached, ...grantOf(call) }, { ...context, commandId })
     } catch (defect) {
       index.giveBack(workItem)
       throw defect
@@ -131,6 +140,7 @@ export const createLeaseDesk = (options: {
       if (options.isStopping() || signal.aborted) return E.right([])
       const admitted = options.admits(key)
       if (E.isLeft(admitted)) return admitted
+      if (call.mayStill?.() === false) return E.left({ type: 'forbidden', detail: 'The lists have changed meanwhile and do not name the caller any more.' })
       const index = indexOf(key)
       const left = until - world.monotonic()
       const there = index.take(ask)

@@ -14,6 +14,7 @@ import type { Live } from '../live.ts'
 import { createKeys } from './keys.ts'
 import { createPassedOver } from './passed-over.ts'
 import { createPace } from './pace.ts'
+import { createForwardClock } from '../forward-clock.ts'
 import { createReadyTasks, type Candidate, type Verdict } from './ready-tasks.ts'
 
 /** What limits the leases of a line. */
@@ -119,7 +120,8 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     return item !== undefined && item.revision === revision && leasable(item) !== undefined && !claimed.has(workItem)
   }
   const keys = createKeys(() => served()?.stint.keyConcurrency ?? 1, isUnclaimed)
-  const ready = createReadyTasks({ now: world.now, isCurrent: (candidate) => !keys.isBlocked(candidate.workItem) && isUnclaimed(candidate), waiting: () => waiting })
+  const clock = createForwardClock(world)
+  const ready = createReadyTasks({ now: clock, isCurrent: (candidate) => !keys.isBlocked(candidate.workItem) && isUnclaimed(candidate), waiting: () => waiting })
 
   // ---- taking ----
   const passedOverUntil = (workItem: WorkItemId, ask: Ask, self: Waiter | undefined): number => {
@@ -216,9 +218,9 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
       again = Infinity
       return
     }
-    const dueAt = ready.nextDueAt()
+    const readyAt = ready.nextReadyAt()
     const now = world.monotonic()
-    const at = Math.min(again, dueAt === undefined ? Infinity : now + Math.max(0, dueAt - world.now()))
+    const at = Math.min(again, readyAt === undefined ? Infinity : now + Math.max(0, readyAt - clock()))
     if (at === Infinity || (timer !== undefined && timer.at <= at)) return
     timer?.cancel()
     const cancel = world.timer(Math.max(0, at - now), () => {
@@ -242,10 +244,12 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
   }
 
   // ---- what changes ----
-  const candidateOf = (workItem: WorkItemId, revision: number, task: Leasable): Candidate => ({
+  /** A delay counts from the event that gave it, which is never dated before the one ahead of it: the wall may have been set back since (rules 17). */
+  const candidateOf = (workItem: WorkItemId, { revision, updatedAt }: Existing, task: Leasable): Candidate => ({
     workItem,
     revision,
     dueAt: task.dueAt,
+    readyAt: clock() + Math.max(0, task.dueAt - Math.max(updatedAt, world.now())),
     priority: task.priority ?? 0,
     sequence: (sequence += 1),
     tag: task.tag,
@@ -256,7 +260,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
   const admit = (workItem: WorkItemId, freed: readonly Candidate[]): void => {
     const item = live.get(workItem)?.item
     const task = leasable(item)
-    const candidates = item === undefined || task === undefined || claimed.has(workItem) ? freed : [candidateOf(workItem, item.revision, task), ...freed]
+    const candidates = item === undefined || task === undefined || claimed.has(workItem) ? freed : [candidateOf(workItem, item, task), ...freed]
     offerAll(candidates.filter((candidate) => ready.push(candidate) === 'due'))
     schedule()
   }
@@ -275,7 +279,7 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     waiting += Number(is.waiting) - Number(was.waiting)
     leased += Number(is.held) - Number(was.held)
     ready.left(workItem)
-    keys.left(workItem)
+    const wasInLine = keys.left(workItem)
     const key = after.task?.key
     if (is.held && !was.held) {
       // The claim has become a lease, which counts for its key until it ends.
@@ -284,7 +288,9 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
     }
     if (was.held && !is.held && after.ended?.how === 'released' && !pardoned.has(workItem)) passed.add(workItem, holderKey(after.ended.holder))
     if (!is.held && !is.waiting) passed.forget(workItem)
-    admit(workItem, was.held && !is.held ? keys.free(key) : [])
+    if (was.held && !is.held) admit(workItem, keys.free(key))
+    // Whoever leaves without a lease may be the one that its key had let out of the line.
+    else admit(workItem, was.waiting && !is.held && !wasInLine ? keys.next(key) : [])
   }
 
   /** Brings what time has changed up to now, before anything else is looked at. */
@@ -356,8 +362,8 @@ export const createQueueIndex = (options: QueueIndexOptions): QueueIndex => {
       if (served() !== undefined) {
         serveAll()
         tell(hasReady)
-        return
       }
+      // Whether they may wait at all is for themselves to find out: the lists may be others now. They get in line again in the order in which they stood.
       for (const waiter of waiters) dismiss(waiter)
       schedule()
     },

@@ -8,7 +8,10 @@ import type { WorkItemId } from '../../domain/ids.ts'
 export interface Candidate {
   readonly workItem: WorkItemId
   readonly revision: number
+  /** As it stands in the log: what ranks it. */
   readonly dueAt: number
+  /** When it is due on the clock of the heaps. */
+  readonly readyAt: number
   readonly priority: number
   readonly sequence: number
   readonly tag: string | undefined
@@ -17,7 +20,7 @@ export interface Candidate {
 
 /** Higher priority first, then what has been due longest. */
 export const byRank = (a: Candidate, b: Candidate): number => b.priority - a.priority || a.dueAt - b.dueAt || a.sequence - b.sequence
-const byTime = (a: Candidate, b: Candidate): number => a.dueAt - b.dueAt || a.sequence - b.sequence
+const byTime = (a: Candidate, b: Candidate): number => a.readyAt - b.readyAt || a.sequence - b.sequence
 
 /** `gone`: taken, or put elsewhere · `aside`: not for this caller · `stop`: enough. */
 export type Verdict = 'gone' | 'aside' | 'stop'
@@ -31,7 +34,7 @@ export interface ReadyTasks {
   /** Those whose time has come, now among the due. */
   readonly ripen: () => readonly Candidate[]
   /** When the next delayed one is due. */
-  readonly nextDueAt: () => number | undefined
+  readonly nextReadyAt: () => number | undefined
   /** The task is not what it was: it is no delayed one any more. */
   readonly left: (workItem: WorkItemId) => void
   readonly delayedCount: () => number
@@ -43,7 +46,7 @@ const STALE_MAX = 1_024
 type Heap = TinyQueue<Candidate>
 const heapOf = (candidates: Candidate[]): Heap => new TinyQueue<Candidate>(candidates, byRank)
 
-/** @param isCurrent whether the candidate can still be leased · @param waiting how many tasks wait in the queue, delayed or due */
+/** @param now the clock that delays run on · @param isCurrent whether the candidate can still be leased · @param waiting how many tasks wait in the queue, delayed or due */
 export const createReadyTasks = (options: { readonly now: () => number; readonly isCurrent: (candidate: Candidate) => boolean; readonly waiting: () => number }): ReadyTasks => {
   const { now, isCurrent, waiting } = options
   let delayed = new TinyQueue<Candidate>([], byTime)
@@ -108,7 +111,7 @@ export const createReadyTasks = (options: { readonly now: () => number; readonly
   return {
     push: (candidate) => {
       sweep()
-      if (candidate.dueAt <= now()) {
+      if (candidate.readyAt <= now()) {
         pushDue(candidate)
         return 'due'
       }
@@ -124,7 +127,7 @@ export const createReadyTasks = (options: { readonly now: () => number; readonly
     ripen: () => {
       const ripe: Candidate[] = []
       const at = now()
-      for (let first = delayed.peek(); first !== undefined && first.dueAt <= at; first = delayed.peek()) {
+      for (let first = delayed.peek(); first !== undefined && first.readyAt <= at; first = delayed.peek()) {
         delayed.pop()
         if (!isDelayed(first)) continue
         delayedRevision.delete(first.workItem)
@@ -134,9 +137,9 @@ export const createReadyTasks = (options: { readonly now: () => number; readonly
       }
       return ripe
     },
-    nextDueAt: () => {
+    nextReadyAt: () => {
       for (let first = delayed.peek(); first !== undefined && !isDelayed(first); first = delayed.peek()) delayed.pop()
-      return delayed.peek()?.dueAt
+      return delayed.peek()?.readyAt
     },
     left: (workItem) => void delayedRevision.delete(workItem),
     delayedCount: () => delayedRevision.size,
