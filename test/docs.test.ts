@@ -93,7 +93,7 @@ describe('the commands in the documents', () => {
     helps.set(key, known)
     return known
   }
-  const hasCommand = (help: string, name: string): boolean => new RegExp(`^ {2}${name}(?: |$)`, 'm').test(help.split(/^Commands:$/m)[1] ?? '')
+  const hasCommand = (help: string, name: string): boolean => new RegExp(`^ {2}${name}(?:[ |]|$)`, 'm').test(help.split(/^Commands:$/m)[1] ?? '')
 
   /** What is wrong with the command line, if anything is. */
   const fault = async (words: readonly string[]): Promise<string | undefined> => {
