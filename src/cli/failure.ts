@@ -113,7 +113,7 @@ const rightsAdvice = ({ problem, code }: StintError): string | undefined => {
   if (contract !== undefined && /`(?:callers|workers)`/.test(detail))
     return `Who may stands in \`callers\` and \`workers\` of the contract: an administrator sets them with PUT /v1/contracts/${contract}.`
   if (/\brole admin\b|[Oo]nly administrators/.test(detail)) return ADMIN_ADVICE
-  return /^Expected the role /.test(detail) ? '`stint tokens add --role ROLE` makes a token with a role.' : undefined
+  return detail.startsWith('Expected the role ') ? '`stint tokens add --role ROLE` makes a token with a role.' : undefined
 }
 
 const describeRefusal = (refusal: StintError): Described => {
