@@ -22,5 +22,5 @@ app.post('/payments', once, express.json(), async (req, res) => {
 })
 
 await once.ready()
-const server = app.listen(Number(process.env['PORT'] ?? 8080), '127.0.0.1', () => console.log('listening', server.address()))
+const server = app.listen(Number(process.env['PORT'] ?? 8080), '127.0.0.1', () => console.log('listening', server.address(), 'pid', process.pid))
 process.once('SIGTERM', () => server.close(() => void once.close()))

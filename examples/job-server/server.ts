@@ -45,7 +45,9 @@ const app = express()
 app.post('/scans', jobs.express<Request, Response>(label, count, { attributes }))
 app.get('/words', jobs.express<Request, Response>(label, count, { attributes, respond: 'result' }))
 
-const server = app.listen(port, '127.0.0.1', () => process.stdout.write(`http://127.0.0.1:${port}/words?folder=. · http://127.0.0.1:${port}/scans\n`))
+const server = app.listen(port, '127.0.0.1', () =>
+  process.stdout.write(`http://127.0.0.1:${port}/words?folder=. · http://127.0.0.1:${port}/scans · to end it: kill ${process.pid}\n`),
+)
 
 const stop = async (): Promise<void> => {
   server.close()

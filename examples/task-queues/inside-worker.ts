@@ -48,7 +48,7 @@ process.on('SIGUSR2', () => {
   say(isOutOfPaper ? 'out of paper' : 'paper is back')
 })
 
-say(`worker ${worker.worker} waits for orders`)
+say(`worker ${worker.worker} waits for orders; to signal it: kill ${process.pid}`)
 await worker.closed
 await stint.close()
 say(`closed: ${JSON.stringify(worker.figures())}`)

@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { Tokens } from '../engine/engine.ts'
 import type { World } from '../world.ts'
 import { jwtVerifier } from './jwt.ts'
-import { allRoles, knownRoles, type Principal } from './principal.ts'
+import { allRoles, knownRoles, rolesButAdmin, type Principal } from './principal.ts'
 import { problem, type Problem } from './problem.ts'
 import { isAuthConfigured, isLoopback, type ApiSettings } from './settings.ts'
 
@@ -30,7 +30,7 @@ const authenticateLocally = (hosts: readonly string[]): Authenticate => {
     if (as === undefined) return known
     if (typeof as !== 'string' || !EMAIL.test(as))
       return E.left({ code: 'invalid', errors: [{ path: '/headers/stint-as', code: 'pattern', detail: 'Expected an e-mail address.' }] })
-    return E.right({ subject: as, email: as, roles: allRoles })
+    return E.right({ subject: as, email: as, roles: rolesButAdmin })
   }
 }
 

@@ -16,7 +16,7 @@ const REFUSED: Readonly<Record<Deed, string>> = {
   insert: 'Expected a `writer_email` of the queue.',
   consume: 'Expected a `user_email` of the queue.',
   look: 'Expected a `user_email` of the queue, or an administrator.',
-  manage: 'Expected the role admin.',
+  manage: 'Expected the role admin: only administrators direct tasks and look after a queue.',
 }
 
 interface QueueName {

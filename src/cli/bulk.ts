@@ -1,10 +1,11 @@
 // Purging and redriving many tasks of a queue: asked about first, narrowed by filters, and followed to the end.
 import { InvalidArgumentError, type Command } from 'commander'
+import { StintError } from '../client/errors.ts'
 import { purgeQueue, redriveQueue, showBulk, showQueue, type Bulk, type Queue } from '../wire/queues.ts'
 import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { parseDuration } from './duration.ts'
-import { mayPass } from './failure.ts'
+import { ADMIN_ADVICE, CliFailure, EXIT, mayPass } from './failure.ts'
 import { printOne } from './output.ts'
 import { present } from './payload.ts'
 import { withProgress, type Step } from './progress.ts'
@@ -98,13 +99,23 @@ const told = (context: Context, queue: QueueName, bulk: Bulk): void => {
   context.out(bulk.state === 'running' ? `${nameOf(queue)}  ${what} ${bulk.id} under way` : `${nameOf(queue)}  ${done.toLocaleString('en')} ${WORDS[what].done}${skippedText}`)
 }
 
+/** The queue before it; whoever may not even look is no administrator, and that is what a bulk needs. */
+const lookAt = async ({ http }: Context, what: What, queue: QueueName): Promise<Queue> => {
+  try {
+    return await http.call(showQueue, { params: queue })
+  } catch (cause) {
+    if (!(cause instanceof StintError) || cause.code !== 'forbidden') throw cause
+    throw new CliFailure(EXIT.notAllowed, `You may not ${what} ${nameOf(queue)}: only administrators may.`, ADMIN_ADVICE)
+  }
+}
+
 /** Begins a bulk, once that is confirmed, and follows it to its end. */
 export const runBulk = async (context: Context, what: What, queue: QueueName, { insertedBefore, wait, ...filters }: BulkOptions): Promise<void> => {
   const { http, world, say } = context
   const { tag, key, code } = filters
   const filter = present({ tag, key, insertedBefore: insertedBefore?.(world.now()) })
   const wanted = { ...filter, ...present({ code }) }
-  const atFirst = leftIn(what, await http.call(showQueue, { params: queue }))
+  const atFirst = leftIn(what, await lookAt(context, what, queue))
   await context.confirm(question(what, queue, wanted, atFirst), 'insist')
   const given = { params: queue }
   const begun = what === 'purge' ? await http.call(purgeQueue, { ...given, body: filter }) : await http.call(redriveQueue, { ...given, body: wanted })

@@ -124,7 +124,7 @@ export const action =
 export const globalOptions = (): readonly Option[] => [
   new Option('--url <url>', `address of the server (STINT_URL, ${DEFAULT_URL})`),
   new Option('--token <token>', 'bearer token (STINT_TOKEN; there it is not seen by `ps`)'),
-  new Option('--as <email>', 'on a server without auth: act as this principal'),
+  new Option('--as <email>', 'on a server without auth: act as this principal, whom access lists bind and who is no administrator'),
   new Option('-o, --output <format>', 'how data is printed').choices(['table', 'json', 'jsonl']).default('table'),
   new Option('--yes', 'answer yes to every question'),
   new Option('--no-color', 'no colours (NO_COLOR)'),

@@ -40,9 +40,12 @@ export interface Described {
 }
 
 /** A server that is away, busy or restarts is waited for by what goes on for long; a refusal is not. */
-export const mayPass = (cause: unknown): boolean => cause instanceof Unreachable || (cause instanceof StintError && (cause.status === 503 || cause.status === 429))
+export const mayPass = (cause: unknown): boolean =>
+  cause instanceof Unreachable || (cause instanceof StintError && (cause.status === 503 || (cause.status === 429 && cause.code !== 'over-quota')))
 
-const exitCodeOf = (status: number): ExitCode => {
+const exitCodeOf = (status: number, code: string): ExitCode => {
+  // The server takes what fits; this does not.
+  if (code === 'over-quota') return EXIT.conflict
   if (status === 404 || status === 410) return EXIT.notFound
   if (status === 409 || status === 412 || status === 422) return EXIT.conflict
   if (status === 401 || status === 403) return EXIT.notAllowed
@@ -101,6 +104,25 @@ const absenceOf = ({ problem, code }: StintError): readonly string[] | undefined
   return problem.detail.startsWith('There is no queue ') ? describeAbsence(QUEUE_PATH.exec(path)?.[0] ?? '') : undefined
 }
 
+export const ADMIN_ADVICE = '`stint tokens add --role admin` makes a token for one. On a server without auth everybody is one who leaves --as out.'
+
+const CONTRACT_PATH = /^\/v1\/contracts\/([^/?]+)/
+
+/** Where the right that was missing is given, for a 403 that says which one it is. */
+const rightsAdvice = ({ problem, code }: StintError): string | undefined => {
+  const { detail = '', instance = '' } = problem
+  if (code !== 'forbidden') return undefined
+  const path = doorPath(instance)
+  const [, app, queue] = /^\/v1\/queues\/([^/?]+)\/([^/?]+)/.exec(path)?.map(decodeURIComponent) ?? []
+  if (app !== undefined && /(?:user|writer)_email/.test(detail))
+    return `Who may stands under \`acl\` of ${queue} in apps/${app}/queue.yaml of the server's config directory: writer_email may insert, user_email may do the rest.`
+  const [, contract] = CONTRACT_PATH.exec(path)?.map(decodeURIComponent) ?? []
+  if (contract !== undefined && /`(?:callers|workers)`/.test(detail))
+    return `Who may stands in \`callers\` and \`workers\` of the contract: an administrator sets them with PUT /v1/contracts/${contract}.`
+  if (/\brole admin\b|[Oo]nly administrators/.test(detail)) return ADMIN_ADVICE
+  return detail.startsWith('Expected the role ') ? '`stint tokens add --role ROLE` makes a token with a role.' : undefined
+}
+
 const describeRefusal = (refusal: StintError): Described => {
   const { problem, status, code } = refusal
   const absence = absenceOf(refusal)
@@ -111,7 +133,7 @@ const describeRefusal = (refusal: StintError): Described => {
   const known = isProblemCode(code) ? problems[code] : undefined
   const which = problem.detail === undefined && status === 404 ? problem.instance : problem.detail
   const first = [problem.title ?? known?.title ?? code, fields.length > 0 ? undefined : which].filter((part) => part !== undefined && part !== '')
-  return { exitCode: exitCodeOf(status), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [known.advice])] }
+  return { exitCode: exitCodeOf(status, code), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [rightsAdvice(refusal) ?? known.advice])] }
 }
 
 /** The last of the causes: what the system said, without what the layers above made of it. */

@@ -4,7 +4,7 @@ import type { QueueConfig } from '../wire/words.ts'
 import type { Context } from './context.ts'
 import { formatDuration } from './duration.ts'
 import { CliFailure, EXIT } from './failure.ts'
-import { mistakeText } from './queue-text.ts'
+import { attemptsOf, mistakeText } from './queue-text.ts'
 import { tableLines, type Column } from './terminal/table.ts'
 import { plain } from './terminal/text.ts'
 
@@ -13,7 +13,7 @@ const columns: readonly Column<QueueConfig>[] = [
   { title: 'MODE', value: ({ mode }) => (mode === 'push' ? 'push: not served' : mode), whole: true },
   { title: 'WRITERS', value: ({ writers }) => String(writers.length), align: 'right', whole: true },
   { title: 'USERS', value: ({ users }) => String(users.length), align: 'right', whole: true },
-  { title: 'RETRY LIMIT', value: ({ retryLimit }) => retryLimit?.toLocaleString('en'), align: 'right', whole: true },
+  { title: 'RETRY LIMIT', value: ({ retryLimit }) => (retryLimit === undefined ? undefined : attemptsOf(retryLimit).toLocaleString('en')), align: 'right', whole: true },
   { title: 'LEASE', value: ({ stint }) => formatDuration(stint.defaultLeaseMs), align: 'right', whole: true },
   { title: 'RATE', value: ({ stint: { rate } }) => (rate === undefined ? undefined : `${rate.perSecond}/s`), align: 'right', whole: true },
   { title: 'WEBHOOK', value: ({ stint: { webhook } }) => (webhook === undefined ? undefined : 'yes'), whole: true },

@@ -62,6 +62,9 @@ const bytesText = (bytes: number): string => {
   return `${Number.isInteger(value) ? count(value) : value.toFixed(1)} ${units[power]}`
 }
 
+/** A limit of 0 counts as 1: a task that is never tried would be of no use. */
+export const attemptsOf = (retryLimit: number): number => Math.max(1, retryLimit)
+
 const settingsLines = (settings: QueueSettings): readonly Line[] => {
   const { backoff, rate, webhook } = settings
   const { minSeconds, maxSeconds, doublings, jitter } = backoff
@@ -69,7 +72,7 @@ const settingsLines = (settings: QueueSettings): readonly Line[] => {
     ['mode', settings.mode === 'push' ? 'push: listed, not served' : 'pull'],
     ['users', settings.users.length === 0 ? 'nobody' : settings.users.join(', ')],
     ['writers', settings.writers.length === 0 ? 'nobody' : settings.writers.join(', ')],
-    ['retry limit', settings.retryLimit === undefined ? 'none' : plural(settings.retryLimit, 'attempt')],
+    ['retry limit', settings.retryLimit === undefined ? 'none' : plural(attemptsOf(settings.retryLimit), 'attempt')],
     ['after that', settings.deadLetter ? 'a dead letter, to be redriven' : 'failed for good'],
     ['backoff', `${duration(minSeconds)} to ${duration(maxSeconds)}, doubled ${plural(doublings, 'time')}, jitter ${Math.round(jitter * 100)}%`],
     ['default lease', duration(settings.defaultLeaseSeconds)],
@@ -110,6 +113,26 @@ const bulkLines = (bulks: readonly Bulk[], now: number): readonly Line[] => {
   return latest.filter(({ state }, index) => state === 'running' || index < BULKS_MAX).map((bulk) => ['bulk', bulkText(bulk, now)])
 }
 
+/** How the calls of its webhook go; nothing where it has none. */
+const webhookLines = ({ webhook }: Queue, now: number): readonly Line[] => {
+  if (webhook === undefined) return []
+  const { state, off, failures, lastAttemptAt, lastStatus, lastError, nextAttemptAt } = webhook
+  const lastly = lastError ?? (lastStatus === undefined ? undefined : `answered ${lastStatus}`)
+  return [
+    ['webhook is', off === undefined ? (failures === 0 ? state : `on, and failing: ${plural(failures, 'attempt')} in a row`) : `off: ${off}`],
+    ['last called', lastAttemptAt === undefined ? undefined : `${ago(lastAttemptAt, now)}${lastly === undefined ? '' : `: ${lastly}`}`],
+    ['next call', nextAttemptAt === undefined ? undefined : `at ${nextAttemptAt}`],
+  ]
+}
+
+/** A sentence on each webhook that is on and whose last attempts failed; those that are off are among the warnings of the server. */
+export const failingWebhooks = (queues: readonly Queue[]): readonly string[] =>
+  queues.flatMap(({ app, queue, webhook }) =>
+    webhook === undefined || webhook.off !== undefined || webhook.failures === 0
+      ? []
+      : [`The webhook of ${app}/${queue} fails: ${plural(webhook.failures, 'attempt')} in a row${webhook.lastError === undefined ? '' : `, the last one: ${webhook.lastError}`}`],
+  )
+
 export const queueLines = (queue: Queue, now: number): readonly Line[] => {
   const { paused } = queue
   return [
@@ -122,6 +145,7 @@ export const queueLines = (queue: Queue, now: number): readonly Line[] => {
     ...statisticsLines(queue, now),
     ...bulkLines(queue.bulks ?? [], now),
     ...settingsLines(queue.settings),
+    ...webhookLines(queue, now),
   ]
 }
 

@@ -8,7 +8,7 @@ import { usage } from './failure.ts'
 import { examples } from './help.ts'
 import { printList, printOne } from './output.ts'
 import { present } from './payload.ts'
-import { mistakeText, queueColumns, queueLines } from './queue-text.ts'
+import { failingWebhooks, mistakeText, queueColumns, queueLines } from './queue-text.ts'
 import { nameOf, queueFlag, type QueueName } from './task-lookup.ts'
 import { plain } from './terminal/text.ts'
 
@@ -32,12 +32,12 @@ const listed = async ({ http }: Context, { app, limit, after }: Filter, options:
   return { ...page, items }
 }
 
-/** Below the queues: why some file is not in force. With JSON lines, which are queues, to stderr. */
-const printFaults = ({ format, out, say, paint }: Context, { fileErrors = [], warnings = [] }: Listed): void => {
+/** Below the queues: why some file is not in force, and which webhooks fail. With JSON lines, which are queues, to stderr. */
+const printFaults = ({ format, out, say, paint }: Context, { items, fileErrors = [], warnings = [] }: Listed): void => {
   const told = format === 'table' ? out : say
   if (fileErrors.length > 0) told(paint('red', 'Not in force; the last good files of these apps are:'))
   for (const error of fileErrors) told(`  ${plain(mistakeText(error))}`)
-  for (const warning of warnings) told(`${paint('yellow', 'Warning:')} ${plain(warning)}`)
+  for (const warning of [...warnings, ...failingWebhooks(items)]) told(`${paint('yellow', 'Warning:')} ${plain(warning)}`)
 }
 
 const list = async (context: Context, filter: Filter): Promise<void> => {
@@ -97,7 +97,7 @@ const addLooks = (queues: Command): void => {
     .description('watch queues live, until Ctrl-C')
     .argument('[app/queue...]', 'queues; none: all that you may look at', queuesArgument, [])
     .option('--app <app>', 'queues of this app')
-    .option('--every <duration>', 'look so often', durationFlag, 1_000)
+    .option('--every <duration>', 'look once in 500ms, 5s, 1m …', durationFlag, 1_000)
     .action(action(watch))
     .addHelpText(
       'after',

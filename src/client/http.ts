@@ -134,6 +134,8 @@ const isIdempotent = (route: AnyRoute): boolean => route.method !== 'POST' || (r
 
 const mayRepeat = (route: AnyRoute, failure: Failure): boolean => {
   if (failure instanceof UnexpectedAnswer) return false
+  // Others have to leave first, which takes as long as it takes.
+  if (failure instanceof StintError && failure.code === 'over-quota') return false
   if (failure instanceof Unreachable || failure.code === 'store-unavailable') return isIdempotent(route)
   return (failure.status === 429 || failure.status === 503) && (failure.retryAfterMs ?? 0) <= PATIENCE_MS
 }

@@ -26,6 +26,9 @@ const merged = (apps: readonly AppQueues[]): CheckedQueues => ({
   notices: apps.flatMap(({ notices }) => notices),
 })
 
+/** A key of a queue.yaml at its top, in block or flow style. */
+const KEYS = /^\s*\{?\s*["']?(?:queue|total_storage_limit)["']?\s*:/m
+
 /** The two files of one app; what they are called and where they stand is the caller's. */
 const checkPair = async (app: string, queueFile: string, stintFile: string): Promise<CheckedQueues> => {
   const read = await Promise.all([readText(queueFile), readText(stintFile)])
@@ -33,6 +36,12 @@ const checkPair = async (app: string, queueFile: string, stintFile: string): Pro
   if (errors.length > 0) return { queues: [], errors, notices: [] }
   const [queues, stint] = read.map((each): FileText | undefined => (E.isRight(each) ? each.right : undefined))
   return merged([parseAppQueues(app, queues, stint)])
+}
+
+/** A file of another name in which nothing looks like a queue.yaml: whoever named it meant another one. */
+const isNeither = async (path: string): Promise<boolean> => {
+  const read = await readText(path)
+  return E.isRight(read) && !KEYS.test(read.right?.text ?? '')
 }
 
 const checkApps = async (configDirectory: string): Promise<CheckedQueues> => {
@@ -51,6 +60,7 @@ export const checkQueueFiles = async (path: string): Promise<CheckedQueues> => {
     const directory = dirname(path)
     const app = basename(dirname(resolve(path)))
     if (basename(path) === STINT_QUEUE_FILE) return checkPair(app, join(directory, QUEUE_FILE), path)
+    if (basename(path) !== QUEUE_FILE && (await isNeither(path))) throw new NoQueueFiles(`${path} is no queue file: it has no \`queue:\`, with which a ${QUEUE_FILE} begins.`)
     return checkPair(app, path, join(directory, STINT_QUEUE_FILE))
   }
   if (existsSync(appsDirectory(path))) return checkApps(path)

@@ -12,7 +12,11 @@ const problem = (status: number, title: string, advice: string): Problem => ({ s
 export const problems = {
   invalid: problem(400, 'The request is not valid.', 'Each entry of `errors` names a field by JSON pointer, with a code and a sentence. Correct it and send again.'),
   unauthenticated: problem(401, 'Who are you?', 'Send `Authorization: Bearer TOKEN` with a token that is known, neither revoked nor expired.'),
-  forbidden: problem(403, 'You may not do this.', 'The principal lacks the role or is not the holder. An administrator can give roles with `stint tokens add`.'),
+  forbidden: problem(
+    403,
+    'You may not do this.',
+    '`detail` says what is missing. Roles come with the token (`stint tokens add --role`). Queues go by `acl` in `apps/APP/queue.yaml`, contracts by their `callers` and `workers`, leases by who was given them.',
+  ),
   'not-found': problem(404, 'There is no such thing.', 'Check the id. Work items stay readable after settlement until their retention ends.'),
   'method-not-allowed': problem(405, 'This path does not take this method.', 'The `Allow` header lists the methods it takes.'),
   'not-acceptable': problem(406, 'None of the accepted media types can be made.', 'Accept `application/json`, or what the operation says.'),
@@ -47,7 +51,7 @@ export const problems = {
   'fingerprint-mismatch': problem(422, 'This id was used before for another request.', 'Use a new id, or send exactly what was sent first.'),
   'too-many-live': problem(429, 'Too many live work items.', 'Let some settle, or raise `maxLiveItems`. `Retry-After` tells when to try again.'),
   lagging: problem(429, 'The tables lag too far behind the log.', 'Births are slowed until they have caught up. `Retry-After` tells when to try again.'),
-  'over-quota': problem(429, 'More is stored than is allowed.', '`detail` names the limit. Let some of it settle first.'),
+  'over-quota': problem(429, 'More is stored than is allowed.', '`detail` names the limit. Let some of it settle or be released first, or raise the limit.'),
   'rate-limited': problem(429, 'Too many requests.', '`Retry-After` tells when to try again.'),
   'headers-too-large': problem(431, 'The request headers are too large.', 'Send at most 16 KiB of headers.'),
   internal: problem(500, 'A defect in Stint.', 'Please report it with the `Stint-Request-Id`.'),

@@ -1,6 +1,7 @@
 // What the server says about itself: health, readiness, figures, statistics and the meaning of its refusals.
 import { execFile } from 'node:child_process'
 import { afterEach, describe, expect, it } from 'vitest'
+import { QUEUES_MEASURED_MAX } from '../../src/api/queue-metrics.ts'
 import { problems } from '../../src/wire/problems.ts'
 import { root } from '../support/documents.ts'
 import { settle, startEngine } from '../support/engine.ts'
@@ -42,10 +43,30 @@ describe('figures', () => {
     expect(text).toMatch(/^stint_process_resident_memory_bytes /m)
   })
 
+  it('tell of each queue how full it is, and of no more queues than there is room for', async () => {
+    const api = await startApi()
+    const put = (queue: string, body: object) => api.post(`/v1/queues/shop/${queue}/tasks`, body)
+    await put('mails', { items: [{ payload: 1 }, { payload: 2 }, { payload: 3, delaySeconds: 60 }] })
+    await api.post('/v1/queues/shop/mails/tasks/lease', { worker: 'w' })
+    // Whoever asks for the statistics of a queue waits for the tables.
+    await api.get('/v1/queues/shop/mails')
+    const figures = async () =>
+      [...(await api.get('/metrics')).text.matchAll(/^stint_queue_(\w+)\{app="shop",queue="mails"\} (\S+)$/gm)].map(([, name, value]) => [name, Number(value)])
+    expect(Object.fromEntries(await figures())).toEqual({ waiting: 1, delayed: 1, leased: 1, waiting_workers: 0, dead_letters: 0, oldest_due_seconds: expect.any(Number) })
+    for (let number = 0; number < QUEUES_MEASURED_MAX; number += 500)
+      await Promise.all(Array.from({ length: 500 }, (_, index) => put(`a${String(number + index).padStart(4, '0')}`, { payload: 1 })))
+    const { text } = await api.get('/metrics')
+    expect(text.match(/^stint_queue_waiting\{/gm)).toHaveLength(QUEUES_MEASURED_MAX)
+    expect(await figures()).toEqual([])
+  })
+
   it('are right from the first scrape on: CPU time from the start, and no delay that was not measured', async () => {
     const program = `
       import { createMetrics } from './src/api/metrics.ts'
-      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, waitingPolls: 0, sweeper: { released: 0, erased: 0, pruned: 0 } }), deliveries: { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) } })
+      const sweeper = { released: 0, erased: 0, pruned: 0 }
+      const deliveries = { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) }
+      const queues = { list: () => [] }
+      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, waitingPolls: 0, sweeper }), deliveries, queues })
       const begun = process.cpuUsage()
       while (process.cpuUsage(begun).user < 100_000);
       console.log(await metrics.text())

@@ -188,8 +188,10 @@ describe('jobs abort, pause and resume', () => {
 
   it('act as the principal that --as names', async () => {
     await register('as-ann')
-    const { out } = await jobs('pause', 'as-ann', '--as', 'ann@example.com', '-o', 'json')
-    expect(JSON.parse(out)).toMatchObject({ receipt: { by: 'ann@example.com' } })
+    expect(await jobs('show', 'as-ann', '--as', 'ann@example.com')).toMatchObject({ code: 0 })
+    for (const directive of ['pause', 'resume', 'abort'])
+      expect(await jobs(directive, 'as-ann', '--as', 'ann@example.com')).toMatchObject({ code: 6, out: '', err: expect.stringContaining('You may not do this.') })
+    expect((await jobs('show', 'as-ann', '-o', 'json')).out).not.toContain('receipt')
   })
 })
 

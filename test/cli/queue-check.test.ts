@@ -77,6 +77,8 @@ describe('queues check', () => {
   })
 
   it('ends with 3 where there is nothing to check', async () => {
+    const directory = write('other', { 'notes.md': '# Notes\n\nqueues: some\n' })
+    expect(await check(`${directory}/notes.md`)).toMatchObject({ code: 3, out: '', err: expect.stringContaining('other/notes.md is no queue file: it has no `queue:`') })
     expect(await check('nix.yaml')).toMatchObject({ code: 3, err: expect.stringContaining('There is no nix.yaml.') })
     expect(await check(write('empty', {}))).toMatchObject({ code: 3, err: expect.stringContaining('There is neither apps/APP/queue.yaml nor queue.yaml in empty.') })
   })

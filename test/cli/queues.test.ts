@@ -1,7 +1,10 @@
 // `stint queues` against a real server with queue files: what it prints, in which form, and with which exit code it ends.
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createHttp, type Http } from '../../src/client/http.ts'
 import { failTask, insertTask, leaseTasks } from '../../src/wire/tasks.ts'
 import { realWorld } from '../../src/world.ts'
@@ -19,7 +22,7 @@ const STINT_YAML = `queues:
   mails:
     rate: 100/s
     defaultLeaseSeconds: 30
-    webhook: { url: "http://127.0.0.1:9/told", debounceSeconds: 0.5 }
+    webhook: { url: "https://shop.example/told", secretEnv: TOLD_SECRET, debounceSeconds: 0.5 }
   dead:
     backoff: { minSeconds: 0, maxSeconds: 0 }
 `
@@ -28,10 +31,18 @@ const config = join(folder, 'config')
 const shopFile = join(config, 'apps', 'shop', 'queue.yaml')
 let url = ''
 let http: Http
+/** A receiver that takes no message. */
+const receiver = createServer((_request, response) => void response.writeHead(500).end())
+afterAll(() => receiver.close())
 beforeAll(async () => {
+  await once(receiver.listen(0, '127.0.0.1'), 'listening')
   mkdirSync(join(config, 'apps', 'shop'), { recursive: true })
   writeFileSync(shopFile, QUEUE_YAML)
   writeFileSync(join(config, 'apps', 'shop', 'stint-queue.yaml'), STINT_YAML)
+  mkdirSync(join(config, 'apps', 'tiny'), { recursive: true })
+  writeFileSync(join(config, 'apps', 'tiny', 'queue.yaml'), 'total_storage_limit: 12B\nqueue:\n- name: hooked\n  mode: pull\n  retry_parameters:\n    task_retry_limit: 0\n')
+  const { port } = receiver.address() as AddressInfo
+  writeFileSync(join(config, 'apps', 'tiny', 'stint-queue.yaml'), `queues:\n  hooked:\n    webhook: { url: "http://127.0.0.1:${port}/told", debounceSeconds: 0 }\n`)
   url = (await serve(['--data', ':memory:', '--config', config])).url
   http = createHttp({ url, world: realWorld, fetch })
 })
@@ -73,7 +84,7 @@ describe('queues list', () => {
     const { out } = await queues('list', '--app', 'shop', '-o', 'jsonl')
     expect(out.trim().split('\n')).toHaveLength(NAMES.length + 1)
     const none = await queues('list', '--app', 'nobody')
-    expect(none).toMatchObject({ code: 0, out: '', err: expect.stringContaining('There is no queue of nobody that you may look at') })
+    expect(none).toMatchObject({ code: 0, out: expect.not.stringContaining('QUEUE'), err: expect.stringContaining('There is no queue of nobody that you may look at') })
   })
 })
 
@@ -99,6 +110,23 @@ describe('queues show', () => {
     ])
       expect(mails.out).toMatch(line)
     expect(await json('show', 'shop/orders')).toMatchObject({ app: 'shop', queue: 'orders', waiting: 2, settings: { retryLimit: 3 } })
+  })
+
+  it('shows how the calls of its webhook go, which the list warns of', async () => {
+    expect((await queues('show', 'shop/mails')).out).toMatch(/^webhook is +off: \S/m)
+    const called = once(receiver, 'request')
+    expect(await stint(['tasks', 'put', 'a', '-q', 'tiny/hooked'], { env: { STINT_URL: url } })).toMatchObject({ code: 0 })
+    await called
+    const failing = async (): Promise<string> => {
+      for (;;) {
+        const { out } = await queues('show', 'tiny/hooked')
+        if (/^webhook is +on, and failing/m.test(out)) return out
+      }
+    }
+    const out = await failing()
+    for (const line of [/^webhook is +on, and failing: 1 attempt in a row$/m, /^last called +.*: .*500/m, /^next call +at \S+Z$/m, /^retry limit +1 attempt$/m])
+      expect(out).toMatch(line)
+    expect((await queues('list')).out).toMatch(/^Warning: The webhook of tiny\/hooked fails: 1 attempt in a row, the last one: .*500/m)
   })
 
   it('ends with 3 for a queue that there is not', async () => {
@@ -127,6 +155,35 @@ describe('the lists of a queue', () => {
     expect(await as('worker@shop.example', 'put', 'x')).toMatchObject({ code: 6, err: expect.stringContaining('Expected a `writer_email` of the queue.') })
     expect(await as('ann@shop.example', 'put', 'x', '--id', 'by-ann')).toMatchObject({ code: 0 })
     expect(await as('ann@shop.example', 'lease')).toMatchObject({ code: 6, err: expect.stringContaining('Expected a `user_email` of the queue.') })
+    expect((await as('ann@shop.example', 'lease')).err).toContain('`acl` of orders in apps/shop/queue.yaml')
+  })
+
+  it('make nobody an administrator: exit code 6 for what only those may', async () => {
+    for (const email of ['worker@shop.example', 'ann@shop.example', 'eve@shop.example'])
+      for (const args of [
+        ['queues', 'pause', 'shop/orders'],
+        ['queues', 'resume', 'shop/orders'],
+        ['queues', 'purge', 'shop/orders', '--yes'],
+        ['queues', 'redrive', 'shop/orders', '--yes'],
+        ['tasks', 'redrive', 'by-ann', '-q', 'shop/orders'],
+        ['tasks', 'abort', 'by-ann', '-q', 'shop/orders', '--yes'],
+        ['tasks', 'pause', 'by-ann', '-q', 'shop/orders'],
+        ['tasks', 'resume', 'by-ann', '-q', 'shop/orders'],
+      ]) {
+        const { code, out, err } = await stint([...args, '--as', email], { env: { STINT_URL: url } })
+        expect({ args, email, code, out, err }).toEqual({ args, email, code: 6, out: '', err: expect.stringMatching(/administrator|role admin/) })
+        expect(err).toContain('leaves --as out')
+      }
+  })
+})
+
+describe('an app that stores as much as it may', () => {
+  it('takes no more: exit code 4 at once, with what would fit', async () => {
+    const into = (payload: string) => stint(['tasks', 'put', payload, '-q', 'tiny/hooked'], { env: { STINT_URL: url } })
+    expect(await into('1234567890123')).toMatchObject({ code: 4, out: '', err: expect.stringMatching(/13 bytes and can never fit.*12 bytes/) })
+    expect(await into('123456')).toMatchObject({ code: 0 })
+    expect(await into('x')).toMatchObject({ code: 0 })
+    expect(await into('y')).toMatchObject({ code: 4, out: '', err: expect.stringMatching(/take \d+ of the 12 bytes/) })
   })
 })
 

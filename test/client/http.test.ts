@@ -186,6 +186,19 @@ describe('when a call fails', () => {
     await other.close()
   })
 
+  it('does not try again what is over a quota: others have to leave first', async () => {
+    let asked = 0
+    const fetch: Fetch = () => {
+      asked += 1
+      const headers = { 'Retry-After': '10', 'Content-Type': 'application/problem+json' }
+      return Promise.resolve(new Response(JSON.stringify({ status: 429, code: 'over-quota' }), { status: 429, headers }))
+    }
+    const other = connect({ url: stint.url, world, fetch })
+    await expect(other.call(routes.health)).rejects.toMatchObject({ code: 'over-quota', retryAfterMs: 10_000 })
+    expect(asked).toBe(1)
+    await other.close()
+  })
+
   it('ends when its signal aborts, when its time is over and when the client is closed', async () => {
     gateway.treat(() => 'hang')
     const controller = new AbortController()

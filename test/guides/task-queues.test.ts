@@ -9,7 +9,7 @@ import { openApiDocument } from '../../src/api/openapi.ts'
 import { retryAfterSeconds } from '../../src/api/problem.ts'
 import { defaultApiSettings } from '../../src/api/settings.ts'
 import { STREAM_EVENTS_MAX } from '../../src/domain/policy/streams.ts'
-import { DEFAULT_STINT_SETTINGS } from '../../src/domain/queue/config.ts'
+import { DEFAULT_DEBOUNCE_MS, DEFAULT_STINT_SETTINGS } from '../../src/domain/queue/config.ts'
 import { defaultSettings } from '../../src/engine/open.ts'
 import { ACL_ENTRIES_MAX, QUEUES_MAX, readQueueYaml } from '../../src/engine/queue-files-queue-yaml.ts'
 import { readStintYaml } from '../../src/engine/queue-files-stint-yaml.ts'
@@ -34,27 +34,27 @@ const first = blocksUnder(guide, 'A first queue in five minutes')
 const config = join(folder, 'config')
 mkdirSync(join(config, 'apps', 'shop'), { recursive: true })
 writeFileSync(join(config, 'apps', 'shop', 'queue.yaml'), first[0]?.text ?? '')
-/** The same queue, whose failed tasks need not wait. */
-const hasty = join(folder, 'hasty')
-mkdirSync(join(hasty, 'apps', 'shop'), { recursive: true })
-writeFileSync(join(hasty, 'apps', 'shop', 'queue.yaml'), first[0]?.text ?? '')
-writeFileSync(join(hasty, 'apps', 'shop', 'stint-queue.yaml'), 'queues: { mails: { backoff: { minSeconds: 0, maxSeconds: 0 } } }')
+// Failed tasks need not wait.
+writeFileSync(join(config, 'apps', 'shop', 'stint-queue.yaml'), 'queues: { mails: { backoff: { minSeconds: 0, maxSeconds: 0 } } }')
+/** One server for the whole guide, read from its beginning. */
+let url = ''
+beforeAll(async () => {
+  ;({ url } = await serve(['--data', join(folder, 'data'), '--config', config]))
+})
 
 /** The token of the first lease in an answer or a table. */
 const leaseIn = (text: string): string | undefined => /\b\d+\.[\w-]{8}(?!\w)/.exec(text)?.[0]
 
 describe('a first queue', () => {
   const [, serveLine, ...use] = first.map((block) => (block.language === 'sh' ? commandsOf(block) : []))
-  const url = { current: '' }
-  beforeAll(async () => {
+  beforeAll(() => {
     expect(first.map(({ language }) => language)).toEqual(['yaml', 'sh', 'sh', 'sh'])
     // Another port and other directories than the guide has.
     expect(serveLine?.map(({ command }) => command)).toEqual(['npx stint serve --port 7070 --data ./stint-data --config scratch/config'])
-    url.current = (await serve(['--data', join(folder, 'first'), '--config', config])).url
   })
 
   it('takes a task of the partner, lets the worker lease and complete it, and refuses the partner what it may not', { timeout: SLOW_MS }, async () => {
-    const env: Record<string, string> = { STINT_URL: url.current }
+    const env: Record<string, string> = { STINT_URL: url }
     const written: string[] = []
     for (const { command, comment } of use.flat()) {
       const ran = await shell.run(command, { cwd: root, env })
@@ -65,7 +65,7 @@ describe('a first queue', () => {
       if (lease !== undefined) env['LEASE'] = lease
     }
     expect(written).toHaveLength(6)
-    expect(written[1]).toMatch(/welcome-1.*waiting/)
+    expect(written[1]).toMatch(/hello-1.*waiting/)
     expect(written[2]).toContain('user_email')
     expect(written[5]).toMatch(/completed.*"sent":true/s)
   })
@@ -77,8 +77,8 @@ describe('a producer and a worker in any language', () => {
   const looks = blocksUnder(guide, 'Look')
   const env: Record<string, string> = { P: 'Stint-As: web@partner.example', W: 'Stint-As: worker@shop.example' }
   const surroundings: Surroundings = { cwd: tmpdir(), env }
-  beforeAll(async () => {
-    env['Q'] = `${(await serve(['--data', ':memory:', '--config', hasty])).url}/v1/queues/shop/mails`
+  beforeAll(() => {
+    env['Q'] = `${url}/v1/queues/shop/mails`
   })
 
   it('are answered as the guide shows, call by call, and can look at what they did', { timeout: SLOW_MS }, async (context) => {
@@ -140,8 +140,8 @@ describe('the tables of the guide to task queues', () => {
     const told = rowsUnder(guide, 'Why is it not running?').flatMap(({ cells: [cell = ''], raw: [raw = ''] }) =>
       raw.startsWith('`') && !raw.includes(' is ') ? cell.split(', ') : [],
     )
-    // Jobs alone are lost.
-    const isTold = new Set([...told, 'lost'])
+    // Jobs alone are lost, and only what middleware began breaks off.
+    const isTold = new Set([...told, 'lost', 'broke-off'])
     expect(gates.filter((gate) => gate === undefined || !isTold.has(gate))).toEqual([])
   })
 
@@ -159,6 +159,10 @@ describe('the tables of the guide to task queues', () => {
       rate: 'none',
       burst: 'one second’s'.replace('’', "'"),
       keyConcurrency: String(keyConcurrency),
+      webhook: 'none',
+      'webhook.url': 'none',
+      'webhook.secretEnv': 'none',
+      'webhook.debounceSeconds': String(DEFAULT_DEBOUNCE_MS / 1_000),
     })
     const said = `queues: { mails: { deadLetter: true, defaultLeaseSeconds: 60, maxWaitSeconds: 60, rate: 20/s, burst: 1, keyConcurrency: 1,
       backoff: { minSeconds: 1, maxSeconds: 3600, doublings: 16, jitter: 0.2 } } }`
@@ -166,7 +170,11 @@ describe('the tables of the guide to task queues', () => {
   })
 
   it('and its files are read as they are', () => {
-    for (const { language, text, place } of guide.blocks) if (language === 'yaml') expect(readQueueYaml(place, text)).toMatchObject({ errors: [], notices: [] })
+    const files = guide.blocks.filter(({ language }) => language === 'yaml')
+    const isStint = ({ text }: { readonly text: string }): boolean => text.startsWith('queues:')
+    expect(files.filter(isStint)).not.toEqual([])
+    for (const { text, place } of files.filter((file) => !isStint(file))) expect(readQueueYaml(place, text)).toMatchObject({ errors: [], notices: [] })
+    for (const { text, place } of files.filter(isStint)) expect(readStintYaml(place, text, new Set(['mails'])).errors).toEqual([])
   })
 
   it('name every problem that a producer or a worker can meet, with its status and when to come again', () => {
@@ -182,7 +190,8 @@ describe('the tables of the guide to task queues', () => {
     }
     const { paths } = openApiDocument('0.0.0') as unknown as { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
     const operations = Object.values(paths).flatMap((path) => Object.values(path).filter(({ tags }) => tags?.[0] === 'tasks' || tags?.[0] === 'queues'))
-    const met = operations.flatMap(({ responses }) => Object.values(responses).flatMap(({ description }) => [...description.matchAll(/`([\w-]+)`: /g)].map((match) => match[1])))
+    const refusals = operations.flatMap(({ responses }) => Object.entries(responses).flatMap(([status, response]) => (status < '400' ? [] : [response])))
+    const met = refusals.flatMap(({ description }) => [...description.matchAll(/`([\w-]+)`: /g)].map((match) => match[1]))
     expect(met).toContain('superseded')
     expect([...new Set(met)].filter((code) => !told.some((row) => row.code === code))).toEqual([])
   })

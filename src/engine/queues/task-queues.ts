@@ -69,6 +69,11 @@ export interface TaskQueuesOptions {
   readonly onReady: (key: string) => void
 }
 
+const overQuota = (app: string, bytes: number, stored: number, limit: number): string =>
+  bytes > limit
+    ? `The payload has ${bytes} bytes and can never fit: the queue.yaml of ${app} allows ${limit} bytes for all its tasks together (total_storage_limit).`
+    : `The payload has ${bytes} bytes, and the tasks of ${app} take ${stored} of the ${limit} bytes that its queue.yaml allows them together (total_storage_limit).`
+
 export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
   const { store, handler, live, book, world } = options
   const storage = createStorage()
@@ -105,13 +110,14 @@ export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
     const key = queueKey(command.task)
     const admitted = mayDo(key, 'insert')
     if (E.isLeft(admitted)) return admitted
-    const uncount = storage.claim(admitted.right, command.task.bytes ?? payload?.byteLength ?? 0)
+    const bytes = command.task.bytes ?? payload?.byteLength ?? 0
+    const uncount = storage.claim(admitted.right, bytes)
     if (uncount === undefined) {
       // A repeat takes no room.
       const known = await handler.load(workItem)
       if (E.isLeft(known)) return known
       if (known.right.item.status !== 'absent') return handler.execute(workItem, command, context, payload)
-      return E.left({ type: 'over-quota', detail: `The tasks of ${command.task.app} take all the ${admitted.right.storageLimitBytes} bytes that its queue.yaml allows.` })
+      return E.left({ type: 'over-quota', detail: overQuota(command.task.app, bytes, storage.bytesOf(command.task.app), admitted.right.storageLimitBytes ?? 0) })
     }
     try {
       return await desk.bear(key, workItem, command.task, (leaseTo) => ({ ...command, leaseTo }), context, payload)
