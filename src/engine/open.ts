@@ -10,9 +10,9 @@ import type { Lookup } from './delivery/addresses.ts'
 import { createDoors } from './doors.ts'
 import type { Busy, Engine, Status } from './engine.ts'
 import { createHandler, type Handler } from './handle.ts'
-import { createLag } from './lag.ts'
+import { createLag, type Lag } from './lag.ts'
 import { endLeasesOf } from './left-leases.ts'
-import { createLive } from './live.ts'
+import { createLive, type Live } from './live.ts'
 import { createPresence } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import { createRefusals } from './refusals.ts'
@@ -96,6 +96,12 @@ const reachedIn =
     return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
   }
 
+/** Why nothing may be born now, if so (rules 7, 12). */
+const birthsRefused = (live: Live, lag: Lag, liveMax: number) => (): Busy | undefined => {
+  if (live.size() >= liveMax) return { type: 'too-many-live' }
+  return lag.isTooFar() ? { type: 'lagging' } : undefined
+}
+
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
   const { store, tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
@@ -121,11 +127,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     tables.follow(appendedAt)
   }
 
-  const refuseBirth = (): Busy | undefined => {
-    if (live.size() >= settings.maxLiveItems) return { type: 'too-many-live' }
-    return lag.isTooFar() ? { type: 'lagging' } : undefined
-  }
-
+  const refuseBirth = birthsRefused(live, lag, settings.maxLiveItems)
   const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, leaseStands: (workItem) => timers.isAhead(workItem), onAppended })
 
   const isOff = (): boolean => stopping || failure !== undefined

@@ -105,7 +105,7 @@ describe('queues show', () => {
     for (const line of [
       /^rate +100 a second, bursts of 100$/m,
       /^default lease +30s$/m,
-      /^webhook +http:\/\/127\.0\.0\.1:9\/told, at most once in 500ms$/m,
+      /^webhook +https:\/\/shop\.example\/told, at most once in 500ms$/m,
       /^waited +p50 .*, max /m,
     ])
       expect(mails.out).toMatch(line)
