@@ -122,7 +122,9 @@ describe('the access lists', () => {
     it.each(Object.entries(PEOPLE))('by %s: on the own queue as the list says', async (_who, { email, may }) => {
       const holder = may.includes('consume') ? email : 'user@shop.example'
       const answer = await send(route, 'shop', await fresh('shop', holder), email)
-      if (may.includes(asks)) expect([answer.status, answer.body?.code]).toEqual([answer.status < 300 ? answer.status : 'a success', undefined])
+      // Who may put a task back is told that this one is no dead letter.
+      if (may.includes(asks) && name === 'redriveTask') expect([answer.status, answer.body.code]).toEqual([409, 'not-possible'])
+      else if (may.includes(asks)) expect([answer.status, answer.body?.code]).toEqual([answer.status < 300 ? answer.status : 'a success', undefined])
       else expect([answer.status, answer.body?.code]).toEqual([403, 'forbidden'])
     })
 
@@ -130,7 +132,7 @@ describe('the access lists', () => {
       const answer = await send(route, OTHER.shop, await fresh('bank', 'user@bank.example'), email)
       const isAllowed = own.includes('admin') && may.includes(asks)
       expect(answer.status === 403).toBe(!isAllowed)
-      if (isAllowed) expect(answer.status).toBeLessThan(300)
+      if (isAllowed && name !== 'redriveTask') expect(answer.status).toBeLessThan(300)
     })
 
     if (route.many)
