@@ -277,3 +277,12 @@ describe('on a server without auth', () => {
     await closeAll()
   })
 })
+
+describe('whoever has no right at a queue or contract', () => {
+  it('is refused whether the item exists or not', async () => {
+    const api = await startApi({ settings: { auth: { tokens: true } } })
+    const token = await api.tokenFor('stranger@example.com', 'worker')
+    const paths = ['/v1/queues/shop/mail/tasks/none', '/v1/work-items/task%2Fshop%2Fmail%2Fnone', '/v1/work-items/task%2Fshop%2Fmail%2Fnone/directive']
+    for (const path of paths) expect([path, (await api.get(path, { token })).status]).toEqual([path, 403])
+  })
+})
