@@ -5,7 +5,7 @@ import type * as t from 'io-ts'
 import { isHeld, surfaceState, type Existing, type WorkItemId } from '../wire/words.ts'
 import { execute, type Call, type Handled } from './call.ts'
 import { answerVersion, type Version } from './change-wait.ts'
-import { visible } from './items.ts'
+import { visible, visibleIfOwn } from './items.ts'
 import { fromRefusal, type Problem } from './problem.ts'
 import { receiptView } from './views.ts'
 
@@ -34,6 +34,8 @@ const heldWaitMs = (item: Existing): number | undefined => (isHeld(item) && item
 
 /** Answers a poll; with `Stint-Lease` it is a sign of life, and what is answered counts as seen. */
 export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<Handled<DirectiveAnswer>> => {
+  const mayAtAll = visibleIfOwn(call, workItem)
+  if (E.isLeft(mayAtAll)) return mayAtAll
   const found = await load(call, workItem)
   if (E.isLeft(found)) return found
   const allowed = visible(call, workItem, found.right)

@@ -20,8 +20,13 @@ const foreign = E.left(problem('forbidden', 'This work item was made by somebody
 /** The item, if the caller may see it as the lists are now. */
 export const visible = (call: Call, workItem: WorkItemId, item: Existing): E.Either<Problem, Existing> => (maySee(call, workItem, item.by) ? E.right(item) : foreign)
 
+/** Whoever could not see the item even if it had made it is refused whether it exists or not: names are nobody's business. */
+export const visibleIfOwn = (call: Call, workItem: WorkItemId): E.Either<Problem, unknown> => (maySee(call, workItem, call.principal.subject) ? E.right(undefined) : foreign)
+
 /** The row of an item that the caller may see. */
 export const readVisible = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem, ItemRow>> => {
+  const allowed = visibleIfOwn(call, workItem)
+  if (E.isLeft(allowed)) return allowed
   const row = await call.engine.read(workItem)
   if (E.isLeft(row)) return E.left(fromRefusal(row.left))
   return maySee(call, workItem, row.right.item.by) ? row : foreign

@@ -64,6 +64,35 @@ const forbiddenName = (value: unknown): string | undefined => {
   return undefined
 }
 
+/** Most texts have no number that could be too long or too large, and need no second look. */
+const MAY_HOLD_LOSSY_NUMBER = /\d{16}|\d[eE][+-]?\d{3}/
+
+/** Whether a number that is written like this is another one once it is read: an integer that changes, or one that is too large or too small to be any. */
+const isLossy = (value: number, source: string): boolean => {
+  if (!Number.isFinite(value) || (value === 0 && /^-?[0.]*[1-9]/.test(source))) return true
+  return !Number.isSafeInteger(value) && /^-?\d+$/.test(source) && BigInt(source) !== BigInt(value)
+}
+
+/** Stands for a number that is lost, and is handed from what holds it to what holds that, so that it comes to know where it was. */
+class Lost {
+  path = ''
+}
+
+/** Path of the first number that cannot be kept as it is written. */
+const lossyNumber = (text: string): string | undefined => {
+  const revived: unknown = JSON.parse(text, (key, value: unknown, context?: { readonly source?: string }) => {
+    const found = typeof value === 'number' && isLossy(value, context?.source ?? '') ? new Lost() : lostIn(value)
+    if (found === undefined) return value
+    found.path = `/${escapePointer(key)}${found.path}`
+    return found
+  })
+  // The outermost value has no name of its own.
+  return revived instanceof Lost ? revived.path.slice(1) : undefined
+}
+
+const lostIn = (value: unknown): Lost | undefined =>
+  typeof value === 'object' && value !== null ? Object.values(value).find((inner): inner is Lost => inner instanceof Lost) : undefined
+
 const refuse = (path: string, code: FieldError['code'], detail: string): E.Either<readonly FieldError[], never> => E.left([{ path, code, detail }])
 
 /** The value that the bytes spell, or why they cannot be read. */
@@ -80,6 +109,8 @@ export const parseJson = (bytes: Buffer): E.Either<readonly FieldError[], unknow
   } catch {
     return refuse('', 'json', 'Expected JSON.')
   }
+  const lossy = MAY_HOLD_LOSSY_NUMBER.test(text) ? lossyNumber(text) : undefined
+  if (lossy !== undefined) return refuse(lossy, 'json', 'Expected a number that can be kept exactly: send a larger or longer one as text, or the payload as bytes.')
   const path = MAY_HOLD_FORBIDDEN_NAME.test(text) ? forbiddenName(value) : undefined
   return path === undefined ? E.right(value) : refuse(path, 'name', 'A field must not have this name.')
 }

@@ -5,7 +5,7 @@ import type * as wire from '../wire/tasks.ts'
 import { taskId, type WorkItemId } from '../wire/words.ts'
 import { newId, ok, type Call, type Handle } from './call.ts'
 import { pollDirective } from './directive-poll.ts'
-import { direct, limitOf, pageAnswer, showHistory, showItem, shown, showWhy } from './items.ts'
+import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, shown, showWhy } from './items.ts'
 import { payloadOf } from './payload.ts'
 import { mayDo, queueFor } from './permission.ts'
 import { fromRefusal, problem, type Problem } from './problem.ts'
@@ -78,8 +78,8 @@ const payloadFor = async (
 export const showTask: Handle<typeof wire.showTask> = async ({ params, query }, call) => {
   const workItem = inQueue(params, params)
   if (query.payload !== 'true') return showItem(call, workItem, taskView)
-  const row = await call.engine.read(workItem)
-  if (E.isLeft(row)) return E.left(fromRefusal(row.left))
+  const row = await readVisible(call, workItem)
+  if (E.isLeft(row)) return row
   const payload = await payloadFor(call, workItem, row.right.item.by, params)
   return E.isLeft(payload) ? payload : showItem(call, workItem, (one) => taskWithPayloadView(one, payload.right))
 }

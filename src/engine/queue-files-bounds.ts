@@ -44,7 +44,7 @@ export const excessOf = (text: string): Excess | undefined => {
 export const duplicateKeys = (root: ParsedNode | null): readonly number[] => {
   const found: number[] = []
   const walk = (node: ParsedNode | null): void => {
-    if (isSeq(node)) for (const item of node.items) walk(item as ParsedNode | null)
+    if (isSeq(node)) for (const item of node.items) walk(item)
     if (!isMap(node)) return
     const seen = new Set<unknown>()
     for (const { key, value } of node.items) {
@@ -52,7 +52,7 @@ export const duplicateKeys = (root: ParsedNode | null): readonly number[] => {
         if (seen.has(key.value)) found.push(key.range?.[0] ?? 0)
         seen.add(key.value)
       }
-      walk(value as ParsedNode | null)
+      walk(value)
     }
   }
   walk(root)

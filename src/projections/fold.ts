@@ -13,7 +13,7 @@ import type { Batch, Fact, ItemChange, Known, LoadItem } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
 /** Raised when `evolve` makes something else of the same events: states that were kept under another number are folded anew (rules 12). */
-export const FOLD_VERSION = 2
+export const FOLD_VERSION = 3
 
 /** An event that this version cannot read; it is never skipped (rules 15). */
 export interface UnreadableEvent {

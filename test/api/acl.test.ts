@@ -123,8 +123,8 @@ describe('the access lists', () => {
     it.each(Object.entries(PEOPLE))('by %s: on the own queue as the list says', async (_who, { email, may }) => {
       const holder = may.includes('consume') ? email : 'user@shop.example'
       const answer = await send(route, 'shop', await fresh('shop', holder), email)
-      // What still runs cannot be erased, whoever asks; that it was asked is enough here.
-      if (may.includes(asks) && name === 'eraseWorkItem') expect(answer.body.code).toBe('not-possible')
+      // What still runs cannot be erased, and what is no dead letter not put back, whoever asks; that it was asked is enough here.
+      if (may.includes(asks) && (name === 'eraseWorkItem' || name === 'redriveTask')) expect([answer.status, answer.body.code]).toEqual([409, 'not-possible'])
       else if (may.includes(asks)) expect([answer.status, answer.body?.code]).toEqual([answer.status < 300 ? answer.status : 'a success', undefined])
       else expect([answer.status, answer.body?.code]).toEqual([403, 'forbidden'])
     })
@@ -133,7 +133,7 @@ describe('the access lists', () => {
       const answer = await send(route, OTHER.shop, await fresh('bank', 'user@bank.example'), email)
       const isAllowed = own.includes('admin') && may.includes(asks)
       expect(answer.status === 403).toBe(!isAllowed)
-      if (isAllowed && name !== 'eraseWorkItem') expect(answer.status).toBeLessThan(300)
+      if (isAllowed && name !== 'eraseWorkItem' && name !== 'redriveTask') expect(answer.status).toBeLessThan(300)
     })
 
     if (route.many)
@@ -276,5 +276,14 @@ describe('on a server without auth', () => {
     const as = (email: string) => api.post('/v1/queues/shop/mail/tasks', { payload: 1 }, { headers: { 'Stint-As': email } })
     expect([(await as('writer@shop.example')).status, (await as('other@shop.example')).status]).toEqual([201, 403])
     await closeAll()
+  })
+})
+
+describe('whoever has no right at a queue or contract', () => {
+  it('is refused whether the item exists or not', async () => {
+    const api = await startApi({ settings: { auth: { tokens: true } } })
+    const token = await api.tokenFor('stranger@example.com', 'worker')
+    const paths = ['/v1/queues/shop/mail/tasks/none', '/v1/work-items/task%2Fshop%2Fmail%2Fnone', '/v1/work-items/task%2Fshop%2Fmail%2Fnone/directive']
+    for (const path of paths) expect([path, (await api.get(path, { token })).status]).toEqual([path, 403])
   })
 })

@@ -73,7 +73,9 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
   if (item.status === 'absent') return reject({ type: 'not-found' })
   if (item.status === 'settled') return reject({ type: 'settled', state: surfaceState(item) })
   if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${item.kind} is no dead letter.` })
-  if (item.status !== 'deadLetter') return accept()
+  // A repeat finds the task put back already, or worked on again.
+  if (item.status !== 'deadLetter')
+    return item.redriven === true ? accept() : reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a dead letter, and the task is none.' })
   return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
 }
 

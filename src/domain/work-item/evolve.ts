@@ -51,8 +51,8 @@ const accepted = (event: EventOfType<'RequestAccepted'>, at: At): Waiting => {
 
 /** The parts of every living state, without those that belong to one status only. */
 const core = (item: Existing) => {
-  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task, request } = item
-  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, job, task, request }
+  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request } = item
+  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request }
 }
 
 const endedLease = (item: Existing, how: EndedLease['how'], digest?: string): EndedLease | undefined =>
@@ -169,7 +169,7 @@ const change = (item: Existing, event: Exclude<WorkItemEvent, { type: BirthType 
     case 'DeadLettered':
       return { ...waiting(item, at.time, endedLease(item, 'retried', event.digest), { code: event.code, message: event.message }), status: 'deadLetter' }
     case 'Redriven':
-      return { ...waiting(item, event.dueAt, item.ended), attempt: 0 }
+      return { ...waiting(item, event.dueAt, item.ended), attempt: 0, redriven: true }
     case 'Completed':
       return completed(item, event, at)
     case 'Failed':

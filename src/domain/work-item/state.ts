@@ -113,6 +113,8 @@ interface Born {
   readonly progress?: Progress | undefined
   readonly progressAt?: number | undefined
   readonly ended?: EndedLease | undefined
+  /** It was a dead letter once, and was put back. */
+  readonly redriven?: boolean | undefined
   readonly job?: JobFacts | undefined
   readonly task?: TaskFacts | undefined
   readonly request?: RequestFacts | undefined

@@ -129,6 +129,17 @@ describe('when a result comes after settlement', () => {
   })
 })
 
+describe('when a dead letter is put back', () => {
+  it('the same again adds nothing, also when it is worked on again; what never was one is refused', () => {
+    const redrive = { type: 'Redrive', time: NOW, by: 'admin' } as const
+    const redriven: WorkItemEvent = { type: 'Redriven', by: 'admin', dueAt: NOW }
+    const back = givenItem(itemIn('task dead letter')).when(redrive).thenAdds(redriven)
+    back.when(redrive).thenNothing()
+    givenItem(itemIn('task waiting')).when(redrive).rejects('not-possible', { state: 'waiting' })
+    givenItem(itemIn('task running')).when(redrive).rejects('not-possible', { state: 'running' })
+  })
+})
+
 describe('when a task is out of attempts, and its queue keeps no dead letters', () => {
   const failed: WorkItemEvent = { type: 'Failed', code: 'disk-full', message: 'No space left.', lease: 1, digest: 'failed' }
 

@@ -39,7 +39,7 @@ const HELD_TASK = {
   ...NOT_A_JOB,
   ...STRANGERS,
   ...all(refuses('not-possible'), 'LeaseItem', 'LeaseItem, with a request id'),
-  Redrive: nothing,
+  Redrive: refuses('not-possible'),
   'ExtendLease, after its end': refuses('stale-lease'),
   ...all(nothing, 'ExpireLease, too early', 'ExpireLease, other lease'),
 } as const

@@ -17,7 +17,7 @@ const FREE_TASK = {
   ...NOT_A_JOB,
   ...NOBODY_HOLDS,
   ...DELETED,
-  Redrive: nothing,
+  Redrive: refuses('not-possible'),
   ...NO_TIMER_OF_TASKS,
   'GiveDirective pause': adds(newDirective('pause', 1), directiveEnded('obeyed')),
   'GiveDirective resume': adds(newDirective('resume', 1), directiveEnded('obeyed')),
