@@ -17,7 +17,7 @@ import { addWork } from './task-work.ts'
 const PAGE_MAX = 1_000
 
 /** The states that a task can be in: its lease ends where a job would be lost. A dead letter shows as failed. */
-const TASK_STATES = ['waiting', 'held', 'running', 'paused', 'aborting', 'completed', 'failed', 'aborted', 'cancelled'] as const satisfies readonly State[]
+const TASK_STATES = ['waiting', 'running', 'paused', 'aborting', 'completed', 'failed', 'aborted', 'cancelled'] as const satisfies readonly State[]
 
 interface PutOptions extends OfQueue {
   readonly id?: string
