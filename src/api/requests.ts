@@ -80,11 +80,10 @@ const accepted = async (
   const now = waited.right ?? item
   if (now.status === 'settled') return answerSettled(call, workItem, now, !isFirst)
   if (!isFirst) return E.left(pending(location, now))
-  const headers = { Location: location, 'Retry-After': RETRY_AFTER_SECONDS, ...waitHeaders(call, call.waitMs) }
   return E.right({
     status: 202,
     body: requestView({ workItem, item: now, position, presence: call.engine.presence(workItem) }),
-    headers: { ...headers, 'Content-Type': 'application/json' },
+    headers: { Location: location, 'Retry-After': RETRY_AFTER_SECONDS, ...waitHeaders(call, call.waitMs) },
   })
 }
 

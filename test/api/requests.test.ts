@@ -37,6 +37,7 @@ describe('a call', () => {
     expect(answer.body).toMatchObject({ id: 'a', workItem: 'request/pay/local/a', kind: 'request', state: 'waiting', caller: 'local', contract: 'pay', bytes: 12 })
     expect(answer.headers.get('location')).toBe(`${REQUESTS}/a`)
     expect(answer.headers.get('retry-after')).toBe('1')
+    expect(answer.headers.get('content-type')).toBe('application/json')
     expect(answer.headers.get('stint-release')).toBeNull()
   })
 
