@@ -218,7 +218,10 @@ describe('a release', () => {
     expect((await release()).body.code).toBe('pending')
     const [leased] = await lease(api)
     await reply(api, 'a', leased.lease)
+    expect((await api.get(`${REQUESTS}/a`)).body).toMatchObject({ expiresAt: expect.any(String), interaction: `${REQUESTS}/a/interaction` })
     expect((await release()).body).toMatchObject({ id: 'a', released: { how: 'client' } })
+    const shown = (await api.get(`${REQUESTS}/a`)).body
+    expect([shown.released.how, shown.expiresAt, shown.interaction]).toEqual(['client', undefined, undefined])
     expect((await release()).status).toBe(200)
     for (const body of [{ amount: 5 }, { amount: 6 }]) expect([410, 422]).toContain((await call(api, 'a', body)).status)
     expect((await call(api, 'a')).body.code).toBe('released')
