@@ -349,6 +349,40 @@ describe('calls out', () => {
     }
     expect([told.type, told.data.reply.status, Buffer.from(told.data.reply.bodyBase64, 'base64').toString()]).toEqual(['request.settled', 201, '{"paid":true}'])
   })
+
+  it('that were accepted stay open while they may not be made or cannot be signed, and go out once they can', async () => {
+    const there = await startReceiver()
+    const world = virtualWorld()
+    const store = memoryStore({ world })
+    const allowed = { allowUrls: LOOPBACK_PATTERNS }
+    let secret: string | undefined = `whsec_${Buffer.alloc(32, 3).toString('base64')}`
+    const secretOf = () => secret
+    const open = async (api: TestApi): Promise<number | undefined> => (await api.get(`${REQUESTS}/a`)).body.openEffects
+    const first = await startApi({ engine: await startEngine({ store, world, settings: allowed, secretOf }) })
+    await contract(first, { callbackSecretEnv: 'PAY_SECRET' })
+    expect((await call(first, 'a', { amount: 5 }, { 'Stint-Callback': there.url })).status).toBe(202)
+    secret = undefined
+    const [leased] = await lease(first)
+    await reply(first, 'a', leased.lease)
+    await settle()
+    for (let hour = 0; hour < 3; hour += 1) {
+      world.advance(2 * 3_600_000)
+      await settle()
+    }
+    expect([await open(first), first.troubles]).toEqual([1, [expect.stringContaining('A callback of request/pay/local/a is held back')]])
+    first.engine.stop()
+    const unlisted = await startApi({ engine: await startEngine({ store, world, secretOf: () => undefined }) })
+    await settle()
+    expect([await open(unlisted), there.received, unlisted.troubles]).toEqual([1, [], [expect.stringContaining('is held back')]])
+    unlisted.engine.stop()
+    const last = await startApi({ engine: await startEngine({ store, world, settings: allowed, secretOf }) })
+    await settle()
+    secret = `whsec_${Buffer.alloc(32, 4).toString('base64')}`
+    world.advance(120_000)
+    expect((await there.until(1)).headers['webhook-signature']).toBeDefined()
+    while (!(await eventsOf(last, 'a')).includes('EffectsCarriedOut')) await settle()
+    expect(await open(last)).toBeUndefined()
+  })
 })
 
 describe('middleware', () => {
