@@ -3,6 +3,7 @@ import type { Request, Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Logger } from 'pino'
 import type { Context, Engine } from '../engine/engine.ts'
+import type { ProblemCode } from '../wire/problems.ts'
 import { decode } from '../wire/schema.ts'
 import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
@@ -36,6 +37,9 @@ export const requestIdOf = (req: Request, world: World): string => {
   const given = req.headers['stint-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : world.uuid()
 }
+
+/** Refusals that somebody may want to see later: who tried what is not theirs, and who used an id again for something else. */
+const AUDITED: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['forbidden', 'fingerprint-mismatch'])
 
 const pathOf = (url: string): string => {
   const at = url.indexOf('?')
@@ -85,7 +89,8 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
   const limits = { one: route.carriesContent ? settings.manyBytesMax : settings.bodyBytesMax, many: settings.manyBytesMax }
 
   const audit = (refused: Problem, context: () => Context, url: string): void => {
-    if (refused.code === 'forbidden') engine.audit({ code: refused.code, route: route.name, target: url.slice(0, 1_000), detail: refused.detail }, context())
+    if (!AUDITED.has(refused.code)) return
+    engine.audit({ code: refused.code, route: route.name, target: refused.workItem ?? url.slice(0, 1_000), detail: refused.detail }, context())
   }
 
   const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {

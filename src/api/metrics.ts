@@ -89,7 +89,7 @@ export const createMetrics = (engine: Engine): Metrics => {
   }
   const deliveries = (): ReturnType<Engine['deliveries']['figures']> => engine.deliveries.figures()
   total('stint_deliveries_acknowledged_total', 'Messages that their receiver has acknowledged', () => deliveries().acknowledged)
-  total('stint_deliveries_given_up_total', 'Messages that were given up: refused, gone, out of time or cancelled', () => deliveries().givenUp)
+  total('stint_deliveries_given_up_total', 'Messages that were given up: not allowed, gone, out of time, cancelled, or as the server stopped', () => deliveries().givenUp)
   total('stint_delivery_attempts_failed_total', 'Attempts to deliver a message that did not succeed', () => deliveries().failedAttempts)
   gauge('stint_deliveries_under_way', 'Messages that are neither acknowledged nor given up', () => deliveries().underWay)
 

@@ -10,6 +10,8 @@ export interface Problem {
   /** State of the work item, where the refusal depends on it. */
   readonly state?: string | undefined
   readonly errors?: readonly FieldError[] | undefined
+  /** What it was about, for the audit, where the address does not say whose it is. */
+  readonly workItem?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 

@@ -91,7 +91,8 @@ export const requestView = (shown: Shown, reply?: KeptReply): RequestShown => {
   const { request } = item
   if (request === undefined) throw new Error(`${shown.workItem} is no request`)
   const common = commonView(shown)
-  const expiry = item.status === 'settled' ? expiryOf(item) : undefined
+  const released = item.status === 'settled' ? item.released : undefined
+  const expiry = item.status === 'settled' && released === undefined ? expiryOf(item) : undefined
   return {
     ...common,
     contract: request.contract,
@@ -99,9 +100,9 @@ export const requestView = (shown: Shown, reply?: KeptReply): RequestShown => {
     release: request.release.policy,
     bytes: request.bytes,
     expiresAt: expiry === undefined ? undefined : instantOf(expiry),
-    interaction: interactionPath(request.contract, common.id),
+    interaction: released === undefined ? interactionPath(request.contract, common.id) : undefined,
     reply: reply === undefined ? undefined : replyView(reply),
-    released: item.status === 'settled' && item.released !== undefined ? { how: item.released.how, at: instantOf(item.released.at) } : undefined,
+    released: released && { how: released.how, at: instantOf(released.at) },
     openEffects: item.status === 'settled' && item.outbox !== undefined ? item.outbox.length : undefined,
     failure: item.status === 'waiting' ? item.failure : undefined,
     leaseUntil: isHeld(item) ? instantOf(item.lease.until) : undefined,

@@ -237,7 +237,7 @@ const begin = async (call: Call, contract: string, body: typeof wire.executionBo
     acceptContext(call),
     bytes,
   )
-  if (E.isLeft(done)) return E.left('type' in done.left && done.left.type === 'fingerprint-mismatch' ? mismatch(done.left.firstAt) : fromRefusal(done.left))
+  if (E.isLeft(done)) return E.left('type' in done.left && done.left.type === 'fingerprint-mismatch' ? mismatch(workItem, done.left.firstAt) : fromRefusal(done.left))
   const { item, events } = done.right
   const common = { workItem, release: item.request?.release.policy ?? allowed.right.release.policy }
   if (item.status === 'settled') {

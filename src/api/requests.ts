@@ -52,7 +52,11 @@ export const factsOf = (contract: string, caller: string, config: ContractConfig
 /** A command of its own for each try: the request is named by its id, so nothing rests on the command's. */
 export const acceptContext = (call: Call) => ({ ...call.context, commandId: call.world.uuid() })
 
-export const mismatch = (firstAt: number): Problem => problem('fingerprint-mismatch', `The first request with this id came at ${instantOf(firstAt)}.`)
+export const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
+  code: 'fingerprint-mismatch',
+  detail: `The first request with this id came at ${instantOf(firstAt)}.`,
+  workItem,
+})
 
 const pending = (location: string, item: Existing): Problem => ({
   code: 'pending',
@@ -80,11 +84,10 @@ const accepted = async (
   const now = waited.right ?? item
   if (now.status === 'settled') return answerSettled(call, workItem, now, !isFirst)
   if (!isFirst) return E.left(pending(location, now))
-  const headers = { Location: location, 'Retry-After': RETRY_AFTER_SECONDS, ...waitHeaders(call, call.waitMs) }
   return E.right({
     status: 202,
     body: requestView({ workItem, item: now, position, presence: call.engine.presence(workItem) }),
-    headers: { ...headers, 'Content-Type': 'application/json' },
+    headers: { Location: location, 'Retry-After': RETRY_AFTER_SECONDS, ...waitHeaders(call, call.waitMs) },
   })
 }
 
@@ -124,7 +127,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
     bytes,
   )
   if (E.isRight(done)) return accepted(call, workItem.right, requestPath(contract, id), () => contractFor(call, contract, 'insert'), done.right)
-  if ('type' in done.left && done.left.type === 'fingerprint-mismatch') return E.left(mismatch(done.left.firstAt))
+  if ('type' in done.left && done.left.type === 'fingerprint-mismatch') return E.left(mismatch(workItem.right, done.left.firstAt))
   return E.left(fromRefusal(done.left))
 }
 

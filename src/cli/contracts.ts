@@ -1,5 +1,6 @@
 // `stint contracts`: the named kinds of exactly-once requests, looked at and set up.
 import type { Command } from 'commander'
+import { StintError } from '../client/errors.ts'
 import { listContracts, putContract, showContract, type ContractBody, type ContractShown } from '../wire/contracts.ts'
 import { action, countFlag, durationFlag, wordFlag, type Context } from './context.ts'
 import { examples } from './help.ts'
@@ -40,6 +41,8 @@ interface PutOptions {
   readonly attempts?: number
   readonly quotaRequests?: number
   readonly quotaBytes?: number
+  readonly callbackSecretEnv?: string
+  readonly anew?: boolean
 }
 
 const secondsOf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
@@ -56,14 +59,41 @@ const bodyOf = (options: PutOptions): ContractBody => {
     interruptedAfterSeconds: secondsOf(options.interruptedAfter),
     attemptsMax: options.attempts,
     quota: requests === undefined && bytes === undefined ? undefined : present({ requests, bytes }),
+    callbackSecretEnv: options.callbackSecretEnv,
   })
 }
 
-const put = async (context: Context, options: PutOptions, contract: string): Promise<void> =>
-  print(context, await context.http.call(putContract, { params: { contract }, body: bodyOf(options) }))
+/** What the contract says now; nothing, when nobody has set it up. */
+const saidBefore = async ({ http }: Context, contract: string): Promise<ContractBody> => {
+  let shown: ContractShown
+  try {
+    shown = await http.call(showContract, { params: { contract } })
+  } catch (thrown) {
+    if (thrown instanceof StintError && thrown.code === 'not-found') return {}
+    throw thrown
+  }
+  if (!shown.configured) return {}
+  const { callers, workers, release, retainSeconds, onInterrupted, leaseSeconds, interruptedAfterSeconds, attemptsMax, quota, callbackSecretEnv } = shown
+  return present({ callers, workers, release, retainSeconds, onInterrupted, leaseSeconds, interruptedAfterSeconds, attemptsMax, quota, callbackSecretEnv })
+}
+
+/** What is named, and of the rest what was said before. */
+const changed = ({ retainSeconds, quota, ...before }: ContractBody, named: ContractBody): ContractBody => ({
+  ...before,
+  // Nothing is kept for a time where its caller has to release it.
+  ...(named.release === 'required' ? {} : present({ retainSeconds })),
+  ...named,
+  ...(quota === undefined && named.quota === undefined ? {} : { quota: { ...quota, ...named.quota } }),
+})
+
+const put = async (context: Context, options: PutOptions, contract: string): Promise<void> => {
+  const named = bodyOf(options)
+  const body = options.anew === true ? named : changed(await saidBefore(context, contract), named)
+  print(context, await context.http.call(putContract, { params: { contract }, body }))
+}
 
 const PUT = `
-Sets the contract up as a whole: what is left out is as on a contract that says nothing. Requests that were accepted before keep what held for them.
+What is not named stays as it is; with --anew it is as on a contract that says nothing. Requests that were accepted before keep what held for them.
 `
 
 const collected = (one: string, before: readonly string[] = []): readonly string[] => [...before, one]
@@ -83,6 +113,8 @@ const addPut = (contracts: Command): void => {
     .option('--attempts <count>', 'executions of one request, at most', countFlag(1, 1_000))
     .option('--quota-requests <count>', 'unreleased requests of one caller, at most', countFlag(1, 1_000_000_000))
     .option('--quota-bytes <count>', 'bytes of unreleased replies of one caller, at most', countFlag(1, 1_000_000_000_000))
+    .option('--callback-secret-env <name>', "variable of the server's environment with the secret that callbacks are signed with")
+    .option('--anew', 'forget what the contract says so far')
     .action(action(put))
     .addHelpText(
       'after',
@@ -91,6 +123,7 @@ const addPut = (contracts: Command): void => {
           'stint contracts put pay --caller ann@example.com --worker till@example.com',
           'stint contracts put pay --release required --quota-requests 1000 --on-interrupted fail',
           'stint contracts put quote --release none-required --retain 1h',
+          'stint contracts put quote --callback-secret-env QUOTE_SECRET',
         ),
     )
 }

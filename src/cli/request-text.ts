@@ -44,6 +44,7 @@ export const contractLines = (contract: ContractShown, now: number): readonly Li
   ['interrupted', contract.onInterrupted === 'retry' ? 'run again' : 'failed'],
   ['attempts', contract.attemptsMax === undefined ? 'no limit' : count(contract.attemptsMax)],
   ['lease', duration(contract.leaseSeconds)],
+  ['callbacks', contract.callbackSecretEnv === undefined ? undefined : `signed with the secret in ${contract.callbackSecretEnv}`],
   ['middleware', `fails ${duration(contract.interruptedAfterSeconds)} after it broke off and nobody repeats it`],
 ]
 

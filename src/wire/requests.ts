@@ -75,9 +75,9 @@ const requestFields = {
   required: { ...common.required, contract: contractName, caller: callerName, release: releasePolicy, bytes: number({ min: 0, integer: true }) },
   optional: {
     ...common.optional,
-    /** When the reply is released by itself; there once it is settled, unless only its caller releases it. */
+    /** When the reply is released by itself; there from its settlement to its release, unless only its caller releases it. */
     expiresAt: instant,
-    /** Where to release it. */
+    /** Where to release it; there until it is. */
     interaction: text({ max: 2_000 }),
     reply: shownReply,
     released: fields({ how: oneOf('client', 'time', 'force', 'erased'), at: instant }),

@@ -78,6 +78,23 @@ describe('the audit', () => {
     expect(await page('?day=2001-01-01')).toEqual({ day: '2001-01-01', items: [] })
   })
 
+  it('has a request whose id was used before for another, whichever way it came', async () => {
+    const { api, admin, eve, page } = await start()
+    await api.ask('PUT', '/v1/contracts/pay', { token: admin, body: { callers: ['eve@example.com'], workers: ['eve@example.com'] } })
+    const { subject } = (await api.get('/v1/me', { token: eve })).body
+    const path = '/v1/contracts/pay/requests'
+    await api.ask('PUT', `${path}/a`, { token: eve, body: { amount: 5 } })
+    const other = { amount: 6 }
+    expect((await api.ask('PUT', `${path}/a`, { token: eve, body: other })).status).toBe(422)
+    expect((await api.post(path, other, { token: eve, headers: { 'Idempotency-Key': 'a' } })).status).toBe(422)
+    const execution = { id: 'a', caller: subject, fingerprint: 'e'.repeat(43), worker: 'w1' }
+    expect((await api.post('/v1/contracts/pay/executions', execution, { token: eve })).status).toBe(422)
+    await settle()
+    const target = `request/pay/${encodeURIComponent(subject)}/a`
+    const route = (name: string) => ({ code: 'fingerprint-mismatch', subject, route: name, target, detail: expect.stringContaining('The first request') })
+    expect((await page('?code=fingerprint-mismatch')).items).toMatchObject(['beginExecution', 'callRequestByKey', 'callRequest'].map(route))
+  })
+
   it('is for administrators only, and knows its parameters', async () => {
     const { api, admin, mallory } = await start()
     expect((await api.get('/v1/audit', { token: mallory })).status).toBe(403)

@@ -37,6 +37,7 @@ describe('a call', () => {
     expect(answer.body).toMatchObject({ id: 'a', workItem: 'request/pay/local/a', kind: 'request', state: 'waiting', caller: 'local', contract: 'pay', bytes: 12 })
     expect(answer.headers.get('location')).toBe(`${REQUESTS}/a`)
     expect(answer.headers.get('retry-after')).toBe('1')
+    expect(answer.headers.get('content-type')).toBe('application/json')
     expect(answer.headers.get('stint-release')).toBeNull()
   })
 
@@ -217,7 +218,10 @@ describe('a release', () => {
     expect((await release()).body.code).toBe('pending')
     const [leased] = await lease(api)
     await reply(api, 'a', leased.lease)
+    expect((await api.get(`${REQUESTS}/a`)).body).toMatchObject({ expiresAt: expect.any(String), interaction: `${REQUESTS}/a/interaction` })
     expect((await release()).body).toMatchObject({ id: 'a', released: { how: 'client' } })
+    const shown = (await api.get(`${REQUESTS}/a`)).body
+    expect([shown.released.how, shown.expiresAt, shown.interaction]).toEqual(['client', undefined, undefined])
     expect((await release()).status).toBe(200)
     for (const body of [{ amount: 5 }, { amount: 6 }]) expect([410, 422]).toContain((await call(api, 'a', body)).status)
     expect((await call(api, 'a')).body.code).toBe('released')
@@ -344,6 +348,40 @@ describe('calls out', () => {
       readonly data: { readonly reply: { readonly status: number; readonly bodyBase64: string } }
     }
     expect([told.type, told.data.reply.status, Buffer.from(told.data.reply.bodyBase64, 'base64').toString()]).toEqual(['request.settled', 201, '{"paid":true}'])
+  })
+
+  it('that were accepted stay open while they may not be made or cannot be signed, and go out once they can', async () => {
+    const there = await startReceiver()
+    const world = virtualWorld()
+    const store = memoryStore({ world })
+    const allowed = { allowUrls: LOOPBACK_PATTERNS }
+    let secret: string | undefined = `whsec_${Buffer.alloc(32, 3).toString('base64')}`
+    const secretOf = () => secret
+    const open = async (api: TestApi): Promise<number | undefined> => (await api.get(`${REQUESTS}/a`)).body.openEffects
+    const first = await startApi({ engine: await startEngine({ store, world, settings: allowed, secretOf }) })
+    await contract(first, { callbackSecretEnv: 'PAY_SECRET' })
+    expect((await call(first, 'a', { amount: 5 }, { 'Stint-Callback': there.url })).status).toBe(202)
+    secret = undefined
+    const [leased] = await lease(first)
+    await reply(first, 'a', leased.lease)
+    await settle()
+    for (let hour = 0; hour < 3; hour += 1) {
+      world.advance(2 * 3_600_000)
+      await settle()
+    }
+    expect([await open(first), first.troubles]).toEqual([1, [expect.stringContaining('A callback of request/pay/local/a is held back')]])
+    first.engine.stop()
+    const unlisted = await startApi({ engine: await startEngine({ store, world, secretOf: () => undefined }) })
+    await settle()
+    expect([await open(unlisted), there.received, unlisted.troubles]).toEqual([1, [], [expect.stringContaining('is held back')]])
+    unlisted.engine.stop()
+    const last = await startApi({ engine: await startEngine({ store, world, settings: allowed, secretOf }) })
+    await settle()
+    secret = `whsec_${Buffer.alloc(32, 4).toString('base64')}`
+    world.advance(120_000)
+    expect((await there.until(1)).headers['webhook-signature']).toBeDefined()
+    while (!(await eventsOf(last, 'a')).includes('EffectsCarriedOut')) await settle()
+    expect(await open(last)).toBeUndefined()
   })
 })
 

@@ -187,6 +187,21 @@ describe('contracts', () => {
     expect(JSON.parse((await contracts('show', 'quote', '-o', 'json')).out)).toMatchObject({ contract: 'quote', retainSeconds: 3_600, quota: { requests: 100 } })
   })
 
+  it('keep what a later put does not name, unless they are set up anew', async () => {
+    const shown = async (): Promise<unknown> => JSON.parse((await contracts('show', 'hook', '-o', 'json')).out)
+    await contracts('put', 'hook', '--caller', 'ann@example.com', '--callback-secret-env', 'HOOK_SECRET', '--quota-requests', '5', '--retain', '2h')
+    expect((await contracts('show', 'hook')).out).toMatch(/^callbacks +signed with the secret in HOOK_SECRET$/m)
+    expect((await contracts('put', 'hook', '--quota-bytes', '900', '--attempts', '3')).code).toBe(0)
+    const kept = { callers: ['ann@example.com'], callbackSecretEnv: 'HOOK_SECRET', quota: { requests: 5, bytes: 900 }, attemptsMax: 3 }
+    expect(await shown()).toMatchObject({ ...kept, retainSeconds: 7_200 })
+    expect((await contracts('put', 'hook', '--release', 'required')).code).toBe(0)
+    expect(await shown()).toMatchObject({ ...kept, release: 'required' })
+    await contracts('put', 'hook', '--anew', '--worker', 'till@example.com')
+    const anew = await shown()
+    expect(anew).toMatchObject({ callers: [], workers: ['till@example.com'], release: 'encouraged' })
+    for (const gone of ['callbackSecretEnv', 'quota', 'attemptsMax']) expect(anew).not.toHaveProperty(gone)
+  })
+
   it('that contradict themselves are refused by their field', async () => {
     expect(await contracts('put', 'odd', '--release', 'required', '--retain', '1h')).toMatchObject({ code: 2, err: expect.stringContaining('/retainSeconds') })
   })

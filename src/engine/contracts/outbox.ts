@@ -7,6 +7,8 @@
 // Each effect has an id made from its work item and its place, so that one that is carried out again after a crash finds itself done. A replay carries out nothing.
 import * as E from 'fp-ts/lib/Either.js'
 import { parseWorkItemId, requestId, streamOf, taskId, type WorkItemId } from '../../domain/ids.ts'
+import { pauseMs } from '../../domain/policy/retry.ts'
+import type { Backoff } from '../../engine/queue-files-stint-yaml.ts'
 import type { CarriedOut, Effect, OutboxEntry } from '../../domain/work-item/events.ts'
 import { isOwing, surfaceState, type Owing, type Settled } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
@@ -26,6 +28,9 @@ const EFFECTS = 'f6d3b1a2-6f7e-4e0c-9d1a-2b8c4c7f5a90'
 
 /** After a fault of the store, or while the server takes no births, an effect is tried again after this. */
 const TRY_AGAIN_MS = 1_000
+
+/** A callback that this server may not make, or cannot sign, for now: it was accepted, so it is only put off, for longer each time. */
+const HELD_BACK: Backoff = { minMs: 60_000, maxMs: 3_600_000, doublings: 6, jitter: 0.2 }
 
 /** Events read at once when a directive is looked for in a stream. */
 const PAGE = 1_000
@@ -56,6 +61,9 @@ export const effectId = (workItem: WorkItemId, entry: OutboxEntry): string => uu
 const isForLater = (refusal: Refusal): boolean =>
   refusal instanceof Error ||
   ('type' in refusal && (refusal.type === 'too-many-live' || refusal.type === 'lagging' || refusal.type === 'stopping' || refusal.type === 'over-quota'))
+
+/** What came of one try: done for good, nothing for now, or, undefined, the server stops. */
+type Tried = Omit<CarriedOut, 'entry'> | 'later' | { readonly heldBack: string } | undefined
 
 const codeOf = (refusal: Refusal): string => ('type' in refusal ? refusal.type : refusal.kind)
 
@@ -169,17 +177,17 @@ export const createOutboxes = (options: {
     return born(await handler.execute(workItem, { type: 'GiveDirective', by: owed.context.actor, commandId: own, directive, reason }, { ...owed.context, commandId: own }))
   }
 
-  /** Resolves when the receiver has acknowledged it or it is given up; undefined: this server stops, and the next start goes on. */
-  const deliver = async (owed: Owed, message: Pick<Message, 'id' | 'url' | 'body' | 'mediaType'>): Promise<Omit<CarriedOut, 'entry'> | undefined> => {
+  /** Resolves when the receiver has acknowledged it, wants no more of it, or it may not be sent for now; undefined: this server stops, and the next start goes on. */
+  const deliver = async (owed: Owed, message: Pick<Message, 'id' | 'url' | 'body' | 'mediaType'>): Promise<Tried> => {
     const secrets = contracts.addresseeFor(owed.item.request?.contract, message.url)
-    if (E.isLeft(secrets)) return { outcome: 'refused', code: 'not-allowed' }
+    if (E.isLeft(secrets)) return { heldBack: secrets.left }
     const sent = await options.deliveries.send({ ...message, about: owed.workItem, secrets: secrets.right }, { signal: closing.signal })
     if (sent.type === 'acknowledged') return { outcome: 'done', attempts: sent.attempts }
     if (sent.reason === 'stopped' || sent.reason === 'cancelled') return undefined
-    return { outcome: sent.reason === 'not-allowed' ? 'refused' : 'given-up', code: sent.reason, attempts: sent.attempts }
+    return sent.reason === 'not-allowed' ? { heldBack: sent.detail } : { outcome: 'given-up', code: sent.reason, attempts: sent.attempts }
   }
 
-  const deliverReply = async (owed: Owed, own: string): Promise<Omit<CarriedOut, 'entry'> | undefined> => {
+  const deliverReply = async (owed: Owed, own: string): Promise<Tried> => {
     const url = owed.item.request?.callback
     if (url === undefined) return { outcome: 'refused', code: 'no-callback' }
     const reply = await contracts.replyOf(owed.workItem, owed.item)
@@ -191,7 +199,7 @@ export const createOutboxes = (options: {
   /** One entry; undefined when the server stops before it is done. */
   const carryOut = async (entry: OutboxEntry, owed: Owed): Promise<CarriedOut | undefined> => {
     const own = effectId(owed.workItem, entry)
-    const once = async (): Promise<Omit<CarriedOut, 'entry'> | 'later' | undefined> => {
+    const once = async (): Promise<Tried> => {
       if (entry === 'reply') return deliverReply(owed, own)
       const effect = owed.effects[entry]
       if (effect === undefined) return { outcome: 'refused', code: 'not-found' }
@@ -203,10 +211,16 @@ export const createOutboxes = (options: {
     }
     underWay += 1
     try {
-      while (!closing.signal.aborted) {
-        const outcome = await once()
-        if (outcome !== 'later') return outcome && { entry, ...outcome }
-        await pause(world, TRY_AGAIN_MS, closing.signal)
+      for (let heldBack = 0; !closing.signal.aborted;) {
+        const tried = await once()
+        if (tried === undefined) return undefined
+        if (tried === 'later') await pause(world, TRY_AGAIN_MS, closing.signal)
+        else if ('outcome' in tried) return { entry, ...tried }
+        else {
+          heldBack += 1
+          if (heldBack === 1) onTrouble(`A callback of ${owed.workItem} is held back and will be tried again`, new Error(tried.heldBack))
+          await pause(world, pauseMs(HELD_BACK, heldBack, world.random()), closing.signal)
+        }
       }
       return undefined
     } finally {
