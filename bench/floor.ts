@@ -10,25 +10,25 @@ const BARE = fileURLToPath(new URL('bare-server.ts', import.meta.url))
 const BODY = JSON.stringify({ n: 1, text: 'x'.repeat(250) })
 
 export interface Floor {
-  /** One caller. */
+  readonly callers: number
   readonly fetch: Measured
   readonly fdatasyncs: number
 }
 
-export const floorOf = async (seconds: number): Promise<Floor> => {
+export const floorOf = async (seconds: number, callers = 1): Promise<Floor> => {
   const server = await startServer('', { program: BARE })
   const call = async (): Promise<string> => (await fetch(server.url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: BODY })).text()
-  await closedLoop(1, Math.min(1, seconds), call)
-  const measured = await closedLoop(1, seconds, call)
+  await closedLoop(callers, Math.min(1, seconds), call)
+  const measured = await closedLoop(callers, seconds, call)
   await server.stop()
   const { directory, remove } = temporaryDirectory()
   const perSecond = fdatasyncs(join(directory, 'floor'), Math.min(1, seconds))
   remove()
-  return { fetch: measured, fdatasyncs: perSecond }
+  return { callers, fetch: measured, fdatasyncs: perSecond }
 }
 
-export const floorRows = ({ fetch: calls, fdatasyncs: perSecond }: Floor): readonly Row[] => [
-  rowOf('Bare node:http answers fetch, 1 caller', calls.perSecond, 'calls/s', {
+export const floorRows = ({ callers, fetch: calls, fdatasyncs: perSecond }: Floor): readonly Row[] => [
+  rowOf(`Bare node:http answers fetch, ${callers} caller${callers === 1 ? '' : 's'}`, calls.perSecond, 'calls/s', {
     limit: 'fetch itself, and the way there and back.',
     more: { 'p50 ms': rounded(calls.p50, 2), 'p99 ms': rounded(calls.p99, 2) },
   }),

@@ -8,6 +8,11 @@ export const parts = {
   },
   'task-latency': { title: 'How soon a worker has a task', about: 'A server that is nearly idle: a task comes or is given back while a worker waits.' },
   'task-depth': { title: 'Long queues, many workers', about: 'Up to a million tasks that wait in one queue, and a thousand workers that wait for one.' },
+  'requests-once': {
+    title: 'Exactly-once requests',
+    about:
+      'Request, handler and durable reply, and the same requests again, which are given what is stored: through the SDK, with caller, worker and server in a process each, and through the express middleware, whose callers are another process and cost little.',
+  },
   polls: { title: 'Polling for directives', about: 'What job servers do most: asking whether the administrator wants anything, and waiting for it.' },
   events: { title: 'The event stream', about: 'Server-sent events to one reader and to many.' },
   idle: { title: 'A server with nothing to do', about: 'Its start, its memory, and what it uses while job servers only wait.' },

@@ -76,6 +76,8 @@ const parsed = (line: string): Readonly<Record<string, unknown>> => {
 /** The queues of the app `bench`: what is measured, and what only warms up. */
 export const WORK_QUEUE = 'work'
 export const WARM_UP_QUEUE = 'warm-up'
+/** The contract that requests are measured with: one with the defaults, as every contract of an open server. */
+export const CONTRACT = 'bench'
 /** The data directory is the config directory too, so that no file of the working directory has a say. */
 const QUEUE_FILE = `queue: [{ name: ${WORK_QUEUE}, mode: pull }, { name: ${WARM_UP_QUEUE}, mode: pull }]\n`
 
@@ -92,12 +94,14 @@ export interface StartOptions {
   readonly flags?: readonly string[]
   /** Another program that says `listening` and its address on its output. */
   readonly program?: string
+  /** Of that program. */
+  readonly args?: readonly string[]
 }
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
-export const startServer = async (directory: string, { nodeFlags = [], flags = [], program }: StartOptions = {}): Promise<ServerProcess> => {
+export const startServer = async (directory: string, { nodeFlags = [], flags = [], program, args = [] }: StartOptions = {}): Promise<ServerProcess> => {
   if (program === undefined) makeQueue(directory)
-  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program]
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program, ...args]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')

@@ -81,6 +81,8 @@ export const POSITION_WAIT_MS = 5_000
 
 const WAIT_SECONDS_MAX = 60
 const WAIT = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?/i
+/** Nobody reads it; the reason that a signal makes for itself comes with its stack, anew for each call. */
+const CLOSED = new Error('The call is over.')
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** Namespace of command ids that come from an Idempotency-Key (rules 5). */
@@ -180,7 +182,7 @@ class CallOfRequest implements Call {
     waits.add(controller)
     res.once('close', () => {
       waits.delete(controller)
-      controller.abort()
+      controller.abort(CLOSED)
     })
     return controller.signal
   }

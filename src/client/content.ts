@@ -2,7 +2,7 @@
 import type { Content } from './http.ts'
 import { invalid } from './validity.ts'
 
-const JSON_TYPE = 'application/json'
+export const JSON_TYPE = 'application/json'
 const BYTES_TYPE = 'application/octet-stream'
 
 const isJson = (mediaType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType)

@@ -19,7 +19,7 @@ import {
 import type { Route } from '../wire/route.ts'
 import type { ManyAnswer } from './answer.ts'
 import { fromBase64, toBase64 } from './base64.ts'
-import { contentOf, jsonText } from './content.ts'
+import { contentOf, JSON_TYPE, jsonText } from './content.ts'
 import { PermanentFailure, StintError } from './errors.ts'
 import type { HeldItem } from './held-item.ts'
 import type { CallOptions, Http } from './http.ts'
@@ -88,8 +88,9 @@ const typeIn = (headers: HandlerReply['headers'] = {}): string | undefined => {
 
 const writtenBody = (body: unknown, mediaType: string | undefined): Partial<ReplyBody> => {
   if (body === undefined) return mediaType === undefined ? {} : { mediaType }
+  if (!(body instanceof Uint8Array) && (typeof body !== 'string' || mediaType === undefined))
+    return { body: JSON.parse(jsonText(body)) as unknown, mediaType: mediaType ?? JSON_TYPE }
   const content = contentOf(body, mediaType)
-  if (!(body instanceof Uint8Array) && (typeof body !== 'string' || mediaType === undefined)) return { body: JSON.parse(jsonText(body)) as unknown, mediaType: content.mediaType }
   return { bodyBase64: toBase64(content.bytes), mediaType: content.mediaType }
 }
 

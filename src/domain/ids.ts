@@ -60,11 +60,11 @@ export const queueOfTask = (workItem: WorkItemId): { readonly app: string; reado
   return names[0] === undefined || names[1] === undefined ? undefined : { app: names[0], queue: names[1] }
 }
 
-/** Contract and caller of a request; undefined for what is no request. */
-export const contractOfRequest = (workItem: WorkItemId): { readonly contract: string; readonly caller: string } | undefined => {
-  const [kind, contract, caller] = workItem.split('/')
-  const names = kind === 'request' && contract !== undefined && caller !== undefined ? [decodedSegment(contract), decodedSegment(caller)] : []
-  return names[0] === undefined || names[1] === undefined ? undefined : { contract: names[0], caller: names[1] }
+/** Contract and caller of a request, and its id; undefined for what is no request. */
+export const contractOfRequest = (workItem: WorkItemId): { readonly contract: string; readonly caller: string; readonly id: string } | undefined => {
+  const [kind, ...segments] = workItem.split('/')
+  const [contract, caller, id] = kind === 'request' ? segments.map(decodedSegment) : []
+  return contract === undefined || caller === undefined || id === undefined ? undefined : { contract, caller, id }
 }
 
 /** The kind of a work item whose ID is sound. */

@@ -19,6 +19,8 @@ const BODY_BYTES_MAX = 1_048_576
 /** A day: what holds it cannot be gone while the engine is there. */
 const LEASE_MS = 86_400_000
 const TOKEN_LENGTH = 8
+/** The reason that a signal makes for itself comes with its stack, anew for each execution, and nobody reads it. */
+const OVER = new Error('The execution is over.')
 const NOBODY_ELSE = 'application/octet-stream'
 
 const refused = (status: number, code: string, detail: string, retryAfterSeconds?: number): Refused => ({
@@ -88,7 +90,7 @@ export const engineContract = ({ engine, world, contract, config }: EngineContra
     const over = new AbortController()
     const reply = async (head: StoredHead, body: Uint8Array | undefined): Promise<Kept | Refused> => {
       const done = await engine.contracts.reply(workItem, { type: 'Reply', by: EMBEDDED, lease, reply: head, digest: contentDigest({ head }, body) }, context(caller), body)
-      over.abort()
+      over.abort(OVER)
       if (E.isLeft(done)) return refusedOf(done.left)
       const { item, events } = done.right
       // What came too late is noted and does not count.
@@ -96,7 +98,7 @@ export const engineContract = ({ engine, world, contract, config }: EngineContra
       return { type: 'kept', info: infoOf(workItem, item) }
     }
     const giveUp: Execution['giveUp'] = async (how, reason) => {
-      over.abort()
+      over.abort(OVER)
       const by = EMBEDDED
       const outcome = how === 'aborted' ? ({ aborted: { reason } } as const) : ({ failed: { code: 'interrupted', message: reason } } as const)
       const retry = engine.retryFor(held)

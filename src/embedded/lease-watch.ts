@@ -24,6 +24,8 @@ const LOST: ReadonlySet<string> = new Set(['stale-lease', 'settled', 'not-found'
 const FIRST_ASK_MS = 1_000
 /** After a try that the server did not answer. */
 const AGAIN_MS = 2_000
+/** Nobody reads it; the reason that a signal makes for itself comes with its stack, anew for each execution. */
+const OVER = new Error('The execution is over.')
 
 export const watchLease = ({ world, workItem, leaseMs, extend, abortAsked }: LeaseWatchOptions): LeaseWatch => {
   const told = new AbortController()
@@ -33,7 +35,7 @@ export const watchLease = ({ world, workItem, leaseMs, extend, abortAsked }: Lea
   let cancelAsk: Cancel = () => undefined
 
   const end = (): void => {
-    over.abort()
+    over.abort(OVER)
     cancelExtend()
     cancelAsk()
   }

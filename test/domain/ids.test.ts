@@ -40,7 +40,7 @@ describe('a work-item ID', () => {
       fc.property(text, text, text, (contract, caller, id) => {
         const workItem = requestId(contract, caller, id)
         expect(parseWorkItemId(workItem)).toMatchObject(E.right({ kind: 'request', id }))
-        expect(contractOfRequest(workItem)).toEqual({ contract, caller })
+        expect(contractOfRequest(workItem)).toEqual({ contract, caller, id })
         expect(workItemOf(streamOf(workItem))).toBe(workItem)
         expect(kindOf(workItem)).toBe('request')
       }),

@@ -1,6 +1,6 @@
 // Which request a worker means that names it by id and lease: ids are unique for one caller only, leases are not given twice. An index over `live` and over what ended lately.
 import type { WorkItemId } from '../../domain/ids.ts'
-import { contractOfRequest, parseWorkItemId } from '../../domain/ids.ts'
+import { contractOfRequest } from '../../domain/ids.ts'
 import { isHeld, type Existing } from '../../domain/work-item/state.ts'
 
 /** Ended leases that are still found, so that a reply said again is answered as the first. */
@@ -19,8 +19,7 @@ export const createHeldRequests = (): HeldRequests => {
 
   const keyIn = (workItem: WorkItemId, lease: string): string | undefined => {
     const names = contractOfRequest(workItem)
-    const parsed = parseWorkItemId(workItem)
-    return names === undefined || parsed._tag === 'Left' ? undefined : keyOf(names.contract, parsed.right.id, lease)
+    return names === undefined ? undefined : keyOf(names.contract, names.id, lease)
   }
 
   return {

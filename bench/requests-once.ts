@@ -1,0 +1,192 @@
+// What it costs that a request is carried out once: `node bench/requests-once.ts`. Request, handler and reply, and the same requests again: through the SDK, with a worker in a process
+// of its own, and through the middleware in an express app. That every handler ran once is looked at too. The floors are fetch, the disk, and the same route without Stint.
+import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { runAlone, say } from './alone.ts'
+import { closedLoop, expecting, httpClient, type Measured } from './calls.ts'
+import { floorOf, floorRows, type Floor } from './floor.ts'
+import { onServer } from './queue-client.ts'
+import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import { CONTRACT, cpuMicros, startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
+
+const SECONDS = 3
+const QUICK_SECONDS = 0.5
+const MANY = 64
+const WORKER = fileURLToPath(new URL('once-worker.ts', import.meta.url))
+const APP = fileURLToPath(new URL('once-app.ts', import.meta.url))
+const REQUESTS_AIM = { least: 12_000 }
+const REPLIES_AIM = { least: 60_000 }
+const TEXT = 'x'.repeat(150)
+
+/** Asks with this id and answers the reply's body; throws for anything but a reply, and where it is not told that it is replayed. */
+type Ask = (id: string, n: number, isAgain: boolean) => Promise<string>
+
+/** New requests, and those that were asked before. */
+interface Asking {
+  readonly fresh: () => Promise<void>
+  readonly again: () => Promise<void>
+  /** Throws unless handlers have run once for each request. */
+  readonly prove: () => Promise<void>
+}
+
+const askingWith = (ask: Ask): Asking => {
+  const replies: (readonly [id: string, n: number, reply: string])[] = []
+  let [sent, repeated] = [0, 0]
+  const fresh = async (): Promise<void> => {
+    const [id, n] = [crypto.randomUUID(), (sent += 1)]
+    replies.push([id, n, await ask(id, n, false)])
+  }
+  return {
+    fresh,
+    again: async () => {
+      const [id, n, reply] = replies[(repeated += 1) % replies.length] ?? ['', 0, '']
+      const given = await ask(id, n, true)
+      if (given !== reply) throw new Error(`Expected ${id} to be given its reply again, ${reply}, but it was ${given}`)
+    },
+    prove: async () => {
+      await fresh()
+      const { runs } = JSON.parse(replies.at(-1)?.[2] ?? '{}') as { runs?: number }
+      if (runs !== sent) throw new Error(`${sent} requests, but handlers ran ${runs} times`)
+    },
+  }
+}
+
+type Processes = Readonly<Record<string, ServerProcess>>
+
+interface Cost extends Measured {
+  /** CPU time of each process for each call. */
+  readonly micros: Readonly<Record<string, number>>
+}
+
+const costOf = async (processes: Processes, callers: number, seconds: number, call: () => Promise<unknown>): Promise<Cost> => {
+  const all = [...Object.entries(processes), ['caller', { pid: process.pid }] as const]
+  const before = all.map(([, { pid }]) => cpuMicros(pid))
+  const measured = await closedLoop(callers, seconds, call)
+  const micros = Object.fromEntries(all.map(([name, { pid }], at) => [`${name} CPU µs each`, rounded((cpuMicros(pid) - (before[at] ?? 0)) / Math.max(1, measured.count))]))
+  return { ...measured, micros }
+}
+
+interface Costs {
+  readonly alone: Cost
+  readonly many: Cost
+  readonly again: Cost
+}
+
+const costsOf = async (processes: Processes, seconds: number, ask: Ask): Promise<Costs> => {
+  const { fresh, again, prove } = askingWith(ask)
+  await closedLoop(MANY, Math.min(2, seconds * 2), fresh)
+  await closedLoop(1, Math.min(1, seconds), fresh)
+  const alone = await costOf(processes, 1, seconds, fresh)
+  const many = await costOf(processes, MANY, seconds, fresh)
+  await closedLoop(MANY, Math.min(1, seconds), again)
+  const costs = { alone, many, again: await costOf(processes, MANY, seconds, again) }
+  await prove()
+  return costs
+}
+
+type About = Pick<Row, 'aim' | 'limit'>
+
+const rowsOf = (
+  way: string,
+  { alone, many, again }: Costs,
+  beside: (cost: Cost) => Readonly<Record<string, number>>,
+  about: Readonly<Record<keyof Costs, About>>,
+): readonly Row[] => {
+  const latencies = ({ p50, p99 }: Measured) => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
+  const rate = (what: string, unit: string, cost: Cost, rest: About): Row =>
+    rowOf(`${what} ${way}, ${MANY} callers`, cost.perSecond, unit, { ...rest, more: { ...latencies(cost), ...beside(cost), ...cost.micros } })
+  return [
+    rowOf(`Request and reply ${way}, 1 caller, p50`, alone.p50, 'ms', { ...about.alone, more: { 'p99 ms': rounded(alone.p99, 2), ...alone.micros } }),
+    rate('Request and reply', 'requests/s', many, about.many),
+    rate('Stored reply', 'replies/s', again, about.again),
+  ]
+}
+
+const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
+  onServer(async (stint, server) => {
+    const worker = await startServer('', { program: WORKER, args: [server.url] })
+    // What is released is no reply for a duplicate any more.
+    const requester = stint.requester({ contract: CONTRACT, release: 'manual' })
+    const ask: Ask = async (id, n, isAgain) => {
+      await using reply = await requester.call({ n, text: TEXT }, { id })
+      if (reply.status !== 200 || reply.replayed !== isAgain) throw new Error(`${id} was answered ${reply.status}, replayed: ${reply.replayed}`)
+      return reply.text()
+    }
+    try {
+      const costs = await costsOf({ server, worker }, seconds, ask)
+      return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), {
+        alone: {},
+        many: { aim: REQUESTS_AIM },
+        again: { aim: REPLIES_AIM },
+      })
+    } finally {
+      await worker.stop('SIGKILL')
+    }
+  })
+
+/** Asks an app over bare sockets, and counts what it costs the app and the server behind it. */
+const askApp = async <Result>(store: string | undefined, behind: Processes, measure: (processes: Processes, ask: Ask) => Promise<Result>): Promise<Result> => {
+  const app = await startServer('', { program: APP, args: store === undefined ? [] : [store] })
+  const client = httpClient(app.url, MANY)
+  const ask: Ask = async (id, n, isAgain) => {
+    const { body, header } = await expecting(201, client.call('POST', '/requests', { n, text: TEXT }, { 'Idempotency-Key': `"${id}"` }))
+    if ((header('idempotency-replayed') === 'true') !== isAgain) throw new Error(`Expected ${id} to be replayed: ${isAgain}`)
+    return body
+  }
+  try {
+    return await measure({ app, ...behind }, ask)
+  } finally {
+    client.close()
+    await app.stop('SIGKILL')
+  }
+}
+
+/** The same route without the middleware. */
+const bareRoute = (seconds: number): Promise<Cost> =>
+  askApp(undefined, {}, async (processes, ask) => {
+    const { fresh } = askingWith(ask)
+    await closedLoop(MANY, Math.min(1, seconds), fresh)
+    return costOf(processes, MANY, seconds, fresh)
+  })
+
+const onFile = async (seconds: number): Promise<Costs> => {
+  const { directory, remove } = temporaryDirectory()
+  try {
+    return await askApp(join(directory, 'once'), {}, (processes, ask) => costsOf(processes, seconds, ask))
+  } finally {
+    remove()
+  }
+}
+
+const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<readonly Row[]> => {
+  const bare = await bareRoute(seconds)
+  const ofBare = ({ perSecond }: Cost) => ({ 'of the bare route': rounded(perSecond / bare.perSecond, 2) })
+  say('middleware on a file')
+  const embedded = await onFile(seconds)
+  say('middleware with a server')
+  const shared = await onServer((_, server) => askApp(server.url, { server }, (processes, ask) => costsOf(processes, seconds, ask)))
+  return [
+    rowOf(`The same express route without exactlyOnce, ${MANY} callers`, bare.perSecond, 'requests/s', {
+      limit: 'Express and its JSON.',
+      more: { 'p50 ms': rounded(bare.p50, 2), 'p99 ms': rounded(bare.p99, 2), ...bare.micros },
+    }),
+    ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), {
+      alone: {},
+      many: { aim: REQUESTS_AIM },
+      again: { aim: REPLIES_AIM },
+    }),
+    ...rowsOf('through the middleware with a server', shared, ofBare, { alone: {}, many: {}, again: {} }),
+  ]
+}
+
+export const measureRequestsOnce = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
+  const seconds = isQuick ? QUICK_SECONDS : SECONDS
+  say('floors')
+  const floor = await floorOf(seconds, MANY)
+  say('SDK')
+  const sdk = await throughSdk(seconds, floor)
+  say('the route without the middleware')
+  return [...floorRows(floor), ...sdk, ...(await throughMiddleware(seconds, floor.fdatasyncs))]
+}
+
+if (import.meta.main) await runAlone(measureRequestsOnce)
