@@ -3,6 +3,7 @@ import type { Request, Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Logger } from 'pino'
 import type { Context, Engine } from '../engine/engine.ts'
+import type { ProblemCode } from '../wire/problems.ts'
 import { decode } from '../wire/schema.ts'
 import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
@@ -16,6 +17,9 @@ import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many,
 import type { ApiSettings } from './settings.ts'
 
 export type AnyHandle = Handle<AnyRoute>
+
+/** Refusals that somebody may want to see later: whoever has no right, and whoever uses the id of a request for another one (rules 24). */
+const ON_RECORD: ReadonlySet<ProblemCode> = new Set(['forbidden', 'fingerprint-mismatch'])
 
 /** What all endpoints of a server share. */
 export interface Host {
@@ -85,7 +89,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
   const limits = { one: route.carriesContent ? settings.manyBytesMax : settings.bodyBytesMax, many: settings.manyBytesMax }
 
   const audit = (refused: Problem, context: () => Context, url: string): void => {
-    if (refused.code === 'forbidden') engine.audit({ code: refused.code, route: route.name, target: url.slice(0, 1_000), detail: refused.detail }, context())
+    if (ON_RECORD.has(refused.code)) engine.audit({ code: refused.code, route: route.name, target: url.slice(0, 1_000), detail: refused.detail }, context())
   }
 
   const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
