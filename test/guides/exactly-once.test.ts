@@ -1,6 +1,6 @@
 // The guides to exactly-once requests, held to the program: the commands are run, the calls made and answered as it says, and the tables compared with what they describe.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -122,6 +122,18 @@ describe('the tables of the guide to exactly-once requests', () => {
   it('name the states that a request can be in, and no other', () => {
     const never = new Set(['lost', 'timedOut'])
     expect(names('The life of a request')).toEqual(states.filter((state) => !never.has(state)))
+  })
+
+  it('name every gate that a request can wait at', () => {
+    const text = readFileSync(join(root, 'src', 'domain', 'policy', 'why.ts'), 'utf8')
+    const gates = [...(/export type Gate = (.*)/.exec(text)?.[1] ?? '').matchAll(/'([\w-]+)'/g)].map((match) => match[1] ?? '')
+    // Jobs alone are lost, and tasks alone become dead letters.
+    const never = new Set(['lost', 'dead-letter'])
+    expect(
+      names('Why is it not running?')
+        .flatMap((cell) => cell.split(', '))
+        .toSorted(),
+    ).toEqual(gates.filter((gate) => !never.has(gate)).toSorted())
   })
 
   it('name the headers that calls take', () => {
