@@ -29,16 +29,21 @@ const textsUnder = (folder: string): readonly string[] =>
 
 // ---- programs ----
 
-/** Names in the first column of a table as a union of literals; `f(x)`, `job.f(x)` and `task.f(x)` are `f`. */
+/** Names in the first column of a table as a union of literals; `f(x)`, `job.f(x)`, `task.f(x)`, `request.f(x)` and `reply.f(x)` are `f`. */
 const union = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(' | ')
 const namesIn = (path: string, heading: string): readonly string[] =>
-  rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [...new Set([...cell.matchAll(/`(?:await )?(?:(?:job|task)\.)?(\w+)/g)].map((match) => match[1] ?? ''))])
+  rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [
+    ...new Set([...cell.matchAll(/`(?:await )?(?:(?:job|task|request|reply)\.)?(\w+)/g)].map((match) => match[1] ?? '')),
+  ])
 
 const GUIDE = 'docs/guides/job-proxies.md'
 const QUEUES = 'docs/guides/task-queues.md'
+const REQUESTS = 'docs/guides/exactly-once.md'
+const MIDDLEWARE = 'docs/guides/exactly-once-middleware.md'
 
 /** Fails to compile where a table leaves out an option, or names one that there is not. */
-const OPTIONS = `import type { Job, JobServerOptions, ProducerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerTask } from 'stint'
+const OPTIONS = `import type { HandlerReply, Job, JobServerOptions, ProducerOptions, Reply, RequesterOptions, RequestOptions, RequestWorkerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerRequest, WorkerTask } from 'stint'
+import type { ExactlyOnceOptions } from 'stint/express'
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 export const options: Same<keyof JobServerOptions, ${union(namesIn(GUIDE, 'Options of a job server'))}> = true
 export const sayings: Same<keyof Job, ${union(namesIn(GUIDE, 'What a job can say and hear'))}> = true
@@ -47,6 +52,13 @@ export const ofProducers: Same<keyof ProducerOptions, ${union(namesIn(QUEUES, 'O
 export const ofWorkers: Same<keyof WorkerOptions, ${union(namesIn(QUEUES, 'Options of a worker'))}> = true
 export const ofHandlers: Same<keyof WorkerTask, ${union(namesIn(QUEUES, 'What a handler is given'))}> = true
 export const ofOneJob: Same<keyof RunOptions, ${union(namesIn(GUIDE, 'Run a function'))}> = true
+export const ofRequesters: Same<keyof RequesterOptions, ${union(namesIn(REQUESTS, 'Options of a requester'))}> = true
+export const ofCalls: Same<keyof RequestOptions, ${union(namesIn(REQUESTS, 'Options of a call'))}> = true
+export const ofReplies: Same<Extract<keyof Reply, string>, ${union(namesIn(REQUESTS, 'What a reply has'))}> = true
+export const ofFullReplies: Same<keyof HandlerReply, ${union(namesIn(REQUESTS, 'A reply in full'))}> = true
+export const ofRequestHandlers: Same<keyof WorkerRequest, ${union(namesIn(REQUESTS, 'What a handler of requests is given'))}> = true
+export const ofRequestWorkers: Same<keyof RequestWorkerOptions, ${union(namesIn(REQUESTS, 'Options of a request worker'))}> = true
+export const ofRoutes: Same<Exclude<keyof ExactlyOnceOptions, 'world'>, ${union(namesIn(MIDDLEWARE, 'Options'))}> = true
 `
 
 describe('the programs in the documents', () => {

@@ -59,6 +59,18 @@ const jobWhen = async (isSo: (job: JobProxy) => boolean): Promise<JobProxy> => {
   throw new Error(`Job ${id} settled otherwise: ${JSON.stringify(await stint.jobs.show(id))}`)
 }
 
+/** Resolves when somebody answers there; rejects when the service has ended instead. */
+const untilUp = async (service: Command, url: string): Promise<void> => {
+  let hasEnded = false
+  void service.gone.then(() => (hasEnded = true))
+  const isUp = (): Promise<boolean> =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    )
+  while (!(await isUp())) if (hasEnded) throw new Error(service.written())
+}
+
 /** A line of the last block, run to its end in this checkout. */
 const run = async (command: string): Promise<string> => {
   const { code, written } = await shell.run(onThisMachine(command), atHome)
@@ -183,14 +195,7 @@ describe('the worked example of the README', () => {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     writeFileSync(join(folder, file), onThisMachine(program))
     const service = shell.start(start, atTheUsers)
-    let hasEnded = false
-    void service.gone.then(() => (hasEnded = true))
-    const isUp = (): Promise<boolean> =>
-      fetch(onThisMachine('http://127.0.0.1:8080/')).then(
-        () => true,
-        () => false,
-      )
-    while (!(await isUp())) if (hasEnded) throw new Error(service.written())
+    await untilUp(service, onThisMachine('http://127.0.0.1:8080/'))
   })
 
   it.for(DEEDS)('%s', { timeout: SLOW_MS }, ([line, does], context) => {
@@ -216,5 +221,46 @@ describe('the worked example of the README', () => {
     if (!hasCurl) context.skip('curl is not installed')
     const [, curl = ''] = /`(curl [^`]+)`/.exec(readme.text) ?? []
     expect(JSON.parse(await run(curl.replace('curl ', 'curl -s ')))).toMatchObject({ openapi: expect.stringMatching(/^3\.1/) as unknown })
+  })
+})
+
+describe('the payment of the README', () => {
+  const [program, start, calls] = blocksUnder(readme, 'Paid once, by one line')
+
+  it('is made once, and answered as it says, also after the app was killed', { timeout: 2 * SLOW_MS }, async (context) => {
+    if (!hasCurl) context.skip('curl is not installed')
+    if (program === undefined || start === undefined || calls === undefined) throw new Error('Expected a program, its start and its calls')
+    const onAnotherPort = await freePort().then((port) => (text: string) => text.replaceAll('8081', String(port)))
+    const [{ command: line } = { command: '' }] = commandsOf(start)
+    const [, file = ''] = /^npx node (\S+)$/.exec(line) ?? []
+    expect(program.text).toContain(`// ${file}\n`)
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    writeFileSync(join(folder, file), onAnotherPort(program.text))
+
+    const lines = commandsOf(calls)
+    expect(lines).toHaveLength(3)
+    const startApp = async (): Promise<Command> => {
+      const app = shell.start(line, atTheUsers)
+      await untilUp(app, onAnotherPort('http://127.0.0.1:8081/'))
+      return app
+    }
+    const pay = async (command: string) => (await shell.run(onAnotherPort(command.replace('curl -i', 'curl -si')), atTheUsers)).written
+    let app = await startApp()
+    const bodies: (string | undefined)[] = []
+    for (const { command, comment } of lines) {
+      const written = await pay(command)
+      const [status = '', header] = comment.replace(/:(?! true).*/, '').split(', ')
+      expect(written).toContain(`HTTP/1.1 ${status} `)
+      if (header !== undefined) expect(written).toContain(header)
+      else expect(written).not.toContain('Idempotency-Replayed')
+      bodies.push(written.split('\r\n\r\n')[1])
+    }
+    expect(bodies[1]).toBe(bodies[0])
+    app.kill('SIGKILL')
+    await app.ended()
+    app = await startApp()
+    expect((await pay(lines[0]?.command ?? '')).split('\r\n\r\n')[1]).toBe(bodies[0])
+    app.kill('SIGTERM')
+    await app.ended()
   })
 })

@@ -256,6 +256,69 @@ describe('a release', () => {
   })
 })
 
+describe('a lease call', () => {
+  it('that is repeated under its name is given the same requests, under the same leases', async () => {
+    const api = await startApi()
+    for (const id of ['a', 'b']) await call(api, id)
+    const [first] = await lease(api, { worker: 'w1', requestId: 'r1' })
+    const [again] = await lease(api, { worker: 'w1', requestId: 'r1' })
+    expect([again.id, again.lease]).toEqual([first.id, first.lease])
+    expect(await lease(api, { worker: 'w1', requestId: 'r2' })).toMatchObject([{ id: 'b' }])
+  })
+})
+
+describe('a quota', () => {
+  it('refuses what is new, answers duplicates, and is free again with the first release', async () => {
+    const api = await startApi()
+    await contract(api, { release: 'required', quota: { requests: 2 } })
+    await done(api, 'a')
+    await call(api, 'b')
+    const refused = await call(api, 'c')
+    expect([refused.status, refused.body.code, refused.headers.get('retry-after')]).toEqual([429, 'over-quota', '10'])
+    expect((await api.get(`${REQUESTS}/c`)).status).toBe(404)
+    expect((await call(api, 'a')).status).toBe(201)
+    expect((await call(api, 'b')).body.code).toBe('pending')
+    expect((await api.get(`${PAY}/callers`)).body.items).toMatchObject([{ caller: 'local', pending: 1, unreleased: 1, oldest: { workItem: 'request/pay/local/a' } }])
+    await api.ask('DELETE', `${REQUESTS}/a/interaction`)
+    expect((await call(api, 'c')).status).toBe(202)
+  })
+})
+
+describe('a contract that is set up anew', () => {
+  it('holds for requests to come, not for those that were accepted', async () => {
+    const api = await startApi()
+    await contract(api, { release: 'none-required', retainSeconds: 60 })
+    await call(api, 'a')
+    await contract(api, { release: 'required' })
+    await call(api, 'b')
+    for (const { id, lease: token } of await lease(api, { max: 2 })) await reply(api, id, token)
+    expect((await call(api, 'a')).headers.get('stint-release')).toMatch(/^none-required; expires=/)
+    expect((await call(api, 'b')).headers.get('stint-release')).toMatch(/^required; uri=/)
+    api.world.advance(60_000)
+    expect([(await call(api, 'a')).status, (await call(api, 'b')).status]).toEqual([410, 201])
+  })
+})
+
+describe('what is refused about requests', () => {
+  it('is on record: another request under an id, and a release by force', async () => {
+    const api = await startApi()
+    await contract(api, { callers: ['ann@example.com'] })
+    const asAnn = { 'Stint-As': 'ann@example.com' }
+    await call(api, 'a', { amount: 5 }, asAnn)
+    expect((await call(api, 'a', { amount: 6 }, asAnn)).status).toBe(422)
+    const [leased] = await lease(api)
+    await reply(api, 'a', leased.lease)
+    expect((await api.ask('DELETE', `${REQUESTS}/a/interaction?caller=ann@example.com`)).body).toMatchObject({ released: { how: 'force' } })
+    expect((await call(api, 'a', { amount: 5 }, asAnn)).status).toBe(410)
+    await settle()
+    const { items } = (await api.get('/v1/audit')).body
+    expect(items).toMatchObject([
+      { code: 'released-by-force', target: 'request/pay/ann%40example.com/a' },
+      { code: 'fingerprint-mismatch', subject: 'ann@example.com' },
+    ])
+  })
+})
+
 describe('effects', () => {
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
