@@ -5,7 +5,7 @@ import { CONTRACT } from './server-process.ts'
 
 const url = process.argv[2] ?? ''
 let runs = 0
-connect({ url }).requestWorker({ contract: CONTRACT, concurrency: CONCURRENCY, onProblem: (problem) => console.error(problem) }, ({ id }) => {
+connect({ url }).requestWorker({ contract: CONTRACT, concurrency: CONCURRENCY, closeOn: ['SIGTERM'], onProblem: (problem) => console.error(problem) }, ({ id }) => {
   runs += 1
   return { body: { ok: true, id, runs } }
 })

@@ -115,9 +115,13 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
     try {
       const costs = await costsOf({ server, worker }, seconds, ask)
       return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), {
-        alone: {},
-        many: { aim: REQUESTS_AIM },
-        again: { aim: REPLIES_AIM },
+        alone: { limit: 'Two commits, one after the other, and two ways through fetch, the caller’s and the worker’s.' },
+        many: {
+          aim: REQUESTS_AIM,
+          limit:
+            'The cores, which caller, worker and server share: fetch is more than half of what caller and worker use, and HTTP and engine a fifth each of the server’s main thread.',
+        },
+        again: { aim: REPLIES_AIM, limit: 'The caller: fetch is three fifths of its time, while the server’s main thread is idle for almost half of it.' },
       })
     } finally {
       await worker.stop('SIGKILL')
@@ -171,11 +175,18 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
       more: { 'p50 ms': rounded(bare.p50, 2), 'p99 ms': rounded(bare.p99, 2), ...bare.micros },
     }),
     ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), {
-      alone: {},
-      many: { aim: REQUESTS_AIM },
-      again: { aim: REPLIES_AIM },
+      alone: { limit: 'Two commits, one after the other.' },
+      many: { aim: REQUESTS_AIM, limit: 'The app’s main thread: half of it is the middleware and the engine, a sixth HTTP. The writer is idle for most of the time.' },
+      again: {
+        aim: REPLIES_AIM,
+        limit: 'The app’s main thread: HTTP is more than a third of it, and a fourth is the middleware, which reads, compares and holds. Nothing is read from the disk.',
+      },
     }),
-    ...rowsOf('through the middleware with a server', shared, ofBare, { alone: {}, many: {}, again: {} }),
+    ...rowsOf('through the middleware with a server', shared, ofBare, {
+      alone: { limit: 'Two commits, one after the other, and two ways through fetch.' },
+      many: { limit: 'The app’s main thread: two fifths of it are fetch, which asks the server twice for each request.' },
+      again: { limit: 'The app’s main thread, which is never idle: a third of it is fetch.' },
+    }),
   ]
 }
 

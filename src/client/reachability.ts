@@ -15,15 +15,17 @@ export interface Reachability {
 }
 
 export const createReachability = (world: World, limits: BackoffLimits): Reachability => {
-  let back = new AbortController()
+  /** Made when somebody pauses: most calls get through, and nobody does. */
+  let back: AbortController | undefined
   return {
     reached: () => {
-      back.abort()
-      back = new AbortController()
+      back?.abort()
+      back = undefined
     },
     pause: async (failure, repeat, signal) => {
       const ms = backoffMs(world, limits, repeat, failure instanceof StintError ? failure.retryAfterMs : undefined)
       if (!(failure instanceof Unreachable)) return pause(world, ms, signal)
+      back ??= new AbortController()
       const over = new AbortController()
       const unlink = follow(over, signal, back.signal)
       await pause(world, Math.min(ms, PAUSE_LEAST_MS), signal)

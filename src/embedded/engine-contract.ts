@@ -89,8 +89,9 @@ export const engineContract = ({ engine, world, contract, config }: EngineContra
     const lease = held.lease.token
     const over = new AbortController()
     const reply = async (head: StoredHead, body: Uint8Array | undefined): Promise<Kept | Refused> => {
-      const done = await engine.contracts.reply(workItem, { type: 'Reply', by: EMBEDDED, lease, reply: head, digest: contentDigest({ head }, body) }, context(caller), body)
+      // Before it settles: its own reply is no loss of its lease.
       over.abort(OVER)
+      const done = await engine.contracts.reply(workItem, { type: 'Reply', by: EMBEDDED, lease, reply: head, digest: contentDigest({ head }, body) }, context(caller), body)
       if (E.isLeft(done)) return refusedOf(done.left)
       const { item, events } = done.right
       // What came too late is noted and does not count.

@@ -114,6 +114,14 @@ describe.each(Object.entries(PLACES))('a contract in %s', (_name, place) => {
     expect(again.type === 'replay' && Buffer.from(again.reply.body).equals(REPLY.body)).toBe(true)
   })
 
+  it('does not tell a handler that its lease is lost because of its own reply', async () => {
+    await using at = await place()
+    const execution = await begun(at.store)
+    await execution.reply(REPLY)
+    await at.store.begin(request())
+    expect(execution.signal.aborted).toBe(false)
+  })
+
   it('keeps ids of two callers apart', async () => {
     await using at = await place()
     const execution = await begun(at.store)
