@@ -8,7 +8,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { parseWorkItemId, requestId, streamOf, taskId, type WorkItemId } from '../../domain/ids.ts'
 import { pauseMs } from '../../domain/policy/retry.ts'
-import type { Backoff } from '../../engine/queue-files-stint-yaml.ts'
+import type { Backoff } from '../../domain/queue/config.ts'
 import type { CarriedOut, Effect, OutboxEntry } from '../../domain/work-item/events.ts'
 import { isOwing, surfaceState, type Owing, type Settled } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
