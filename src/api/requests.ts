@@ -19,13 +19,17 @@ import { instantOf, isJsonMediaType } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
-/** The same request, however its JSON is written (rules 33). */
-export const fingerprintOf = ({ mediaType, bytes }: RawBody): string => {
-  if (!isJsonMediaType(mediaType)) return contentDigest({ mediaType }, bytes)
+/** A media type without its parameters. */
+const essenceOf = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase()
+
+/** The same request, however its JSON is written and whether and how its type says that it is (rules 33); another body by its bytes and the essence of its type. */
+export const fingerprintOf = ({ mediaType, bytes }: RawBody, isTyped: boolean): string => {
+  const asBytes = (): string => contentDigest({ mediaType: essenceOf(mediaType) }, bytes)
+  if (isTyped && !isJsonMediaType(mediaType)) return asBytes()
   try {
     return hash('sha256', `json\n${canonicalJson(JSON.parse(bytes.toString('utf8')) as unknown)}`, 'base64url')
   } catch {
-    return contentDigest({ mediaType }, bytes)
+    return asBytes()
   }
 }
 
@@ -121,7 +125,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
       by: subject,
       request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
       mediaType,
-      digest: fingerprintOf(body.right),
+      digest: fingerprintOf(body.right, call.headers['content-type'] !== undefined),
     },
     acceptContext(call),
     bytes,

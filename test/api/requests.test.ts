@@ -133,6 +133,20 @@ describe('a duplicate', () => {
     expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased', 'Completed'])
   })
 
+  it('is the same whether and how its type says that it is JSON, and other content under the same type, whatever its parameters', async () => {
+    const api = await startApi()
+    const put = async (id: string, body: string, type?: string): Promise<number> => {
+      const answer = await fetch(`${api.url}${REQUESTS}/${id}`, { method: 'PUT', headers: type === undefined ? {} : { 'Content-Type': type }, body: Buffer.from(body) })
+      await answer.text()
+      return answer.status
+    }
+    expect(await put('a', '{"amount":5}', 'application/json')).toBe(202)
+    for (const type of ['application/json; charset=utf-8', 'application/vnd.pay+json', undefined]) expect([type, await put('a', '{ "amount": 5 }', type)]).toEqual([type, 409])
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain']) expect([type, await put('a', '{"amount":5}', type)]).toEqual([type, 422])
+    expect(await put('b', 'a=1', 'Text/Plain')).toBe(202)
+    expect([await put('b', 'a=1', 'text/plain; charset=utf-8'), await put('b', 'a = 1', 'text/plain'), await put('b', 'a=1')]).toEqual([409, 422, 422])
+  })
+
   it('of a request that was settled without a reply is told so, the same each time', async () => {
     const api = await startApi()
     await contract(api, { onInterrupted: 'fail' })
@@ -185,6 +199,22 @@ describe('an execution', () => {
     expect(other.body).toEqual({ id: 'a', state: 'completed', recorded: true, late: true })
     expect((await reply(api, 'a', token, { reply: { status: 404 } })).body.code).toBe('settled')
     expect((await call(api, 'a')).status).toBe(201)
+  })
+
+  it('replies with text as text, where its type says that it is no JSON', async () => {
+    const api = await startApi()
+    for (const [id, said, type, text] of [
+      ['a', { mediaType: 'text/plain', body: 'paid' }, 'text/plain', 'paid'],
+      ['b', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<p>ü</p>' }, 'text/html; charset=utf-8', '<p>ü</p>'],
+      ['c', { body: 'paid' }, 'application/json', '"paid"'],
+      ['d', { mediaType: 'application/problem+json', body: 'paid' }, 'application/problem+json', '"paid"'],
+    ] as const) {
+      await call(api, id)
+      const [leased] = await lease(api)
+      await api.post(`${REQUESTS}/${id}/reply`, { lease: leased.lease, reply: { status: 200, ...said } })
+      const answer = await call(api, id)
+      expect([id, answer.headers.get('content-type'), answer.text]).toEqual([id, type, text])
+    }
   })
 
   it('may be given back, extended, and failed to be tried again', async () => {
