@@ -12,7 +12,7 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers, LeaseSource } from './lease-answers.ts'
 import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
-import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
+import { acceptContext, factsOf, notAccepted, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
@@ -240,7 +240,7 @@ const begin = async (call: Call, contract: string, body: typeof wire.executionBo
     acceptContext(call),
     bytes,
   )
-  if (E.isLeft(done)) return E.left('type' in done.left && done.left.type === 'fingerprint-mismatch' ? mismatch(workItem, done.left.firstAt) : fromRefusal(done.left))
+  if (E.isLeft(done)) return E.left(await notAccepted(call, { contract, caller: body.caller, workItem }, done.left))
   const { item, events } = done.right
   const common = { workItem, release: item.request?.release.policy ?? allowed.right.release.policy }
   if (item.status === 'settled') {

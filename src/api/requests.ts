@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest, canonicalJson } from '../engine/digest.ts'
-import type { Done } from '../engine/engine.ts'
+import type { Done, Refusal } from '../engine/engine.ts'
 import { REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
@@ -15,7 +15,7 @@ import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
 import { giveReply, settledReply, untilSettled } from './settled-reply.ts'
-import { instantOf, isJsonMediaType } from './views.ts'
+import { instantOf, isJsonMediaType, nameOf } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
@@ -56,7 +56,7 @@ export const factsOf = (contract: string, caller: string, config: ContractConfig
 /** A command of its own for each try: the request is named by its id, so nothing rests on the command's. */
 export const acceptContext = (call: Call) => ({ ...call.context, commandId: call.world.uuid() })
 
-export const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
+const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
   code: 'fingerprint-mismatch',
   detail: `The first request with this id came at ${instantOf(firstAt)}.`,
   workItem,
@@ -107,6 +107,24 @@ const callbackOf = (call: Call, contract: string): E.Either<Problem, { readonly 
   return E.isLeft(addressee) ? bad('pattern', `Expected a URL that may be called. ${addressee.left}`) : E.right({ callback: url })
 }
 
+/** What a caller could release to come within its quota again, at most. */
+const OLDEST_MAX = 10
+
+/** A call that was not accepted; who is over its quota is told what it could release. */
+export const notAccepted = async (
+  call: Call,
+  { contract, caller, workItem }: { readonly contract: string; readonly caller: string; readonly workItem: WorkItemId },
+  refusal: Refusal,
+): Promise<Problem> => {
+  if ('type' in refusal && refusal.type === 'fingerprint-mismatch') return mismatch(workItem, refusal.firstAt)
+  const refused = fromRefusal(refusal)
+  if (refused.code !== 'over-quota') return refused
+  const page = await call.engine.tables.requests({ contract, caller, released: false, settledBefore: Number.MAX_SAFE_INTEGER, order: 'oldest', limit: OLDEST_MAX })
+  const oldest =
+    'invalid' in page ? [] : page.items.flatMap(({ workItem: of, item }) => (item.status === 'settled' ? [{ id: nameOf(of), settledAt: instantOf(item.settledAt) }] : []))
+  return { ...refused, unreleased: { oldest, callers: `/v1/contracts/${encodeURIComponent(contract)}/callers` } }
+}
+
 const callWith = async (call: Call, contract: string, id: string): Promise<Handled<wire.RequestShown>> => {
   const allowed = contractFor(call, contract, 'insert')
   if (E.isLeft(allowed)) return allowed
@@ -131,8 +149,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
     bytes,
   )
   if (E.isRight(done)) return accepted(call, workItem.right, requestPath(contract, id), () => contractFor(call, contract, 'insert'), done.right)
-  if ('type' in done.left && done.left.type === 'fingerprint-mismatch') return E.left(mismatch(workItem.right, done.left.firstAt))
-  return E.left(fromRefusal(done.left))
+  return E.left(await notAccepted(call, { contract, caller: subject, workItem: workItem.right }, done.left))
 }
 
 export const callRequest: Handle<typeof wire.callRequest> = ({ params }, call) => callWith(call, params.contract, params.id)

@@ -129,7 +129,8 @@ export const callRequest = route({
   name: 'callRequest',
   method: 'PUT',
   path: '/v1/contracts/{contract}/requests/{id}',
-  summary: 'Call: the body is the request. 202, or with Prefer: wait the reply itself, which alone carries `Stint-Release`',
+  summary:
+    'Call: the body is the request. 202, or with Prefer: wait the reply itself, which alone carries `Stint-Release`. Equal JSON is the same request, unless its Content-Type says that it is none: `curl -d` says so, `curl --json` does not',
   params: oneRequest,
 })
 
