@@ -12,7 +12,7 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers, LeaseSource } from './lease-answers.ts'
 import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
-import { acceptContext, factsOf, notAccepted, requestOf } from './requests.ts'
+import { acceptContext, factsOf, notAccepted, pending, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
@@ -267,6 +267,5 @@ export const beginExecution: Handle<typeof wire.beginExecution> = async ({ param
     await call.engine.changed(workItem.right, left, call.signal)
     if (!(await call.isStillAllowed())) return E.left(noLongerLetIn)
   }
-  const state = call.engine.live(workItem.right)
-  return E.left({ code: 'pending', state: state?.status, headers: { Location: requestPath(params.contract, body.id), 'Retry-After': '1' } })
+  return E.left(pending(call, requestPath(params.contract, body.id), call.engine.live(workItem.right)))
 }

@@ -6,7 +6,7 @@ import type { Done, Refusal } from '../engine/engine.ts'
 import { REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
-import { parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
+import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
 import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
@@ -62,10 +62,22 @@ const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
   workItem,
 })
 
-const pending = (location: string, item: Existing): Problem => ({
+/** A holder that lives extends its lease at half its time: one of which less than a third is left has a silent holder. */
+const SILENT_SHARE = 1 / 3
+const RETRY_AFTER_SECONDS_MAX = 30
+
+/** Soon, while somebody works on it; when its lease ends, where its holder is silent: nothing comes before, unless the holder returns. */
+const retryAfterOf = (item: Existing | undefined, now: number): string => {
+  if (item === undefined || !isHeld(item)) return RETRY_AFTER_SECONDS
+  const left = item.lease.until - now
+  if (left > item.lease.termMs * SILENT_SHARE) return RETRY_AFTER_SECONDS
+  return String(Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(left / 1_000))))
+}
+
+export const pending = (call: Call, location: string, item: Existing | undefined): Problem => ({
   code: 'pending',
-  state: surfaceState(item),
-  headers: { Location: location, 'Retry-After': RETRY_AFTER_SECONDS },
+  state: item && surfaceState(item),
+  headers: { Location: location, 'Retry-After': retryAfterOf(item, call.engine.now()) },
 })
 
 /** What is answered to a call whose request is settled. */
@@ -87,7 +99,7 @@ const accepted = async (
   if (E.isLeft(waited)) return waited
   const now = waited.right ?? item
   if (now.status === 'settled') return answerSettled(call, workItem, now, !isFirst)
-  if (!isFirst) return E.left(pending(location, now))
+  if (!isFirst) return E.left(pending(call, location, now))
   return E.right({
     status: 202,
     body: requestView({ workItem, item: now, position, presence: call.engine.presence(workItem) }),
@@ -203,7 +215,7 @@ export const showReply: Handle<typeof wire.showReply> = async ({ params, query }
     row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, row.right.item))
   if (E.isLeft(waited)) return waited
   const item = waited.right ?? row.right.item
-  return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(requestPath(params.contract, params.id), item))
+  return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(call, requestPath(params.contract, params.id), item))
 }
 
 /** All requests for those who look after or work the contract, their own for its callers. */

@@ -95,6 +95,22 @@ describe('a duplicate', () => {
     expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased'])
   })
 
+  it('of a pending request is told to come again when the lease of a silent holder ends', async () => {
+    const api = await startApi()
+    await call(api, 'a')
+    await lease(api, { leaseSeconds: 120 })
+    const retryAfter = async (): Promise<string | null> => (await call(api, 'a')).headers.get('retry-after')
+    const told: unknown[] = []
+    for (const seconds of [0, 70, 15, 20]) {
+      api.world.advance(seconds * 1_000)
+      told.push(await retryAfter())
+    }
+    expect(told).toEqual(['1', '1', '30', '15'])
+    const why = (await api.get(`${REQUESTS}/a/why`)).body
+    expect(why).toMatchObject({ gate: 'running', detail: expect.stringContaining('its lease ends in 15 s') })
+    expect(Date.parse(why.until)).toBe(api.world.now() + 15_000)
+  })
+
   it('of a pending request that waits is given the reply of the first', async () => {
     const api = await startApi()
     await call(api, 'a')
@@ -158,6 +174,7 @@ describe('a duplicate', () => {
       expect([answer.status, answer.body.code, answer.body.state, answer.headers.get('idempotency-replayed')]).toEqual([409, 'interrupted', 'failed', 'true'])
       expect(answer.body.detail).toBe('The bank is closed. (no-bank)')
     }
+    expect((await api.get(`${REQUESTS}/a/why`)).body).toMatchObject({ detail: 'It has settled: failed, no-bank: The bank is closed.', failure: { code: 'no-bank' } })
     await call(api, 'b')
     await api.post(`${REQUESTS}/b/directives`, { directive: 'abort', reason: 'not needed' })
     expect((await call(api, 'b')).body).toMatchObject({ code: 'cancelled', state: 'cancelled' })
