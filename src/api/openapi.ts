@@ -81,6 +81,12 @@ const problemSchema: JsonSchema = {
       },
     },
     state: { type: 'string', enum: items.states },
+    oldest: {
+      type: 'array',
+      description: 'Of a caller over its quota: requests that it could release, oldest first, at most ten',
+      items: { type: 'object', properties: { id: { type: 'string' }, settledAt: { type: 'string', format: 'date-time' } }, required: ['id', 'settledAt'] },
+    },
+    callers: { type: 'string', description: 'Where the usage of that caller is shown' },
   },
   required: ['type', 'title', 'status', 'code'],
 }

@@ -13,6 +13,13 @@ export interface Problem {
   /** What it was about, for the audit, where the address does not say whose it is. */
   readonly workItem?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Of a caller that is over its quota: what it could release, oldest first, and where its usage is shown. */
+  readonly unreleased?: Unreleased | undefined
+}
+
+export interface Unreleased {
+  readonly oldest: readonly { readonly id: string; readonly settledAt: string }[]
+  readonly callers: string
 }
 
 export const problem = (code: ProblemCode, detail?: string): Problem => ({ code, detail })
@@ -94,7 +101,7 @@ export const retryAfterSeconds = (code: ProblemCode): number | undefined => RETR
 export const statusOf = ({ code }: Problem): number => problems[code].status
 
 /** The document as it is sent. */
-export const problemDocument = ({ code, detail, state, errors }: Problem, instance?: string) => {
+export const problemDocument = ({ code, detail, state, errors, unreleased }: Problem, instance?: string) => {
   const { title, status } = problems[code]
-  return { type: `/problems/${code}`, title, status, code, detail, instance, errors, state }
+  return { type: `/problems/${code}`, title, status, code, detail, instance, errors, state, ...unreleased }
 }

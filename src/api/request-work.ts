@@ -12,11 +12,11 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers, LeaseSource } from './lease-answers.ts'
 import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
-import { acceptContext, factsOf, mismatch, requestOf } from './requests.ts'
+import { acceptContext, factsOf, notAccepted, pending, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
-import { instantOf } from './views.ts'
+import { instantOf, isJsonMediaType } from './views.ts'
 
 const LEASE_TOKEN_LENGTH = 8
 
@@ -27,7 +27,7 @@ interface Content {
   readonly mediaType: string | undefined
 }
 
-/** JSON, bytes in base64, or nothing. */
+/** JSON, text where the media type is another than JSON, bytes in base64, or nothing. */
 const contentOf = (
   said: { readonly body?: unknown; readonly bodyBase64?: string | undefined; readonly mediaType?: string | undefined },
   path: string,
@@ -35,10 +35,11 @@ const contentOf = (
 ): E.Either<Problem, Content> => {
   const { body, bodyBase64, mediaType } = said
   if (body !== undefined && bodyBase64 !== undefined) return bad(`${path}/bodyBase64`, 'choice', 'Expected body or bodyBase64, not both.')
-  const isJson = bodyBase64 === undefined
-  const bytes = isJson ? Buffer.from(body === undefined ? '' : JSON.stringify(body)) : Buffer.from(bodyBase64, 'base64')
-  if (!isJson && bytes.toString('base64') !== bodyBase64) return bad(`${path}/bodyBase64`, 'pattern', 'Expected padded base64.')
-  if (bytes.byteLength > limit) return bad(`${path}/${isJson ? 'body' : 'bodyBase64'}`, 'length', `Expected at most ${limit} bytes, but there are ${bytes.byteLength}.`)
+  const isText = typeof body === 'string' && mediaType !== undefined && !isJsonMediaType(mediaType)
+  const isBase64 = bodyBase64 !== undefined
+  const bytes = isBase64 ? Buffer.from(bodyBase64, 'base64') : Buffer.from(isText ? body : body === undefined ? '' : JSON.stringify(body))
+  if (isBase64 && bytes.toString('base64') !== bodyBase64) return bad(`${path}/bodyBase64`, 'pattern', 'Expected padded base64.')
+  if (bytes.byteLength > limit) return bad(`${path}/${isBase64 ? 'bodyBase64' : 'body'}`, 'length', `Expected at most ${limit} bytes, but there are ${bytes.byteLength}.`)
   return E.right({ bytes, mediaType: mediaType ?? (body === undefined ? undefined : 'application/json') })
 }
 
@@ -50,7 +51,9 @@ const NOT_KEPT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'tran
 const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: ReplyHead; readonly bytes: Buffer | undefined }> => {
   if (said.unkept !== undefined && (said.body !== undefined || said.bodyBase64 !== undefined))
     return bad('/reply/unkept', 'choice', 'Expected a body, or what stays of one, not both.')
-  const content = contentOf(said, '/reply', REPLY_BYTES_MAX)
+  const typed = Object.entries(said.headers ?? {}).find(([name]) => name.toLowerCase() === CONTENT_TYPE)?.[1]
+  const typeInHeaders = typeof typed === 'object' ? typed[0] : typed
+  const content = contentOf({ ...said, mediaType: said.mediaType ?? typeInHeaders }, '/reply', REPLY_BYTES_MAX)
   if (E.isLeft(content)) return content
   const { bytes, mediaType } = content.right
   const headers = Object.entries(said.headers ?? {})
@@ -237,7 +240,7 @@ const begin = async (call: Call, contract: string, body: typeof wire.executionBo
     acceptContext(call),
     bytes,
   )
-  if (E.isLeft(done)) return E.left('type' in done.left && done.left.type === 'fingerprint-mismatch' ? mismatch(workItem, done.left.firstAt) : fromRefusal(done.left))
+  if (E.isLeft(done)) return E.left(await notAccepted(call, { contract, caller: body.caller, workItem }, done.left))
   const { item, events } = done.right
   const common = { workItem, release: item.request?.release.policy ?? allowed.right.release.policy }
   if (item.status === 'settled') {
@@ -264,6 +267,5 @@ export const beginExecution: Handle<typeof wire.beginExecution> = async ({ param
     await call.engine.changed(workItem.right, left, call.signal)
     if (!(await call.isStillAllowed())) return E.left(noLongerLetIn)
   }
-  const state = call.engine.live(workItem.right)
-  return E.left({ code: 'pending', state: state?.status, headers: { Location: requestPath(params.contract, body.id), 'Retry-After': '1' } })
+  return E.left(pending(call, requestPath(params.contract, body.id), call.engine.live(workItem.right)))
 }

@@ -2,11 +2,11 @@
 import { hash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest, canonicalJson } from '../engine/digest.ts'
-import type { Done } from '../engine/engine.ts'
+import type { Done, Refusal } from '../engine/engine.ts'
 import { REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
-import { parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
+import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
 import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
@@ -15,17 +15,21 @@ import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
 import { giveReply, settledReply, untilSettled } from './settled-reply.ts'
-import { instantOf, isJsonMediaType } from './views.ts'
+import { instantOf, isJsonMediaType, nameOf } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
-/** The same request, however its JSON is written (rules 33). */
-export const fingerprintOf = ({ mediaType, bytes }: RawBody): string => {
-  if (!isJsonMediaType(mediaType)) return contentDigest({ mediaType }, bytes)
+/** A media type without its parameters. */
+const essenceOf = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase()
+
+/** The same request, however its JSON is written and whether and how its type says that it is (rules 33); another body by its bytes and the essence of its type. */
+export const fingerprintOf = ({ mediaType, bytes }: RawBody, isTyped: boolean): string => {
+  const asBytes = (): string => contentDigest({ mediaType: essenceOf(mediaType) }, bytes)
+  if (isTyped && !isJsonMediaType(mediaType)) return asBytes()
   try {
     return hash('sha256', `json\n${canonicalJson(JSON.parse(bytes.toString('utf8')) as unknown)}`, 'base64url')
   } catch {
-    return contentDigest({ mediaType }, bytes)
+    return asBytes()
   }
 }
 
@@ -52,16 +56,28 @@ export const factsOf = (contract: string, caller: string, config: ContractConfig
 /** A command of its own for each try: the request is named by its id, so nothing rests on the command's. */
 export const acceptContext = (call: Call) => ({ ...call.context, commandId: call.world.uuid() })
 
-export const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
+const mismatch = (workItem: WorkItemId, firstAt: number): Problem => ({
   code: 'fingerprint-mismatch',
   detail: `The first request with this id came at ${instantOf(firstAt)}.`,
   workItem,
 })
 
-const pending = (location: string, item: Existing): Problem => ({
+/** A holder that lives extends its lease at half its time: one of which less than a third is left has a silent holder. */
+const SILENT_SHARE = 1 / 3
+const RETRY_AFTER_SECONDS_MAX = 30
+
+/** Soon, while somebody works on it; when its lease ends, where its holder is silent: nothing comes before, unless the holder returns. */
+const retryAfterOf = (item: Existing | undefined, now: number): string => {
+  if (item === undefined || !isHeld(item)) return RETRY_AFTER_SECONDS
+  const left = item.lease.until - now
+  if (left > item.lease.termMs * SILENT_SHARE) return RETRY_AFTER_SECONDS
+  return String(Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(left / 1_000))))
+}
+
+export const pending = (call: Call, location: string, item: Existing | undefined): Problem => ({
   code: 'pending',
-  state: surfaceState(item),
-  headers: { Location: location, 'Retry-After': RETRY_AFTER_SECONDS },
+  state: item && surfaceState(item),
+  headers: { Location: location, 'Retry-After': retryAfterOf(item, call.engine.now()) },
 })
 
 /** What is answered to a call whose request is settled. */
@@ -83,7 +99,7 @@ const accepted = async (
   if (E.isLeft(waited)) return waited
   const now = waited.right ?? item
   if (now.status === 'settled') return answerSettled(call, workItem, now, !isFirst)
-  if (!isFirst) return E.left(pending(location, now))
+  if (!isFirst) return E.left(pending(call, location, now))
   return E.right({
     status: 202,
     body: requestView({ workItem, item: now, position, presence: call.engine.presence(workItem) }),
@@ -101,6 +117,24 @@ const callbackOf = (call: Call, contract: string): E.Either<Problem, { readonly 
   if (typeof url !== 'string' || url.length > CALLBACK_CHARACTERS_MAX) return bad('length', `Expected one URL of at most ${CALLBACK_CHARACTERS_MAX} characters.`)
   const addressee = call.engine.contracts.addresseeFor(contract, url)
   return E.isLeft(addressee) ? bad('pattern', `Expected a URL that may be called. ${addressee.left}`) : E.right({ callback: url })
+}
+
+/** What a caller could release to come within its quota again, at most. */
+const OLDEST_MAX = 10
+
+/** A call that was not accepted; who is over its quota is told what it could release. */
+export const notAccepted = async (
+  call: Call,
+  { contract, caller, workItem }: { readonly contract: string; readonly caller: string; readonly workItem: WorkItemId },
+  refusal: Refusal,
+): Promise<Problem> => {
+  if ('type' in refusal && refusal.type === 'fingerprint-mismatch') return mismatch(workItem, refusal.firstAt)
+  const refused = fromRefusal(refusal)
+  if (refused.code !== 'over-quota') return refused
+  const page = await call.engine.tables.requests({ contract, caller, released: false, settledBefore: Number.MAX_SAFE_INTEGER, order: 'oldest', limit: OLDEST_MAX })
+  const oldest =
+    'invalid' in page ? [] : page.items.flatMap(({ workItem: of, item }) => (item.status === 'settled' ? [{ id: nameOf(of), settledAt: instantOf(item.settledAt) }] : []))
+  return { ...refused, unreleased: { oldest, callers: `/v1/contracts/${encodeURIComponent(contract)}/callers` } }
 }
 
 const callWith = async (call: Call, contract: string, id: string): Promise<Handled<wire.RequestShown>> => {
@@ -121,14 +155,13 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
       by: subject,
       request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
       mediaType,
-      digest: fingerprintOf(body.right),
+      digest: fingerprintOf(body.right, call.headers['content-type'] !== undefined),
     },
     acceptContext(call),
     bytes,
   )
   if (E.isRight(done)) return accepted(call, workItem.right, requestPath(contract, id), () => contractFor(call, contract, 'insert'), done.right)
-  if ('type' in done.left && done.left.type === 'fingerprint-mismatch') return E.left(mismatch(workItem.right, done.left.firstAt))
-  return E.left(fromRefusal(done.left))
+  return E.left(await notAccepted(call, { contract, caller: subject, workItem: workItem.right }, done.left))
 }
 
 export const callRequest: Handle<typeof wire.callRequest> = ({ params }, call) => callWith(call, params.contract, params.id)
@@ -182,7 +215,7 @@ export const showReply: Handle<typeof wire.showReply> = async ({ params, query }
     row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, row.right.item))
   if (E.isLeft(waited)) return waited
   const item = waited.right ?? row.right.item
-  return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(requestPath(params.contract, params.id), item))
+  return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(call, requestPath(params.contract, params.id), item))
 }
 
 /** All requests for those who look after or work the contract, their own for its callers. */

@@ -35,6 +35,9 @@ const RESUMED_MAX = 8
 /** Refusals that no repeat and no permission changes: there is nothing left to ask for. */
 const OVER: ReadonlySet<string> = new Set(['fingerprint-mismatch', 'released', 'reply-not-kept', 'interrupted', 'aborted', 'cancelled', 'erased', 'invalid', 'too-large'])
 
+/** Of these, what says nothing about a first request with the id, when it was another. */
+const OF_THIS_CALL: ReadonlySet<string> = new Set(['fingerprint-mismatch', 'invalid', 'too-large'])
+
 /**
  * `after-read`: leaving the scope of `await using` releases a reply that was read. `manual`: only `reply.release()` does.
  * Unless given it is `manual` where the contract's policy is `none-required`, whose replies go by themselves, and `after-read` where it asks for a release.
@@ -43,7 +46,7 @@ export type ReleaseMode = 'after-read' | 'manual'
 
 export interface RequesterOptions {
   readonly contract: string
-  /** Keeps requests until their replies are dealt with, so that `resume` can go on with them after a restart of this process. In memory unless given. */
+  /** Keeps requests until their replies are dealt with, so that `resume` can go on with them after a restart of this process. In memory unless given: see `memoryRequestStore` for what ends an entry there. */
   readonly store?: RequestStore
   readonly release?: ReleaseMode
   /** Milliseconds for one call with all its repeats, unless the call says otherwise (60,000). */
@@ -109,6 +112,8 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
   const onProblem = createTeller({ who: `requester of ${contract}`, kind: 'request', meanwhile: 'The reply stays until it is released.', onProblem: options.onProblem })
   const reachability = createReachability(world, { firstMs: 100, mostMs: 5_000 })
   const ending = new AbortController()
+  /** Requests that are being stored, by id. */
+  const noting = new Map<string, Promise<PendingRequest>>()
 
   /** One question, by `PUT` until the request is known to be taken, then for the reply alone. */
   const ask = ({ id, content, callback }: Asked, isTaken: boolean, waitSeconds: number, timeoutMs: number, signal: AbortSignal): Promise<RawAnswer> => {
@@ -213,20 +218,52 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
     }
   }
 
-  const answer = async (asked: Asked, entry: PendingRequest | undefined): Promise<Reply> => {
+  /** A store that is told so need not keep what was asked, and nothing where replies go by themselves. */
+  const answered = async (id: string, policy: ReleasePolicy): Promise<void> => {
+    if (store.answered === undefined) return
+    await (policy === 'none-required' ? forget(id) : store.answered(id))
+  }
+
+  /** @param isOther another request with this id is pending, and stays so whatever becomes of this call */
+  const answer = async (asked: Asked, entry: PendingRequest | undefined, isOther = false): Promise<Reply> => {
     const over = new AbortController()
     const unlink = follow(over, asked.signal, ending.signal)
     try {
-      return handed(asked.id, await untilAnswered(asked, over.signal), entry)
+      const reply = handed(asked.id, await untilAnswered(asked, over.signal), entry)
+      await answered(asked.id, reply.releasePolicy)
+      return reply
     } catch (thrown) {
-      if (thrown instanceof StintError && OVER.has(thrown.code)) await forget(asked.id)
+      if (thrown instanceof StintError && OVER.has(thrown.code) && !(isOther && OF_THIS_CALL.has(thrown.code))) await forget(asked.id)
       throw thrown
     } finally {
       unlink()
     }
   }
 
-  const call: Requester['call'] = async (body, { id = uuidv7(world), mediaType, callback, signal, timeoutMs } = {}) => {
+  const found = async (id: string): Promise<PendingRequest | undefined> => {
+    if (store.get !== undefined) return store.get(id)
+    for await (const entry of store.pending()) if (entry.id === id) return entry
+    return undefined
+  }
+
+  /** What is stored under the id of this request: the first that was asked under it, else this one. */
+  const noted = (entry: PendingRequest, isNew: boolean): Promise<PendingRequest> => {
+    const { id } = entry
+    const under = noting.get(id)
+    if (under !== undefined) return under
+    const note = async (): Promise<PendingRequest> => {
+      const known = isNew ? undefined : await found(id)
+      if (known?.contract === contract) return known
+      await store.put(entry)
+      return entry
+    }
+    const going = note().finally(() => noting.delete(id))
+    noting.set(id, going)
+    return going
+  }
+
+  const call: Requester['call'] = async (body, { id: given, mediaType, callback, signal, timeoutMs } = {}) => {
+    const id = given ?? uuidv7(world)
     ending.signal.throwIfAborted()
     signal?.throwIfAborted()
     valid(itemId, id)
@@ -240,15 +277,17 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
       ...(callback === undefined ? {} : { callback }),
       at: new Date(world.now()).toISOString(),
     }
-    await store.put(entry)
-    return answer({ id, content, callback, signal, timeoutMs }, entry)
+    const first = await noted(entry, given === undefined)
+    const isOther = first.isAnswered === true || first.bodyBase64 !== entry.bodyBase64 || first.mediaType !== entry.mediaType
+    return answer({ id, content, callback, signal, timeoutMs }, first, isOther)
   }
 
   /** One that was left pending; undefined when it was dealt with already. */
   const goOn = async (entry: PendingRequest, options: AskOptions): Promise<Resumed | undefined> => {
-    const { id, mediaType, bodyBase64, callback } = entry
+    const { id, mediaType, bodyBase64, callback, isAnswered } = entry
     try {
-      if (entry.isDone !== true) return { id, reply: await answer({ ...options, id, content: { bytes: fromBase64(bodyBase64), mediaType }, callback }, entry) }
+      if (entry.isDone !== true)
+        return { id, reply: await answer({ ...options, id, ...(isAnswered === true ? {} : { content: { bytes: fromBase64(bodyBase64), mediaType } }), callback }, entry) }
       await release(entry, id)
       return undefined
     } catch (thrown) {

@@ -1,4 +1,4 @@
-// The requests that are kept: pending, or settled and not released yet. What has expired and what a caller has unreleased is found here without looking at any other item;
+// The requests that are kept: pending, or settled with a reply that is not released yet. What has expired and what a caller has unreleased is found here without looking at any other item;
 // what each caller has is summed up as it changes, so that a question about it costs one row.
 import type { DatabaseSync } from 'node:sqlite'
 import { kept, NO_USAGE, plus, type Usage } from '../domain/policy/quota.ts'
@@ -92,7 +92,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const requests: Projection = {
   name: 'requests',
-  version: 1,
+  version: 2,
   schema,
   tables: [
     { name: 'requests', key: ['created'] },

@@ -1,6 +1,7 @@
-// What may be erased once its time is over, in the order in which it became so: jobs and tasks from their settlement, requests from the release of their reply. An item that still owes
+// What may be erased once its time is over, in the order in which it became so: jobs and tasks from their settlement, requests from the release of their reply, or their end without one. An item that still owes
 // effects is not among them yet. Rows leave with the item.
 import type { DatabaseSync } from 'node:sqlite'
+import { expiryOf, hasNoReply } from '../domain/policy/release.ts'
 import type { WorkItemEventType } from '../domain/work-item/events.ts'
 import { SETTLING } from '../domain/work-item/events.ts'
 import { isOwing, type WorkItem } from '../domain/work-item/state.ts'
@@ -17,13 +18,22 @@ const schema = `
   CREATE UNIQUE INDEX retired_by_name ON retired (work_item);
 `
 
-/** Nothing can come any more that anybody waits for. */
-const isRetired = (item: WorkItem): boolean => item.status === 'settled' && !isErased(item) && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined)
+/** Nothing can come any more that anybody waits for. What ended without a reply waits for no release. */
+const isRetired = (item: WorkItem): boolean =>
+  item.status === 'settled' && !isErased(item) && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined || hasNoReply(item))
 
 const RELEASING: ReadonlySet<string> = new Set<WorkItemEventType>(['ReplyReleased', 'EffectsCarriedOut'])
+/** Of a request without a reply; its release may follow, and changes nothing. */
+const ENDING: ReadonlySet<string> = new Set([...SETTLING, 'EffectsCarriedOut'])
 
 /** The fact that retired it: none of these can follow it, so the last one of a batch is it, whatever the batches are. */
-const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => facts.findLast(({ event }) => (after.kind === 'request' ? RELEASING : SETTLING).has(event.type))
+const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => {
+  const retiring = after.kind !== 'request' ? SETTLING : after.status === 'settled' && hasNoReply(after) ? ENDING : RELEASING
+  return facts.findLast(({ event }) => retiring.has(event.type))
+}
+
+/** From when on it counts: a request without a reply from the end of the time for which one would be kept, since its reason is told until then. */
+const sinceOf = (after: WorkItem, { time }: Fact): number => Math.floor(after.status === 'settled' && hasNoReply(after) ? Math.max(time, expiryOf(after) ?? time) : time)
 
 const open = (db: DatabaseSync): OpenedProjection => {
   const add = db.prepare('INSERT INTO retired (position, created, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
@@ -35,7 +45,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
         if (isErased(after)) drop.run(workItem)
         if (!isRetired(after) || isRetired(before)) continue
         const fact = retiredBy(change)
-        if (fact !== undefined) add.run(sequenceOf(fact.position), created, workItem, after.kind, Math.floor(fact.time))
+        if (fact !== undefined) add.run(sequenceOf(fact.position), created, workItem, after.kind, sinceOf(after, fact))
       }
     },
   }
@@ -43,7 +53,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const retired: Projection = {
   name: 'retired',
-  version: 1,
+  version: 2,
   schema,
   tables: [{ name: 'retired', key: ['position'] }],
   outlivesErasure: true,

@@ -51,7 +51,11 @@ export const problems = {
   'fingerprint-mismatch': problem(422, 'This id was used before for another request.', 'Use a new id, or send exactly what was sent first.'),
   'too-many-live': problem(429, 'Too many live work items.', 'Let some settle, or raise `maxLiveItems`. `Retry-After` tells when to try again.'),
   lagging: problem(429, 'The tables lag too far behind the log.', 'Births are slowed until they have caught up. `Retry-After` tells when to try again.'),
-  'over-quota': problem(429, 'More is stored than is allowed.', '`detail` names the limit. Let some of it settle or be released first, or raise the limit.'),
+  'over-quota': problem(
+    429,
+    'More is stored than is allowed.',
+    '`detail` names the limit. Requests count until their replies are released: release those in `oldest`; `callers` tells what each caller has. Tasks count until they settle.',
+  ),
   'rate-limited': problem(429, 'Too many requests.', '`Retry-After` tells when to try again.'),
   'headers-too-large': problem(431, 'The request headers are too large.', 'Send at most 16 KiB of headers.'),
   internal: problem(500, 'A defect in Stint.', 'Please report it with the `Stint-Request-Id`.'),

@@ -36,13 +36,19 @@ const oneRequest = fields({ contract: contractName, id: itemId })
 const ofCaller = fields({}, { caller: callerName })
 const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ })
 const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
+const bodyType = text({
+  min: 1,
+  max: 200,
+  pattern: /^[\x20-\x7e]+$/,
+  description: 'of the body: a string under a type that is not JSON is sent as that text, everything else as JSON',
+})
 const url = text({ min: 1, max: 2_000 })
 
 /** In place of a body that is over the limit: the reply went to its client and is not kept. The digest is SHA-256 in base64url, once the end of the body was seen. */
 const unkept = fields({ bytes: number({ min: 0, integer: true }) }, { digest: fingerprint })
 export const replyBody = fields(
   { status: number({ min: 200, max: 599, integer: true }) },
-  { headers: headerFields, body: json, bodyBase64: base64(REPLY_BYTES_MAX), mediaType, unkept },
+  { headers: headerFields, body: json, bodyBase64: base64(REPLY_BYTES_MAX), mediaType: bodyType, unkept },
 )
 export type ReplyBody = t.TypeOf<typeof replyBody>
 
@@ -60,9 +66,9 @@ export const effect = exactlyOne({
       delaySeconds: number({ min: 0, max: DELAY_SECONDS_MAX }),
     },
   ),
-  request: fields({ contract: contractName }, { id: itemId, body: json, bodyBase64: base64(REQUEST_BYTES_MAX), mediaType }),
+  request: fields({ contract: contractName }, { id: itemId, body: json, bodyBase64: base64(REQUEST_BYTES_MAX), mediaType: bodyType }),
   directive: fields({ workItem: text({ min: 1, max: 1_000 }), directive: oneOf('abort', 'pause', 'resume') }, { reason }),
-  callback: fields({ url }, { body: json, bodyBase64: base64(REQUEST_BYTES_MAX), mediaType }),
+  callback: fields({ url }, { body: json, bodyBase64: base64(REQUEST_BYTES_MAX), mediaType: bodyType }),
 })
 export type EffectBody = t.TypeOf<typeof effect>
 
@@ -123,7 +129,8 @@ export const callRequest = route({
   name: 'callRequest',
   method: 'PUT',
   path: '/v1/contracts/{contract}/requests/{id}',
-  summary: 'Call: the body is the request. 202, or with Prefer: wait the reply itself, which alone carries `Stint-Release`',
+  summary:
+    'Call: the body is the request. 202, or with Prefer: wait the reply itself, which alone carries `Stint-Release`. Equal JSON is the same request, unless its Content-Type says that it is none: `curl -d` says so, `curl --json` does not',
   params: oneRequest,
 })
 

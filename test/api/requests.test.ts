@@ -95,6 +95,22 @@ describe('a duplicate', () => {
     expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased'])
   })
 
+  it('of a pending request is told to come again when the lease of a silent holder ends', async () => {
+    const api = await startApi()
+    await call(api, 'a')
+    await lease(api, { leaseSeconds: 120 })
+    const retryAfter = async (): Promise<string | null> => (await call(api, 'a')).headers.get('retry-after')
+    const told: unknown[] = []
+    for (const seconds of [0, 70, 15, 20]) {
+      api.world.advance(seconds * 1_000)
+      told.push(await retryAfter())
+    }
+    expect(told).toEqual(['1', '1', '30', '15'])
+    const why = (await api.get(`${REQUESTS}/a/why`)).body
+    expect(why).toMatchObject({ gate: 'running', detail: expect.stringContaining('its lease ends in 15 s') })
+    expect(Date.parse(why.until)).toBe(api.world.now() + 15_000)
+  })
+
   it('of a pending request that waits is given the reply of the first', async () => {
     const api = await startApi()
     await call(api, 'a')
@@ -133,6 +149,20 @@ describe('a duplicate', () => {
     expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased', 'Completed'])
   })
 
+  it('is the same whether and how its type says that it is JSON, and other content under the same type, whatever its parameters', async () => {
+    const api = await startApi()
+    const put = async (id: string, body: string, type?: string): Promise<number> => {
+      const answer = await fetch(`${api.url}${REQUESTS}/${id}`, { method: 'PUT', headers: type === undefined ? {} : { 'Content-Type': type }, body: Buffer.from(body) })
+      await answer.text()
+      return answer.status
+    }
+    expect(await put('a', '{"amount":5}', 'application/json')).toBe(202)
+    for (const type of ['application/json; charset=utf-8', 'application/vnd.pay+json', undefined]) expect([type, await put('a', '{ "amount": 5 }', type)]).toEqual([type, 409])
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain']) expect([type, await put('a', '{"amount":5}', type)]).toEqual([type, 422])
+    expect(await put('b', 'a=1', 'Text/Plain')).toBe(202)
+    expect([await put('b', 'a=1', 'text/plain; charset=utf-8'), await put('b', 'a = 1', 'text/plain'), await put('b', 'a=1')]).toEqual([409, 422, 422])
+  })
+
   it('of a request that was settled without a reply is told so, the same each time', async () => {
     const api = await startApi()
     await contract(api, { onInterrupted: 'fail' })
@@ -144,6 +174,7 @@ describe('a duplicate', () => {
       expect([answer.status, answer.body.code, answer.body.state, answer.headers.get('idempotency-replayed')]).toEqual([409, 'interrupted', 'failed', 'true'])
       expect(answer.body.detail).toBe('The bank is closed. (no-bank)')
     }
+    expect((await api.get(`${REQUESTS}/a/why`)).body).toMatchObject({ detail: 'It has settled: failed, no-bank: The bank is closed.', failure: { code: 'no-bank' } })
     await call(api, 'b')
     await api.post(`${REQUESTS}/b/directives`, { directive: 'abort', reason: 'not needed' })
     expect((await call(api, 'b')).body).toMatchObject({ code: 'cancelled', state: 'cancelled' })
@@ -185,6 +216,22 @@ describe('an execution', () => {
     expect(other.body).toEqual({ id: 'a', state: 'completed', recorded: true, late: true })
     expect((await reply(api, 'a', token, { reply: { status: 404 } })).body.code).toBe('settled')
     expect((await call(api, 'a')).status).toBe(201)
+  })
+
+  it('replies with text as text, where its type says that it is no JSON', async () => {
+    const api = await startApi()
+    for (const [id, said, type, text] of [
+      ['a', { mediaType: 'text/plain', body: 'paid' }, 'text/plain', 'paid'],
+      ['b', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<p>ü</p>' }, 'text/html; charset=utf-8', '<p>ü</p>'],
+      ['c', { body: 'paid' }, 'application/json', '"paid"'],
+      ['d', { mediaType: 'application/problem+json', body: 'paid' }, 'application/problem+json', '"paid"'],
+    ] as const) {
+      await call(api, id)
+      const [leased] = await lease(api)
+      await api.post(`${REQUESTS}/${id}/reply`, { lease: leased.lease, reply: { status: 200, ...said } })
+      const answer = await call(api, id)
+      expect([id, answer.headers.get('content-type'), answer.text]).toEqual([id, type, text])
+    }
   })
 
   it('may be given back, extended, and failed to be tried again', async () => {
@@ -316,6 +363,24 @@ describe('what is refused about requests', () => {
       { code: 'released-by-force', target: 'request/pay/ann%40example.com/a' },
       { code: 'fingerprint-mismatch', subject: 'ann@example.com' },
     ])
+  })
+})
+
+describe('a caller over its quota', () => {
+  it('is told what it could release, oldest first, and where its usage is shown', async () => {
+    const api = await startApi()
+    await contract(api, { release: 'required', quota: { requests: 12 } })
+    for (let number = 0; number < 11; number += 1) {
+      await done(api, `r${number}`)
+      api.world.advance(1_000)
+    }
+    await call(api, 'pending')
+    const answer = await call(api, 'more')
+    expect([answer.status, answer.body.code, answer.body.callers]).toEqual([429, 'over-quota', `${PAY}/callers`])
+    expect(answer.body.oldest.map(({ id }: { id: string }) => id)).toEqual(Array.from({ length: 10 }, (_, number) => `r${number}`))
+    expect(answer.body.oldest[0].settledAt).toBe((await api.get(`${REQUESTS}/r0`)).body.settledAt)
+    expect((await api.ask('DELETE', `${REQUESTS}/${answer.body.oldest[0].id}/interaction`)).status).toBe(200)
+    expect((await call(api, 'more')).status).toBe(202)
   })
 })
 

@@ -89,6 +89,39 @@ describe('a call', () => {
   })
 })
 
+describe('the store', () => {
+  it('keeps a pending request when a call under its id asks for something else', async () => {
+    const durable = (): RequestStore => {
+      const { put, delete: forget, pending } = memoryRequestStore()
+      return { put, delete: forget, pending }
+    }
+    for (const [index, store] of [memoryRequestStore(), durable()].entries()) {
+      const id = `a${index}`
+      const pay = requester(store)
+      expect(await refusal(pay.call({ amount: 5 }, { id, timeoutMs: 0 }))).toBeInstanceOf(Unanswered)
+      const before = await pendingIn(store)
+      expect(await refusal(pay.call({ amount: 6 }, { id }))).toBe('fingerprint-mismatch')
+      expect(await pendingIn(store)).toEqual(before)
+    }
+  })
+
+  it('in memory keeps of a reply that was given and not released its id alone, and nothing where replies go by themselves', async () => {
+    paying()
+    const store = memoryRequestStore()
+    const pay = requester(store)
+    await pay.call({ amount: 5 }, { id: 'a' })
+    expect(await pendingIn(store)).toMatchObject([{ id: 'a', bodyBase64: '', isAnswered: true }])
+    for await (const { reply } of pay.resume()) {
+      expect(reply?.json()).toEqual({ paid: { amount: 5 } })
+      await reply?.release()
+    }
+    expect(await pendingIn(store)).toEqual([])
+    await at().admin.contracts.put('pay', { release: 'none-required', retainSeconds: 60 })
+    await pay.call({ amount: 5 }, { id: 'b' })
+    expect(await pendingIn(store)).toEqual([])
+  })
+})
+
 describe('when answers are lost', () => {
   it('sends the request again, and it is carried out once', async () => {
     const paid = paying()
@@ -282,7 +315,7 @@ describe('a store', () => {
     const store = memoryRequestStore()
     const pay = requester(store)
     await pay.call(1, { id: 'a' })
-    expect(await pendingIn(store)).toMatchObject([{ contract: 'pay', id: 'a', mediaType: 'application/json', bodyBase64: btoa('1') }])
+    expect(await pendingIn(store)).toMatchObject([{ contract: 'pay', id: 'a', mediaType: 'application/json', bodyBase64: '', isAnswered: true }])
     {
       await using reply = await pay.call(1, { id: 'a' })
       reply.json()

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { requestId } from '../../src/domain/ids.ts'
 import { kept, NO_USAGE, plus, type Usage } from '../../src/domain/policy/quota.ts'
+import { isHeld } from '../../src/domain/work-item/state.ts'
 import { createRequestUsage, type Claim } from '../../src/engine/contracts/usage.ts'
 import type { Tables } from '../../src/projections/tables.ts'
 import { left, right, startEngine, type TestEngine } from '../support/engine.ts'
@@ -31,6 +32,22 @@ describe('the usage of a caller', () => {
     expect(await of(test)).toEqual({ pending: 0, unreleased: 1, bytes: 15 })
     await release(test, workItem)
     expect(await of(test)).toEqual(NO_USAGE)
+  })
+
+  it('ends with a request that fails: there is nothing to release', async () => {
+    const test = await start()
+    await of(test)
+    const workItem = await accept(test, '1')
+    const item = test.engine.live(workItem)
+    const lease = item !== undefined && isHeld(item) ? item.lease.token : ''
+    const failed = { code: 'no-bank', message: 'The bank is closed.', retry: false }
+    const command = { type: 'Report', by: 'worker', lease, outcome: { failed }, digest: 'failed', retry: { pauseMs: 0 } } as const
+    right(await test.engine.execute(workItem, command, { subject: 'worker', actor: 'worker', commandId: test.world.uuid() }))
+    expect(test.engine.live(workItem)?.status).not.toBe('running')
+    expect(await of(test)).toEqual(NO_USAGE)
+    const next = await start({ store: test.store, world: test.world })
+    expect(await of(next)).toEqual(NO_USAGE)
+    right(await next.engine.requestUsage.claim(claimOf('2'), { requests: 1 }))
   })
 
   it('is what the tables say when it is first asked for, and belongs to that caller of that contract alone', async () => {

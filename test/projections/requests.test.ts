@@ -202,6 +202,20 @@ describe('what a caller has', () => {
     expect(await now()).toEqual([])
   })
 
+  it('ends with a request that settles without a reply, however it is released', async () => {
+    const { store, tables } = await opened()
+    const workItem = requestId('orders', 'anna', '1')
+    await append(store, ...accepted('orders', 'anna', '1'))
+    await append(store, workItem, jobLeased(), { type: 'Failed', lease: 1, code: 'no-bank', message: 'The bank is closed.', digest: 'failed' })
+    await caughtUp(tables, store)
+    expect([await usageOf(tables, { caller: 'anna' }), await listOf(tables, { released: false })]).toEqual([[], []])
+    const retiredNow = async () => (await dueOf((filter) => tables.retired({ ...filter, kind: 'request' }), Number.MAX_SAFE_INTEGER)).map((due) => due.workItem)
+    expect(await retiredNow()).toEqual([workItem])
+    await append(store, workItem, letGo)
+    await caughtUp(tables, store)
+    expect(await retiredNow()).toEqual([workItem])
+  })
+
   it('counts no body that was not kept', async () => {
     const { store, tables } = await opened()
     await append(store, ...accepted('orders', 'anna', '1'))
@@ -273,13 +287,17 @@ describe('what is due', () => {
 /** The same, the long way: items as each event left them, and since when each is retired, with the place of that event in the log. */
 const byHand = (log: readonly Said[]) => {
   const items = new Map<WorkItemId, WorkItem>()
+  /** What ended without a reply is told until a reply would be gone. */
+  const untold = (item: WorkItem, time: number): number =>
+    item.status === 'settled' && item.kind === 'request' && item.end !== 'completed' ? Math.max(time, expiryOf(item) ?? time) : time
   const since = new Map<WorkItemId, number>()
-  const isOver = (item: WorkItem): boolean => item.status === 'settled' && item.erased !== true && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined)
+  const isOver = (item: WorkItem): boolean =>
+    item.status === 'settled' && item.erased !== true && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined || item.end !== 'completed')
   for (const { workItem, time, events } of log)
     for (const event of events) {
       const before = items.get(workItem) ?? absent
       const after = evolve(before, event, { time, revision: before.revision + 1 })
-      if (isOver(after) && !isOver(before)) since.set(workItem, time)
+      if (isOver(after) && !isOver(before)) since.set(workItem, untold(after, time))
       items.set(workItem, after)
     }
   return { items, since }
@@ -312,7 +330,7 @@ describe('for any log, wherever the batches end', () => {
           expect((await usageOf(tables, { contract })).map(({ caller, pending, unreleased, bytes }) => ({ caller, pending, unreleased, bytes }))).toEqual(expected)
         }
         const expiring = all.flatMap(([workItem, item]) => {
-          const at = item.status === 'settled' && item.released === undefined ? expiryOf(item) : undefined
+          const at = item.status === 'settled' && item.end === 'completed' && item.released === undefined ? expiryOf(item) : undefined
           return at === undefined ? [] : [{ workItem, at }]
         })
         const found = await dueOf(tables.expiring, Number.MAX_SAFE_INTEGER)

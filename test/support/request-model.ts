@@ -88,5 +88,7 @@ export const release = (m: Model, how: 'client' | 'time' | 'force', now: number)
 
 export const erase = (m: Model, now: number): Step => {
   if (m.fingerprint === undefined) return ['unknown', m]
-  return m.end !== undefined && isGone(m, now) ? ['erased', { ...m, released: true, erased: true }] : ['refused', m]
+  // Where time releases nothing, there is nothing that a request without a reply would be kept for.
+  const isDispensable = m.end !== undefined && (isGone(m, now) || (m.end.reply === undefined && m.rules.retainMs === undefined))
+  return isDispensable ? ['erased', { ...m, released: true, erased: true }] : ['refused', m]
 }

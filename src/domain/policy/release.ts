@@ -15,3 +15,9 @@ export const isExpired = (item: Settled, now: number): boolean => {
 
 /** Whether a reply is given no more: released in the stream, or by the time that has come. */
 export const isGone = (item: Settled, now: number): boolean => item.released !== undefined || isExpired(item, now)
+
+/** Whether a request has settled and there never was a reply: nothing is kept for its caller, who has nothing to release. */
+export const hasNoReply = ({ kind, end }: Settled): boolean => kind === 'request' && end !== 'completed'
+
+/** Whether whoever calls again needs no more of it than its tombstone. What ended without a reply is told with its reason for as long as a reply would be kept. */
+export const isDispensable = (item: Settled, now: number): boolean => isGone(item, now) || (hasNoReply(item) && expiryOf(item) === undefined)

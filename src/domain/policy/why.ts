@@ -1,5 +1,5 @@
 // Why a work item is not running, as far as its own stream knows (design 16): limits, rates, keys and workers are the queue's to tell.
-import type { Existing, Held, Waiting, WorkItem } from '../work-item/state.ts'
+import type { Existing, Held, Settled, Waiting, WorkItem } from '../work-item/state.ts'
 import { brokeOff, isParked, isUnresolved, surfaceState } from '../work-item/state.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED, STREAM_EVENTS_WARN } from './streams.ts'
 
@@ -16,7 +16,7 @@ export interface Why {
   readonly detail: string
   /** Since when this gate has held it, milliseconds since 1970 UTC. */
   readonly since?: number | undefined
-  /** When it opens by itself: a delay's end, or when a lost job settles. */
+  /** When it opens by itself: a delay's end, when a lost job settles, or when the lease of a request ends. */
   readonly until?: number | undefined
   /** Who holds it. */
   readonly holder?: { readonly name: string; readonly lease: number } | undefined
@@ -27,6 +27,9 @@ export interface Why {
   /** There when its stream is nearly full: it ends at `eventsMax` (rules 14). */
   readonly history?: { readonly events: number; readonly eventsMax: number } | undefined
 }
+
+/** Characters of a cause in a sentence, at most. */
+const CAUSE_MAX = 500
 
 const seconds = (ms: number): string => `${Math.ceil(ms / 1000)} s`
 
@@ -62,11 +65,19 @@ const whyHeld = (item: Held, now: number): Why => {
   if (item.will === 'abort') return { gate: 'aborting', detail: `It is to be aborted; ${holder.name} ${seen}.`, since: item.receipt?.givenAt, holder, directive }
   if (!isParked(item) && item.will === 'pause')
     return { gate: 'pausing', detail: `It is to pause; ${holder.name} ${seen} and is still running it.`, since: item.receipt?.givenAt, holder, directive }
-  if (!isParked(item)) return { gate: 'running', detail: `${holder.name} is running it.`, since: item.lease.since, holder }
+  if (!isParked(item)) {
+    const until = item.kind === 'request' ? item.lease.until : undefined
+    const term = until === undefined ? '' : `; its lease ends in ${seconds(Math.max(0, until - now))} unless it is extended`
+    return { gate: 'running', detail: `${holder.name} is running it${term}.`, since: item.lease.since, until, holder }
+  }
   if (item.will === 'pause') return { gate: 'paused', detail: `${holder.name} has parked it, as an administrator wished.`, since: item.receipt?.givenAt, holder, directive }
   if (isUnresolved(item.receipt)) return { gate: 'resuming', detail: `It is to go on; ${holder.name} ${seen}.`, since: item.receipt.givenAt, holder, directive }
   return { gate: 'parked', detail: `${holder.name} has parked it of its own accord.`, holder }
 }
+
+/** Of a request: its caller has no other place to learn why there is no reply. */
+const causeOf = ({ kind, failure }: Settled): string =>
+  kind !== 'request' || failure === undefined ? '' : `, ${failure.code}: ${failure.message.slice(0, CAUSE_MAX).replace(/\.$/, '')}`
 
 const gateOf = (item: Existing, now: number): Why => {
   switch (item.status) {
@@ -78,7 +89,7 @@ const gateOf = (item: Existing, now: number): Why => {
     case 'lost':
       return whyHeld(item, now)
     case 'settled':
-      return { gate: 'settled', detail: `It has settled: ${surfaceState(item)}.`, since: item.settledAt, failure: item.failure }
+      return { gate: 'settled', detail: `It has settled: ${surfaceState(item)}${causeOf(item)}.`, since: item.settledAt, failure: item.failure }
   }
 }
 

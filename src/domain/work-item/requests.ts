@@ -2,7 +2,7 @@
 // whether its reply can still be given or not.
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
-import { isExpired, isGone } from '../policy/release.ts'
+import { isDispensable, isExpired } from '../policy/release.ts'
 import type { CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
@@ -73,7 +73,7 @@ export const erase = (c: CommandOfType<'Erase'>, item: WorkItem): RequestDecisio
   if (item.status !== 'settled') return reject({ type: 'not-possible', state, detail: 'Expected a settled work item: what still runs cannot be erased.' })
   if (isOwing(item)) return reject({ type: 'not-possible', state, detail: 'Expected nothing left to carry out, but its effects are still under way.' })
   if (item.erased === true) return accept()
-  if (item.kind === 'request' && !isGone(item, c.time))
+  if (item.kind === 'request' && !isDispensable(item, c.time))
     return reject({ type: 'not-possible', state, detail: 'Expected a released request: until it is, whoever calls again is answered as before.' })
   const { kind, by, digest, end, createdAt, settledAt } = item
   return accept<WorkItemEvent>({ type: 'Erased', kind, by, digest, end, createdAt, settledAt, eraser: c.by, ...(c.reason === undefined ? {} : { reason: c.reason }) })
