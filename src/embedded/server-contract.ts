@@ -1,4 +1,6 @@
 // A contract over a Stint server: what several processes share. Each execution is leased; its lease is extended while the handler runs, and a lease that is lost ends it.
+import { hash } from 'node:crypto'
+import * as E from 'fp-ts/lib/Either.js'
 import type { TypeOf } from 'io-ts'
 import { AbortRequested, StintError, Unreachable } from '../client/errors.ts'
 import type { Stint } from '../client/connect.ts'
@@ -10,6 +12,7 @@ import {
   failRequest,
   releaseReply,
   releaseRequest,
+  mediaType as wireMediaType,
   replyToRequest,
   reportRequest,
   REPLY_BYTES_MAX,
@@ -35,6 +38,8 @@ type ShownReply = TypeOf<typeof shownReply>
 const TRIES_MAX = 4
 /** A reply is worth more patience: what it tells of has been done. */
 const REPLY_TRIES_MAX = 6
+/** A server that refuses a reply so refuses it however often it is sent: there is more of it than is taken. */
+const REFUSED_AS_IT_IS: ReadonlySet<number> = new Set([400, 413, 431])
 const AGAIN_MS = 100
 /** The longest wait that a server takes; longer ones are asked for again. */
 const WAIT_SECONDS_MAX = 60
@@ -101,6 +106,14 @@ const headersOf = (headers: ReplyHead['headers']): Record<string, string | strin
   return shown
 }
 
+/** What stays of a reply that is not kept. */
+const unkeptOf = (status: number, bytes: number, digest?: string) => ({
+  // A final status below 200 is none that anybody could be told.
+  status: status < 200 ? 200 : status,
+  unkept: { bytes, ...(digest === undefined ? {} : { digest }) },
+})
+type Unkept = ReturnType<typeof unkeptOf>
+
 export const serverContract = ({ stint, world, contract }: ServerContractOptions): ContractStore => {
   const closing = new AbortController()
   const workItemOf = ({ caller, id }: RequestName): string => ['request', contract, caller, id].map(encodeURIComponent).join('/')
@@ -144,27 +157,39 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
       },
     })
 
-    const settle = async (reply: Parameters<typeof send>[0]): Promise<Kept | Refused> => {
+    type Sent = { status: number; headers: Record<string, string | string[]>; bodyBase64?: string; unkept?: { bytes: number; digest?: string } }
+    const send = (reply: Sent) => stint.call(replyToRequest, { params, body: { lease, caller, reply }, attemptsMax: 1 })
+    /** Sends the reply, or, if it is more than the server takes, that there was one. */
+    const store = async (reply: Sent, rest: Unkept): Promise<Kept | Refused> => {
+      let withoutReply = false
       try {
-        const ended = await surely(() => send(reply), REPLY_TRIES_MAX)
-        watch.end()
+        const ended = await surely(async () => {
+          try {
+            return await send(withoutReply ? { status: rest.status, headers: {}, unkept: rest.unkept } : reply)
+          } catch (thrown) {
+            if (withoutReply || !(thrown instanceof StintError) || !REFUSED_AS_IT_IS.has(thrown.status)) throw thrown
+            withoutReply = true
+            return send({ status: rest.status, headers: {}, unkept: rest.unkept })
+          }
+        }, REPLY_TRIES_MAX)
         if (ended.late === true) return { type: 'refused', status: 409, code: 'stale-lease', detail: 'The request was settled without this reply.' }
+        if (withoutReply) return { type: 'kept', info, withoutReply }
         const retained = await retention()
         return { type: 'kept', info: retained === undefined || info.policy === 'required' ? info : { ...info, expiresAt: world.now() + retained } }
       } catch (thrown) {
-        watch.end()
         return refusedOf(thrown)
+      } finally {
+        watch.end()
       }
     }
-    const send = (reply: { status: number; headers: Record<string, string | string[]>; bodyBase64?: string; unkept?: { bytes: number; digest?: string } }) =>
-      stint.call(replyToRequest, { params, body: { lease, caller, reply }, attemptsMax: 1 })
 
     return {
       info,
       attempt,
       signal: watch.signal,
-      reply: ({ status, headers, body }) => settle({ status, headers: headersOf(headers), bodyBase64: Buffer.from(body).toString('base64') }),
-      pass: ({ status, headers, bytes }) => settle({ status, headers: headersOf(headers), unkept: { bytes } }),
+      reply: ({ status, headers, body }) =>
+        store({ status, headers: headersOf(headers), bodyBase64: Buffer.from(body).toString('base64') }, unkeptOf(status, body.byteLength, hash('sha256', body, 'base64url'))),
+      pass: ({ status, headers, bytes }) => store({ status, headers: headersOf(headers), unkept: { bytes } }, unkeptOf(status, bytes)),
       passed: async ({ status, headers, bytes, digest }) => {
         try {
           await surely(() => send({ status, headers: headersOf(headers), unkept: { bytes, digest } }))
@@ -210,7 +235,7 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
       const answer = await surely(() =>
         stint.call(beginExecution, {
           params: { contract },
-          body: { id, caller, fingerprint, worker, method, path: path.slice(0, 4_000), ...(mediaType === undefined ? {} : { mediaType: mediaType.slice(0, 200) }), bodyBase64 },
+          body: { id, caller, fingerprint, worker, method, path: path.slice(0, 4_000), ...(E.isRight(wireMediaType.decode(mediaType)) ? { mediaType } : {}), bodyBase64 },
           headers: { Prefer: waitSeconds > 0 ? `wait=${waitSeconds}` : undefined },
           timeoutMs: waitSeconds * 1_000 + WAIT_BEYOND_MS,
           attemptsMax: 1,

@@ -114,6 +114,35 @@ describe.each(Object.entries(PLACES))('a contract in %s', (_name, place) => {
     expect(again.type === 'replay' && Buffer.from(again.reply.body).equals(REPLY.body)).toBe(true)
   })
 
+  it.each([
+    ['a header of 20,000 characters', { headers: [['Content-Security-Policy', 'x'.repeat(20_000)]] }],
+    ['300 headers', { headers: Array.from({ length: 300 }, (_, n) => [`X-${n}`, '1']) }],
+    ['a status of its own', { status: 799 }],
+    ['a long media type', { headers: [['Content-Type', `text/plain; title="${'t'.repeat(400)}"`]] }],
+    ['a media type with an accent', { headers: [['Content-Type', 'text/plain; title=\xe9']] }],
+    ['an empty media type', { headers: [['Content-Type', '']] }],
+  ] as readonly (readonly [string, Partial<typeof REPLY>])[])('keeps a reply with %s and gives it again', async (_what, given) => {
+    await using at = await place()
+    const execution = await begun(at.store)
+    expect((await execution.reply({ ...REPLY, ...given })).type).toBe('kept')
+    expect(await at.store.begin(request())).toMatchObject({ type: 'replay', reply: { status: REPLY.status, headers: REPLY.headers, ...given } })
+  })
+
+  it.each([
+    ['more headers than it takes', { headers: Array.from({ length: 2_001 }, (_, n) => [`X-${n}`, '1']) }],
+    ['a status that is none', { status: 150 }],
+  ] as readonly (readonly [string, Partial<typeof REPLY>])[])('never runs again what was answered with %s', async (_what, given) => {
+    await using at = await place()
+    const execution = await begun(at.store)
+    expect((await execution.reply({ ...REPLY, ...given })).type).toBe('kept')
+    expect(['replay', 'not-kept']).toContain((await at.store.begin(request())).type)
+  })
+
+  it('takes a request with a media type that is none', async () => {
+    await using at = await place()
+    for (const [id, mediaType] of Object.entries({ empty: '', accent: 'text/\xe9', long: 'x'.repeat(500) })) expect((await begun(at.store, { id, mediaType })).attempt).toBe(1)
+  })
+
   it('keeps ids of two callers apart', async () => {
     await using at = await place()
     const execution = await begun(at.store)
