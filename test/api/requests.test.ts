@@ -74,6 +74,17 @@ describe('a call', () => {
     expect(await lease(api)).toEqual([])
   })
 
+  it('is answered with nothing that only Stint can say, though its worker passes it on from elsewhere', async () => {
+    const api = await startApi()
+    await call(api, 'a')
+    const [leased] = await lease(api)
+    const foreign = ['Idempotency-Replayed', 'Stint-Release', 'Stint-Work-Item', 'Stint-Position', 'Stint-Request-Id', 'Stint-Kept', 'Preference-Applied']
+    await reply(api, 'a', leased.lease, { reply: { status: 200, headers: { ...Object.fromEntries(foreign.map((name) => [name, 'foreign'])), 'X-Own': 'own' } } })
+    const { headers } = await call(api, 'a')
+    expect([headers.get('x-own'), headers.get('idempotency-replayed')]).toEqual(['own', 'true'])
+    expect([...headers].filter(([, value]) => value.includes('foreign'))).toEqual([])
+  })
+
   it('by Idempotency-Key is the call under that id, quoted or bare', async () => {
     const api = await startApi()
     const post = (key: string | undefined) => api.post(REQUESTS, { amount: 5 }, { headers: key === undefined ? {} : { 'Idempotency-Key': key } })
