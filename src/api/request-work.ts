@@ -44,8 +44,25 @@ const contentOf = (
 }
 
 const CONTENT_TYPE = 'content-type'
-/** Belong to one connection or to one sending of an answer, and are made anew for each. */
-const NOT_KEPT: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'te', 'trailer', 'upgrade', 'proxy-connection'])
+/** Belong to one connection or to one sending of an answer, or are what Stint itself says of it: they are made anew for each. */
+const NOT_KEPT: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'date',
+  'idempotency-replayed',
+  'keep-alive',
+  'preference-applied',
+  'proxy-connection',
+  'stint-kept',
+  'stint-position',
+  'stint-release',
+  'stint-request-id',
+  'stint-work-item',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
 
 /** The reply as it is kept. */
 const replyOf = (said: wire.ReplyBody): E.Either<Problem, { readonly head: ReplyHead; readonly bytes: Buffer | undefined }> => {

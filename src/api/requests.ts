@@ -3,9 +3,10 @@ import { hash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest, canonicalJson } from '../engine/digest.ts'
 import type { Done, Refusal } from '../engine/engine.ts'
-import { REQUEST_BYTES_MAX } from '../wire/requests.ts'
+import { mediaType as mediaTypeCodec, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
+import { decode } from '../wire/schema.ts'
 import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
 import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
@@ -137,6 +138,12 @@ export const notAccepted = async (
   return { ...refused, unreleased: { oldest, callers: `/v1/contracts/${encodeURIComponent(contract)}/callers` } }
 }
 
+const MEDIA_TYPE_PATH = '/headers/content-type'
+const mediaTypeFault = (said: string): Problem | undefined => {
+  const decoded = decode(mediaTypeCodec, said)
+  return E.isLeft(decoded) ? invalid(decoded.left.map((fault) => ({ ...fault, path: MEDIA_TYPE_PATH }))) : undefined
+}
+
 const callWith = async (call: Call, contract: string, id: string): Promise<Handled<wire.RequestShown>> => {
   const allowed = contractFor(call, contract, 'insert')
   if (E.isLeft(allowed)) return allowed
@@ -146,6 +153,8 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
   const body = await call.bytes(REQUEST_BYTES_MAX)
   if (E.isLeft(body)) return body
   const { bytes, mediaType } = body.right
+  const wrong = mediaTypeFault(mediaType)
+  if (wrong !== undefined) return E.left(wrong)
   const callback = callbackOf(call, contract)
   if (E.isLeft(callback)) return callback
   const done = await call.engine.contracts.accept(

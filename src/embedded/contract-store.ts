@@ -72,7 +72,8 @@ export type Begun =
   /** Nothing was run. */
   | Refused
 
-export type Kept = { readonly type: 'kept'; readonly info: ReplyInfo }
+/** `withoutReply`: the reply was more than the store takes; its request is never run again, but the reply can be given only now. */
+export type Kept = { readonly type: 'kept'; readonly info: ReplyInfo; readonly withoutReply?: boolean }
 
 export interface Execution {
   readonly info: ReplyInfo

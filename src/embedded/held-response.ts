@@ -90,8 +90,8 @@ export const holdResponse = (
 
   // ---- what is replaced, and how it comes back ----
   const { replace, beneath, restore } = methodsOf(res, isOver)
-  const shadow = (name: string, get: () => unknown): void => {
-    Object.defineProperty(res, name, { configurable: true, enumerable: false, get, set: () => undefined })
+  const shadow = (name: string, get: () => unknown, set: (value: unknown) => void = () => undefined): void => {
+    Object.defineProperty(res, name, { configurable: true, enumerable: false, get, set })
   }
 
   /** What `writableEnded` stands on. */
@@ -271,8 +271,10 @@ export const holdResponse = (
       ;(drains as unknown as Record<string, (...args: unknown[]) => unknown>)[name]?.(...args)
       return res
     })
-  shadow('socket', () => living.socket)
-  shadow('connection', () => living.socket)
+  // Of pipelined requests node gives the connection to the next response when the one before is through, which may be while it is held.
+  const assign = (value: unknown): void => void Reflect.set(plain, 'socket', value, res)
+  shadow('socket', () => living.socket, assign)
+  shadow('connection', () => living.socket, assign)
   shadow('destroyed', () => false)
   shadow('closed', () => false)
   shadow('writableFinished', () => false)

@@ -22,6 +22,7 @@ const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 const WAIT_SECONDS_MAX = 60
 /** The one name of all callers where the app does not say who they are. */
 const EVERYONE = 'everyone'
+const NOT_KEPT = ['Stint-Kept', 'false'] as const
 const REPLAYED = ['Idempotency-Replayed', 'true'] as const
 
 const KEY_FAULTS: Readonly<Record<KeyFault, string>> = {
@@ -149,19 +150,16 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
       }
       if (keep(reply)) {
         const outcome = await known(store(reply))
-        if (outcome.type === 'kept') response.send(told(outcome.info, id))
+        if (outcome.type === 'kept') response.send([...told(outcome.info, id), ...(outcome.withoutReply === true ? [NOT_KEPT] : [])])
         else refused(outcome)
         return
       }
       await giveUp('undone', `A reply with status ${reply.status} is not kept.`)
-      response.send([
-        ['Stint-Work-Item', info.workItem],
-        ['Stint-Kept', 'false'],
-      ])
+      response.send([['Stint-Work-Item', info.workItem], NOT_KEPT])
     }
     const onPass = async (head: ReplyHead & { readonly bytes: number }, { pass }: Execution): Promise<void> => {
       const outcome = await known(pass(head))
-      if (outcome.type === 'kept') response.letThrough([...told(outcome.info, id), ['Stint-Kept', 'false']])
+      if (outcome.type === 'kept') response.letThrough([...told(outcome.info, id), NOT_KEPT])
       else refused(outcome)
     }
     const onPassed = async (reply: UnkeptReply, { passed }: Execution): Promise<void> => {

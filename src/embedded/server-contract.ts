@@ -1,4 +1,6 @@
 // A contract over a Stint server: what several processes share. Each execution is leased; its lease is extended while the handler runs, and a lease that is lost ends it.
+import { hash } from 'node:crypto'
+import * as E from 'fp-ts/lib/Either.js'
 import type { TypeOf } from 'io-ts'
 import { AbortRequested, StintError, Unreachable } from '../client/errors.ts'
 import type { Stint } from '../client/connect.ts'
@@ -10,6 +12,7 @@ import {
   failRequest,
   releaseReply,
   releaseRequest,
+  mediaType as wireMediaType,
   replyToRequest,
   reportRequest,
   REPLY_BYTES_MAX,
@@ -17,7 +20,7 @@ import {
   type executionAnswer,
   type shownReply,
 } from '../wire/requests.ts'
-import type { World } from '../world.ts'
+import { pause, type World } from '../world.ts'
 import type { ContractSettings } from './contract-settings.ts'
 import type { BeginRequest, Begun, ContractStore, Execution, Kept, Refused, Reply, ReplyHead, ReplyInfo, RequestName } from './contract-store.ts'
 import { watchLease } from './lease-watch.ts'
@@ -33,8 +36,12 @@ type ShownReply = TypeOf<typeof shownReply>
 
 /** Tries of a call whose first answer may have been lost; the server knows each by its lease or by the name of this execution. */
 const TRIES_MAX = 4
-/** A reply is worth more patience: what it tells of has been done. */
-const REPLY_TRIES_MAX = 6
+/** A reply is sent until it is known what became of it, because what it tells of has been done: this often at least. */
+const REPLY_AGAIN_MS_MAX = 5_000
+/** A client is not kept waiting longer for a server that is away. */
+const ANSWER_WITHIN_MS = 30_000
+/** A server that refuses a reply so refuses it however often it is sent: there is more of it than is taken. */
+const REFUSED_AS_IT_IS: ReadonlySet<number> = new Set([400, 413, 431])
 const AGAIN_MS = 100
 /** The longest wait that a server takes; longer ones are asked for again. */
 const WAIT_SECONDS_MAX = 60
@@ -101,18 +108,41 @@ const headersOf = (headers: ReplyHead['headers']): Record<string, string | strin
   return shown
 }
 
+interface Sent {
+  readonly status: number
+  readonly headers: Record<string, string | string[]>
+  readonly bodyBase64?: string
+  readonly unkept?: { readonly bytes: number; readonly digest?: string }
+}
+
+/** What stays of a reply that is more than the server takes. A final status below 200 is none that anybody could be told. */
+const unkeptOf = (status: number, unkept: NonNullable<Sent['unkept']>): Sent => ({ status: Math.max(200, status), headers: {}, unkept })
+
 export const serverContract = ({ stint, world, contract }: ServerContractOptions): ContractStore => {
   const closing = new AbortController()
   const workItemOf = ({ caller, id }: RequestName): string => ['request', contract, caller, id].map(encodeURIComponent).join('/')
 
   /** Sends again what may not have arrived; every call here is known to the server by its lease or its worker. */
-  const surely = async <Result>(send: () => Promise<Result>, triesMax = TRIES_MAX): Promise<Result> => {
+  const surely = async <Result>(send: () => Promise<Result>): Promise<Result> => {
     for (let tries = 1; ; tries += 1) {
       try {
         return await send()
       } catch (thrown) {
-        if (!(thrown instanceof Unreachable) || tries >= triesMax || closing.signal.aborted) throw thrown
+        if (!(thrown instanceof Unreachable) || tries >= TRIES_MAX || closing.signal.aborted) throw thrown
         await new Promise<void>((resolve) => void world.timer(AGAIN_MS * 2 ** tries, resolve))
+      }
+    }
+  }
+
+  /** Sends until the server has an answer to it, or this process closes. */
+  const untilKnown = async <Result>(send: () => Promise<Result>): Promise<Result> => {
+    for (let againMs = AGAIN_MS; ; againMs = Math.min(2 * againMs, REPLY_AGAIN_MS_MAX)) {
+      try {
+        return await send()
+      } catch (thrown) {
+        const isAnswer = thrown instanceof StintError ? thrown.status < 500 && thrown.status !== 429 : !(thrown instanceof Unreachable)
+        if (isAnswer || closing.signal.aborted) throw thrown
+        await pause(world, againMs, closing.signal)
       }
     }
   }
@@ -144,27 +174,43 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
       },
     })
 
-    const settle = async (reply: Parameters<typeof send>[0]): Promise<Kept | Refused> => {
-      try {
-        const ended = await surely(() => send(reply), REPLY_TRIES_MAX)
-        watch.end()
-        if (ended.late === true) return { type: 'refused', status: 409, code: 'stale-lease', detail: 'The request was settled without this reply.' }
-        const retained = await retention()
-        return { type: 'kept', info: retained === undefined || info.policy === 'required' ? info : { ...info, expiresAt: world.now() + retained } }
-      } catch (thrown) {
-        watch.end()
-        return refusedOf(thrown)
+    const send = (reply: Sent) => stint.call(replyToRequest, { params, body: { lease, caller, reply }, attemptsMax: 1 })
+    const keptInfo = async (): Promise<ReplyInfo> => {
+      const retained = await retention()
+      return retained === undefined || info.policy === 'required' ? info : { ...info, expiresAt: world.now() + retained }
+    }
+    /** Stores the reply, or, if it is more than the server takes, that there was one. */
+    const storing = async (reply: Sent, rest: Sent): Promise<Kept | Refused> => {
+      for (let sent = reply; ; sent = rest) {
+        try {
+          const ended = await untilKnown(() => send(sent))
+          if (ended.late === true) return { type: 'refused', status: 409, code: 'stale-lease', detail: 'The request was settled without this reply.' }
+          return sent === rest ? { type: 'kept', info, withoutReply: true } : { type: 'kept', info: await keptInfo() }
+        } catch (thrown) {
+          if (sent === rest || !(thrown instanceof StintError) || !REFUSED_AS_IT_IS.has(thrown.status)) return refusedOf(thrown)
+        }
       }
     }
-    const send = (reply: { status: number; headers: Record<string, string | string[]>; bodyBase64?: string; unkept?: { bytes: number; digest?: string } }) =>
-      stint.call(replyToRequest, { params, body: { lease, caller, reply }, attemptsMax: 1 })
+    /** The lease is kept until it is known what became of the reply; whoever waits for that is told after a while that nobody knows. */
+    const store = (reply: Sent, rest: Sent): Promise<Kept | Refused> => {
+      const over = new AbortController()
+      const stored = storing(reply, rest).finally(() => {
+        watch.end()
+        over.abort()
+      })
+      return Promise.race([stored, pause(world, ANSWER_WITHIN_MS, over.signal).then(() => (over.signal.aborted ? stored : refusedOf(undefined)))])
+    }
 
     return {
       info,
       attempt,
       signal: watch.signal,
-      reply: ({ status, headers, body }) => settle({ status, headers: headersOf(headers), bodyBase64: Buffer.from(body).toString('base64') }),
-      pass: ({ status, headers, bytes }) => settle({ status, headers: headersOf(headers), unkept: { bytes } }),
+      reply: ({ status, headers, body }) =>
+        store(
+          { status, headers: headersOf(headers), bodyBase64: Buffer.from(body).toString('base64') },
+          unkeptOf(status, { bytes: body.byteLength, digest: hash('sha256', body, 'base64url') }),
+        ),
+      pass: ({ status, headers, bytes }) => store({ status, headers: headersOf(headers), unkept: { bytes } }, unkeptOf(status, { bytes })),
       passed: async ({ status, headers, bytes, digest }) => {
         try {
           await surely(() => send({ status, headers: headersOf(headers), unkept: { bytes, digest } }))
@@ -210,7 +256,7 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
       const answer = await surely(() =>
         stint.call(beginExecution, {
           params: { contract },
-          body: { id, caller, fingerprint, worker, method, path: path.slice(0, 4_000), ...(mediaType === undefined ? {} : { mediaType: mediaType.slice(0, 200) }), bodyBase64 },
+          body: { id, caller, fingerprint, worker, method, path: path.slice(0, 4_000), ...(E.isRight(wireMediaType.decode(mediaType)) ? { mediaType } : {}), bodyBase64 },
           headers: { Prefer: waitSeconds > 0 ? `wait=${waitSeconds}` : undefined },
           timeoutMs: waitSeconds * 1_000 + WAIT_BEYOND_MS,
           attemptsMax: 1,

@@ -20,7 +20,7 @@ import {
   why,
 } from './items.ts'
 import { appName, key, queueName, tag } from './queues.ts'
-import { exactlyOne, fields, headerFields, instant, json, number, numberText, oneOf, text } from './schema.ts'
+import { exactlyOne, HEADER_CHARACTERS_MAX, fields, headerFields, instant, json, number, numberText, oneOf, storedHeaders, text } from './schema.ts'
 import { DELAY_SECONDS_MAX, ending, extended, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
 
 /** Bytes of a request's body, at most. */
@@ -35,19 +35,20 @@ export const fingerprint = text({ min: 1, max: 43, pattern: /^[A-Za-z0-9_-]{43}$
 const oneRequest = fields({ contract: contractName, id: itemId })
 const ofCaller = fields({}, { caller: callerName })
 const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ })
-const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
+export const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
 const bodyType = text({
-  min: 1,
-  max: 200,
-  pattern: /^[\x20-\x7e]+$/,
+  max: HEADER_CHARACTERS_MAX,
+  pattern: /^[\x20-\x7e\x80-\xff\t]*$/,
   description: 'of the body: a string under a type that is not JSON is sent as that text, everything else as JSON',
 })
+/** As a header said it, and as it is given on. */
+const storedMediaType = text({ max: HEADER_CHARACTERS_MAX })
 const url = text({ min: 1, max: 2_000 })
 
 /** In place of a body that is over the limit: the reply went to its client and is not kept. The digest is SHA-256 in base64url, once the end of the body was seen. */
 const unkept = fields({ bytes: number({ min: 0, integer: true }) }, { digest: fingerprint })
 export const replyBody = fields(
-  { status: number({ min: 200, max: 599, integer: true }) },
+  { status: number({ min: 200, max: 999, integer: true }) },
   { headers: headerFields, body: json, bodyBase64: base64(REPLY_BYTES_MAX), mediaType: bodyType, unkept },
 )
 export type ReplyBody = t.TypeOf<typeof replyBody>
@@ -73,8 +74,8 @@ export const effect = exactlyOne({
 export type EffectBody = t.TypeOf<typeof effect>
 
 export const shownReply = fields(
-  { status: number({ integer: true }), headers: headerFields, bytes: number({ min: 0, integer: true }), kept: t.boolean },
-  { body: json, bodyBase64: text({ max: 2 * REPLY_BYTES_MAX }), mediaType },
+  { status: number({ integer: true }), headers: storedHeaders, bytes: number({ min: 0, integer: true }), kept: t.boolean },
+  { body: json, bodyBase64: text({ max: 2 * REPLY_BYTES_MAX }), mediaType: storedMediaType },
 )
 
 const requestFields = {
@@ -96,7 +97,7 @@ const requestFields = {
 export const request = fields(requestFields.required, requestFields.optional)
 export type RequestShown = t.TypeOf<typeof request>
 
-const bodyFields = { body: json, bodyBase64: text({ max: 2 * REQUEST_BYTES_MAX }), mediaType, method: text({ max: 20 }), path: text({ max: 4_000 }) }
+const bodyFields = { body: json, bodyBase64: text({ max: 2 * REQUEST_BYTES_MAX }), mediaType: storedMediaType, method: text({ max: 20 }), path: text({ max: 4_000 }) }
 export const leasedRequest = fields({ ...requestFields.required, lease, leaseUntil: instant }, { ...requestFields.optional, ...bodyFields })
 export type LeasedRequest = t.TypeOf<typeof leasedRequest>
 

@@ -122,7 +122,7 @@ const toldOf = (one: Op, { status, headers, body, text }: Answer): string => {
       return 'accepted'
     case 'call':
       if (status === 202) return 'accepted'
-      return body.reply === undefined ? `lease ${leaseOf(body.execute.lease)}` : `reply ${body.reply.body.said}`
+      return body.reply === undefined ? `lease ${leaseOf(body.execute.lease)}` : `reply ${JSON.parse(Buffer.from(body.reply.bodyBase64, 'base64').toString()).said}`
     case 'lease':
       return body.items.length === 0 ? 'nothing' : `lease ${leaseOf(body.items[0].lease)}`
     case 'reply':

@@ -1,4 +1,7 @@
 // Exactly-once requests over HTTP: accepted once, worked off under a lease, replied to once, and the same reply for every duplicate until it is released.
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
 import * as TE from 'fp-ts/lib/TaskEither.js'
 import { LOOPBACK_PATTERNS } from '../../src/domain/policy/url-pattern.ts'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -62,6 +65,25 @@ describe('a call', () => {
     expect(response.status).toBe(202)
     await response.text()
     expect(await lease(api)).toMatchObject([{ id: 'raw', mediaType: 'image/x-tiny', bodyBase64: bytes.toString('base64') }])
+  })
+
+  it.each([['x'.repeat(201)], ['text/plain; title=\xe9'], ['']])('with the media type %j is refused, so that no worker has to be given it', async (type) => {
+    const api = await startApi()
+    const sent = httpRequest(`${api.url}${REQUESTS}/a`, { method: 'PUT', headers: { 'Content-Type': type } }).end('x')
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    expect([response.statusCode, await json(response)]).toMatchObject([400, { code: 'invalid', errors: [{ path: '/headers/content-type' }] }])
+    expect(await lease(api)).toEqual([])
+  })
+
+  it('is answered with nothing that only Stint can say, though its worker passes it on from elsewhere', async () => {
+    const api = await startApi()
+    await call(api, 'a')
+    const [leased] = await lease(api)
+    const foreign = ['Idempotency-Replayed', 'Stint-Release', 'Stint-Work-Item', 'Stint-Position', 'Stint-Request-Id', 'Stint-Kept', 'Preference-Applied']
+    await reply(api, 'a', leased.lease, { reply: { status: 200, headers: { ...Object.fromEntries(foreign.map((name) => [name, 'foreign'])), 'X-Own': 'own' } } })
+    const { headers } = await call(api, 'a')
+    expect([headers.get('x-own'), headers.get('idempotency-replayed')]).toEqual(['own', 'true'])
+    expect([...headers].filter(([, value]) => value.includes('foreign'))).toEqual([])
   })
 
   it('by Idempotency-Key is the call under that id, quoted or bare', async () => {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { connect } from '../../src/client/index.ts'
 import type { BeginRequest, ContractStore, Execution } from '../../src/embedded/contract-store.ts'
@@ -11,6 +12,7 @@ import { agreeOnContract, serverContract } from '../../src/embedded/server-contr
 import { realWorld } from '../../src/world.ts'
 import { memoryContracts } from '../support/memory-contracts.ts'
 import { startRealStint } from '../support/real-stint.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
 interface Place extends AsyncDisposable {
   readonly store: ContractStore
@@ -120,6 +122,35 @@ describe.each(Object.entries(PLACES))('a contract in %s', (_name, place) => {
     await execution.reply(REPLY)
     await at.store.begin(request())
     expect(execution.signal.aborted).toBe(false)
+  })
+
+  it.each([
+    ['a header of 20,000 characters', { headers: [['Content-Security-Policy', 'x'.repeat(20_000)]] }],
+    ['300 headers', { headers: Array.from({ length: 300 }, (_, n) => [`X-${n}`, '1']) }],
+    ['a status of its own', { status: 799 }],
+    ['a long media type', { headers: [['Content-Type', `text/plain; title="${'t'.repeat(400)}"`]] }],
+    ['a media type with an accent', { headers: [['Content-Type', 'text/plain; title=\xe9']] }],
+    ['an empty media type', { headers: [['Content-Type', '']] }],
+  ] as readonly (readonly [string, Partial<typeof REPLY>])[])('keeps a reply with %s and gives it again', async (_what, given) => {
+    await using at = await place()
+    const execution = await begun(at.store)
+    expect((await execution.reply({ ...REPLY, ...given })).type).toBe('kept')
+    expect(await at.store.begin(request())).toMatchObject({ type: 'replay', reply: { status: REPLY.status, headers: REPLY.headers, ...given } })
+  })
+
+  it.each([
+    ['more headers than it takes', { headers: Array.from({ length: 2_001 }, (_, n) => [`X-${n}`, '1']) }],
+    ['a status that is none', { status: 150 }],
+  ] as readonly (readonly [string, Partial<typeof REPLY>])[])('never runs again what was answered with %s', async (_what, given) => {
+    await using at = await place()
+    const execution = await begun(at.store)
+    expect((await execution.reply({ ...REPLY, ...given })).type).toBe('kept')
+    expect(['replay', 'not-kept']).toContain((await at.store.begin(request())).type)
+  })
+
+  it('takes a request with a media type that is none', async () => {
+    await using at = await place()
+    for (const [id, mediaType] of Object.entries({ empty: '', accent: 'text/\xe9', long: 'x'.repeat(500) })) expect((await begun(at.store, { id, mediaType })).attempt).toBe(1)
   })
 
   it('keeps ids of two callers apart', async () => {
@@ -246,5 +277,53 @@ describe('an engine that is opened again', () => {
     const data = mkdtempSync(join(folder, 'own-'))
     await using _first = await open({ data })
     await expect(open({ data })).rejects.toThrow()
+  })
+})
+
+describe('a server that is away when a handler is through', () => {
+  const away = async () => {
+    const real = await startRealStint()
+    const stint = connect({ url: real.url })
+    const world = virtualWorld()
+    const store = serverContract({ stint, world, contract: 'orders' })
+    const execution = await begun(store)
+    await real.stop()
+    /** Lets time pass, and what is under way come back, until it is done. */
+    const patiently = async <Result>(doing: Promise<Result>): Promise<Result> => {
+      let isDone = false
+      void doing.finally(() => (isDone = true))
+      while (!isDone) {
+        world.advance(1_000)
+        await setImmediate()
+      }
+      return doing
+    }
+    const close = async (): Promise<void> => {
+      await store.close()
+      await stint.close()
+      await real.close()
+    }
+    return { real, world, store, execution, patiently, [Symbol.asyncDispose]: close }
+  }
+
+  it('is sent the reply when it is back, however long that takes, though the client was told to come again', async () => {
+    await using at = await away()
+    expect(await at.patiently(at.execution.reply(REPLY))).toMatchObject({ type: 'refused', status: 503, retryAfterSeconds: 1 })
+    at.world.advance(600_000)
+    await at.real.start()
+    let again = await at.store.begin(request())
+    while (again.type === 'pending') {
+      at.world.advance(5_000)
+      again = await at.store.begin(request())
+    }
+    expect(again).toMatchObject({ type: 'replay', reply: { status: 201 } })
+  })
+
+  it('is not waited for by an app that closes', async () => {
+    await using at = await away()
+    const replied = at.execution.reply(REPLY)
+    await at.store.close()
+    expect(await replied).toMatchObject({ type: 'refused', status: 503 })
+    expect(at.world.pending()).toEqual([])
   })
 })

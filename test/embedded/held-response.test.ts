@@ -7,6 +7,7 @@ import { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { createGzip, gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -455,5 +456,30 @@ describe('a reply over the limit', () => {
     })
     const first = await app.ask({ key: 'a' })
     expect([first.status, first.text.includes('0123')]).toEqual([409, false])
+  })
+})
+
+describe('pipelined requests', () => {
+  it.each([[['first', 'second']], [['second', 'first']]])('are answered in their order, when their handlers are through as %j', async (order) => {
+    const ends = new Map(order.map((name) => [name, Promise.withResolvers<void>()]))
+    await using app = await startContractApp({
+      handler: async (req, res) => {
+        const name = String(req.query['name'])
+        await ends.get(name)?.promise
+        res.json({ name })
+      },
+    })
+    const socket = await app.send({ path: '/orders?name=first', key: 'a', headers: { Connection: 'keep-alive' } })
+    socket.write('POST /orders?name=second HTTP/1.1\r\nHost: 127.0.0.1\r\nIdempotency-Key: b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+    const received = text(socket)
+    await app.store.logged('accepted a')
+    await app.store.logged('accepted b')
+    const [one = '', other = ''] = order
+    ends.get(one)?.resolve()
+    await app.store.logged(`replied ${one === 'first' ? 'a' : 'b'}`)
+    // What the first sent has gone before the second ends.
+    if (one === 'first') await once(socket, 'data')
+    ends.get(other)?.resolve()
+    expect((await received).match(/"name":"\w+"/g)).toEqual(['"name":"first"', '"name":"second"'])
   })
 })

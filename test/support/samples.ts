@@ -253,6 +253,7 @@ export const STATES = {
   'request paused, told to abort': [...PAUSED_REQUEST, directiveGiven('abort', 2)],
   'request running in middleware': [acceptedByMiddleware, taskLeased()],
   'request broken off in middleware': BROKEN_OFF,
+  'request given back in middleware': [acceptedByMiddleware, taskLeased(), sampleEvents.LeaseReleased],
   'request broken off in middleware, paused': [...BROKEN_OFF, ...together(directiveGiven('pause'), directiveEnded('obeyed'))],
   'request with an open outbox': [
     { ...accepted, callback: CALLBACK },

@@ -1,6 +1,6 @@
 // Why a work item is not running, as far as its own stream knows (design 16): limits, rates, keys and workers are the queue's to tell.
 import type { Existing, Held, Settled, Waiting, WorkItem } from '../work-item/state.ts'
-import { brokeOff, isParked, isUnresolved, surfaceState } from '../work-item/state.ts'
+import { awaitsCall, brokeOff, isParked, isUnresolved, surfaceState } from '../work-item/state.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED, STREAM_EVENTS_WARN } from './streams.ts'
 
 /**
@@ -48,6 +48,7 @@ const whyWaiting = (item: Waiting, now: number): Why => {
     const detail = `Its execution broke off: the next call with its id runs it again, and it fails in ${seconds(Math.max(0, until - now))} if none comes.`
     return { gate: 'broke-off', detail, since: item.updatedAt, until, failure }
   }
+  if (awaitsCall(item)) return { gate: 'ready', detail: 'Its execution was given back: the next call with its id runs it again.', since: item.updatedAt, failure }
   const dueAt = item.task?.dueAt ?? item.request?.dueAt ?? now
   if (dueAt > now) return { gate: 'delay', detail: `It is due in ${seconds(dueAt - now)}.`, until: dueAt, failure }
   return { gate: 'ready', detail: 'It is due and waits for somebody to take it.', since: Math.max(dueAt, item.createdAt), failure }

@@ -8,7 +8,7 @@ import { directiveEnded } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { heldBy, late } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
-import { brokeOff, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
+import { awaitsCall, brokeOff, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
 
 type RequestDecision = Decision<WorkItemEvent, Rejection>
 
@@ -30,8 +30,8 @@ export const acceptRequest = (c: CommandOfType<'AcceptRequest'>, item: WorkItem)
   if (item.kind !== 'request') return reject({ type: 'id-in-use' })
   if (item.digest !== c.digest) return reject({ type: 'fingerprint-mismatch', firstAt: item.createdAt, state: surfaceState(item) })
   if (item.status === 'settled') return again(c, item)
-  // Only middleware goes on with what broke off in middleware: a worker that waits at the contract never runs it.
-  return brokeOff(item) && c.request.runs === 'middleware' && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
+  // Only middleware goes on with what began in middleware: a worker that waits at the contract never runs it.
+  return awaitsCall(item) && c.request.runs === 'middleware' && c.leaseTo !== undefined ? accept(leasedTo(c.leaseTo, nextLease(item), c.time)) : accept()
 }
 
 /** Of a body that was sent on while it was made, the end is told afterwards. */

@@ -211,11 +211,14 @@ export const leasable = (item: WorkItem | undefined): Leasable | undefined => {
 }
 
 /**
- * A request of middleware that nobody runs: it has no line, so it waits for the next call with its id, and only for so long. One that an administrator has paused
- * is not in that state: nobody may run it, so its time does not pass either.
+ * A request of middleware that nobody runs: it has no line, so it waits for the next call with its id. One that an administrator has paused is not in that state:
+ * nobody may run it.
  */
-export const brokeOff = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } =>
+export const awaitsCall = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } =>
   item.status === 'waiting' && item.will === 'normal' && item.request?.runs === 'middleware'
+
+/** What it did nobody knows, so it awaits its next call only for so long. What was given back came to nothing, and awaits it as long as it takes. */
+export const brokeOff = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } => awaitsCall(item) && item.ended?.how !== 'released'
 
 /** The holder has parked it, or had when it was lost. */
 export const isParked = (item: WorkItem): boolean => item.status === 'paused' || (item.status === 'lost' && item.parked === true)

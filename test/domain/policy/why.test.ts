@@ -53,6 +53,7 @@ const GATES: Readonly<Record<StateName, Gate | undefined>> = {
   'request paused, told to abort': 'aborting',
   'request running in middleware': 'running',
   'request broken off in middleware': 'broke-off',
+  'request given back in middleware': 'ready',
   'request broken off in middleware, paused': 'paused',
   'request with an open outbox': 'settled',
   'request replied to': 'settled',

@@ -42,5 +42,12 @@ whenState('request broken off in middleware', {
   'Interrupt, when its time has come': adds({ type: 'Failed', code: 'interrupted', message: 'Its execution broke off, and nobody asked for it again in time.' }),
 })
 
+// It came to nothing: the next call runs it, whenever it comes.
+whenState('request given back in middleware', {
+  ...FREE_REQUEST,
+  'ReleaseLease, current lease': nothing,
+  'AcceptRequest, by middleware': adds(taskLeased({ lease: 2, token: '2.next', holder: NEXT_HOLDER, until: NOW + TERM_MS })),
+})
+
 // Nobody may run it, so its time does not pass either.
 whenState('request broken off in middleware, paused', { ...FREE_REQUEST, ...PAUSED_BEFORE })

@@ -11,7 +11,7 @@ import { decide } from '../../../src/domain/work-item/decide.ts'
 import { SETTLING, workItemEvents, type WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
 import { isRecorded } from '../../../src/domain/work-item/holding.ts'
-import { brokeOff, isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { awaitsCall, isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
 import { lives, longLives, type Life, type Step } from './lives.ts'
 
 const anyLife = fc.oneof({ weight: 3, arbitrary: lives }, { weight: 1, arbitrary: longLives })
@@ -279,9 +279,9 @@ describe('a request', () => {
       for (const event of events) if (event.type === 'Completed') expect(event.reply !== undefined).toBe(after.kind === 'request')
     }))
 
-  it('that broke off in middleware is leased by a call of middleware alone', () =>
+  it('that began in middleware is leased again by a call of middleware alone', () =>
     atEachStep(({ command, before, events }) => {
-      if (!brokeOff(before) || !events.some(({ type }) => type === 'Leased')) return
+      if (!awaitsCall(before) || !events.some(({ type }) => type === 'Leased')) return
       expect(command).toMatchObject({ type: 'AcceptRequest', digest: before.digest, request: { runs: 'middleware' } })
     }))
 })
