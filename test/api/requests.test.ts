@@ -321,6 +321,24 @@ describe('a caller over its quota', () => {
   })
 })
 
+describe('the metrics', () => {
+  it('count duplicates by what they were told, and requests that are pending', async () => {
+    const api = await startApi()
+    const figures = async (): Promise<unknown[]> => {
+      const { text } = await api.get('/metrics')
+      return ['replayed_total', 'mismatched_total', 'pending'].map((name) => Number(new RegExp(`^stint_requests_${name} (\\d+)$`, 'm').exec(text)?.[1]))
+    }
+    await call(api, 'a')
+    await call(api, 'b')
+    expect(await figures()).toEqual([0, 0, 2])
+    const [leased] = await lease(api)
+    await reply(api, leased.id, leased.lease)
+    for (const body of [{ amount: 5 }, { amount: 5 }, { amount: 6 }]) await call(api, leased.id, body)
+    await api.get(`${REQUESTS}/${leased.id}/reply`)
+    expect(await figures()).toEqual([2, 1, 1])
+  })
+})
+
 describe('effects', () => {
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },

@@ -45,7 +45,7 @@ describe('figures', () => {
   it('are right from the first scrape on: CPU time from the start, and no delay that was not measured', async () => {
     const program = `
       import { createMetrics } from './src/api/metrics.ts'
-      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, waitingPolls: 0, sweeper: { released: 0, erased: 0, pruned: 0 } }), deliveries: { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) } })
+      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, sweeper: { released: 0, erased: 0, pruned: 0 } }), deliveries: { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) } })
       const begun = process.cpuUsage()
       while (process.cpuUsage(begun).user < 100_000);
       console.log(await metrics.text())
