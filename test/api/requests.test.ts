@@ -303,42 +303,6 @@ describe('a release', () => {
   })
 })
 
-describe('a caller over its quota', () => {
-  it('is told what it could release, oldest first, and where its usage is shown', async () => {
-    const api = await startApi()
-    await contract(api, { release: 'required', quota: { requests: 12 } })
-    for (let number = 0; number < 11; number += 1) {
-      await done(api, `r${number}`)
-      api.world.advance(1_000)
-    }
-    await call(api, 'pending')
-    const answer = await call(api, 'more')
-    expect([answer.status, answer.body.code, answer.body.callers]).toEqual([429, 'over-quota', `${PAY}/callers`])
-    expect(answer.body.oldest.map(({ id }: { id: string }) => id)).toEqual(Array.from({ length: 10 }, (_, number) => `r${number}`))
-    expect(answer.body.oldest[0].settledAt).toBe((await api.get(`${REQUESTS}/r0`)).body.settledAt)
-    expect((await api.ask('DELETE', `${REQUESTS}/${answer.body.oldest[0].id}/interaction`)).status).toBe(200)
-    expect((await call(api, 'more')).status).toBe(202)
-  })
-})
-
-describe('the metrics', () => {
-  it('count duplicates by what they were told, and requests that are pending', async () => {
-    const api = await startApi()
-    const figures = async (): Promise<unknown[]> => {
-      const { text } = await api.get('/metrics')
-      return ['replayed_total', 'mismatched_total', 'pending'].map((name) => Number(new RegExp(`^stint_requests_${name} (\\d+)$`, 'm').exec(text)?.[1]))
-    }
-    await call(api, 'a')
-    await call(api, 'b')
-    expect(await figures()).toEqual([0, 0, 2])
-    const [leased] = await lease(api)
-    await reply(api, leased.id, leased.lease)
-    for (const body of [{ amount: 5 }, { amount: 5 }, { amount: 6 }]) await call(api, leased.id, body)
-    await api.get(`${REQUESTS}/${leased.id}/reply`)
-    expect(await figures()).toEqual([2, 1, 1])
-  })
-})
-
 describe('effects', () => {
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
