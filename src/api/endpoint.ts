@@ -41,6 +41,9 @@ export const requestIdOf = (req: Request, world: World): string => {
 /** Refusals that somebody may want to see later: who tried what is not theirs, and who used an id again for something else. */
 const AUDITED: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['forbidden', 'fingerprint-mismatch'])
 
+/** What middleware is told has a reply in it instead. */
+const hasReply = (body: unknown): boolean => typeof body === 'object' && body !== null && 'reply' in body && body.reply !== undefined
+
 const pathOf = (url: string): string => {
   const at = url.indexOf('?')
   return at === -1 ? url : url.slice(0, at)
@@ -97,7 +100,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
   const isCall = route.problems.includes('fingerprint-mismatch')
   const countDuplicate = (handled: Handled<unknown>): void => {
     const { headers = {} } = E.isRight(handled) ? handled.right : handled.left
-    if ('Idempotency-Replayed' in headers) metrics.duplicate('replayed')
+    if ('Idempotency-Replayed' in headers || (E.isRight(handled) && hasReply(handled.right.body))) metrics.duplicate('replayed')
     else if (E.isLeft(handled) && handled.left.code === 'fingerprint-mismatch') metrics.duplicate('mismatched')
   }
 

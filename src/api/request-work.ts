@@ -14,7 +14,7 @@ import { contractFor, queueFor } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, notAccepted, pending, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
-import { REPLAYED, settledReply } from './settled-reply.ts'
+import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
 import { instantOf, isJsonMediaType } from './views.ts'
 
@@ -246,7 +246,7 @@ const begin = async (call: Call, contract: string, body: typeof wire.executionBo
   if (item.status === 'settled') {
     const reply = await settledReply(call, workItem, item)
     const expiry = expiryOf(item)
-    return E.isLeft(reply) ? reply : ok({ ...common, reply: exactReplyView(reply.right), ...(expiry === undefined ? {} : { expiresAt: instantOf(expiry) }) }, REPLAYED)
+    return E.isLeft(reply) ? reply : ok({ ...common, reply: exactReplyView(reply.right), ...(expiry === undefined ? {} : { expiresAt: instantOf(expiry) }) })
   }
   // The same worker, named once for each call it took, asks again because it did not hear the answer.
   if (!isHeld(item) || item.lease.holder.subject !== subject || item.lease.holder.name !== body.worker) return undefined

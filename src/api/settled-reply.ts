@@ -7,7 +7,7 @@ import { fromRefusal, type Problem } from './problem.ts'
 import { releaseHeader } from './request-views.ts'
 import { nameOf } from './views.ts'
 
-export const REPLAYED = { 'Idempotency-Replayed': 'true' } as const
+const REPLAYED = { 'Idempotency-Replayed': 'true' } as const
 
 /** Why a request that settled without a reply has none. */
 const withoutReply = (item: Settled): Problem => {
