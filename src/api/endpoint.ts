@@ -9,7 +9,7 @@ import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
 import { auditStranger } from './audit.ts'
 import type { Authenticate } from './auth.ts'
-import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Input, type Waits } from './call.ts'
+import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Handled, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { hasRole, NOBODY, type Principal } from './principal.ts'
 import { fromThrown, invalid, problem, problemDocument, type Problem } from './problem.ts'
@@ -40,6 +40,9 @@ export const requestIdOf = (req: Request, world: World): string => {
 
 /** Refusals that somebody may want to see later: who tried what is not theirs, and who used an id again for something else. */
 const AUDITED: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['forbidden', 'fingerprint-mismatch'])
+
+/** What middleware is told has a reply in it instead. */
+const hasReply = (body: unknown): boolean => typeof body === 'object' && body !== null && 'reply' in body && body.reply !== undefined
 
 const pathOf = (url: string): string => {
   const at = url.indexOf('?')
@@ -93,6 +96,14 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     engine.audit({ code: refused.code, route: route.name, target: refused.workItem ?? url.slice(0, 1_000), detail: refused.detail }, context())
   }
 
+  /** The route calls a contract. */
+  const isCall = route.problems.includes('fingerprint-mismatch')
+  const countDuplicate = (handled: Handled<unknown>): void => {
+    const { headers = {} } = E.isRight(handled) ? handled.right : handled.left
+    if ('Idempotency-Replayed' in headers || (E.isRight(handled) && hasReply(handled.right.body))) metrics.duplicate('replayed')
+    else if (E.isLeft(handled) && handled.left.code === 'fingerprint-mismatch') metrics.duplicate('mismatched')
+  }
+
   const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
     const named = typeof item === 'object' && item !== null && 'id' in item && typeof item.id === 'string' ? { id: item.id } : {}
     const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused) })
@@ -124,6 +135,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
       return { reply: jsonReply(200, { items: await results, ...(await beside) }) }
     }
     const handled = await handle({ ...input, body: taken.body }, call)
+    if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { reply: encode(handled.right), position: handled.right.position }
     audit(handled.left, () => call.context, req.url)
     return { reply: problemReply(handled.left, pathOf(req.url)) }

@@ -7,6 +7,8 @@ import { queueGauges } from './queue-metrics.ts'
 export interface Metrics {
   /** A request was answered after so many seconds. */
   readonly answered: (route: string, status: number, seconds: number) => void
+  /** A call of a contract was a duplicate and told what became of the first, or used the id of another request. */
+  readonly duplicate: (outcome: 'replayed' | 'mismatched') => void
   readonly eventClients: { readonly inc: () => void; readonly dec: () => void }
   /** The engine, its recorded events counted. */
   readonly counting: (engine: Engine) => Engine
@@ -67,12 +69,15 @@ export const createMetrics = (engine: Engine): Metrics => {
   })
   const recorded = new Counter({ name: 'stint_events_recorded_total', help: 'Events recorded for callers of this server', registers })
   const commands = new Counter({ name: 'stint_commands_total', help: 'Commands by outcome: recorded, repeated or volatile, refused', labelNames: ['outcome'], registers })
+  const replayed = new Counter({ name: 'stint_requests_replayed_total', help: 'Calls that were duplicates, told what had become of the first', registers })
+  const mismatched = new Counter({ name: 'stint_requests_mismatched_total', help: 'Calls under an id that was used before for another request', registers })
   const eventClients = new Gauge({ name: 'stint_event_clients', help: 'Clients of the event stream', registers })
   const gauge = (name: string, help: string, read: () => number): void => {
     const made: Gauge = new Gauge({ name, help, registers, collect: () => made.set(read()) })
   }
   gauge('stint_live_items', 'Work items that can still change', () => engine.status().liveItems)
   gauge('stint_held_items', 'Work items that somebody holds', () => engine.status().heldItems)
+  gauge('stint_requests_pending', 'Requests that are not settled', () => engine.status().pendingRequests)
   gauge('stint_waiting_polls', 'Long polls that wait for a change', () => engine.status().waitingPolls)
   gauge('stint_ready', '1 while commands are taken', () => Number(engine.status().status !== 'not-ready'))
 
@@ -107,6 +112,7 @@ export const createMetrics = (engine: Engine): Metrics => {
 
   return {
     answered: (route, status, seconds) => requests.observe({ route, status }, seconds),
+    duplicate: (outcome) => (outcome === 'replayed' ? replayed : mismatched).inc(),
     eventClients: { inc: () => eventClients.inc(), dec: () => eventClients.dec() },
     counting: (given) => ({
       ...given,

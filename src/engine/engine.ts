@@ -138,6 +138,8 @@ export interface Status {
   readonly liveItems: number
   /** Held jobs and tasks. */
   readonly heldItems: number
+  /** Requests that are not settled. */
+  readonly pendingRequests: number
   readonly waitingPolls: number
   readonly sweeper: SweeperFigures
 }

@@ -23,6 +23,8 @@ export interface Live {
   readonly entries: () => IterableIterator<[WorkItemId, Entry<Waiting | Held | Owing>]>
   readonly size: () => number
   readonly heldCount: () => number
+  /** Requests that are not settled. */
+  readonly pendingCount: () => number
 }
 
 /** Settled items whose state stays at hand, so that a repeated last report costs no read. */
@@ -33,6 +35,7 @@ export const createLive = (): Live => {
   const settled = new Map<WorkItemId, Entry>()
   const listeners: ChangeListener[] = []
   let held = 0
+  let pending = 0
 
   const remember = (workItem: WorkItemId, entry: Entry): void => {
     settled.delete(workItem)
@@ -48,8 +51,15 @@ export const createLive = (): Live => {
     return entry !== undefined && isHeld(entry.item) ? 1 : 0
   }
 
+  const isPending = ({ kind, status }: Existing): boolean => kind === 'request' && status !== 'settled'
+  const pendingAt = (workItem: WorkItemId): number => {
+    const entry = live.get(workItem)
+    return entry !== undefined && isPending(entry.item) ? 1 : 0
+  }
+
   const put: Live['put'] = (workItem, before, after, position) => {
     held += Number(isHeld(after)) - heldAt(workItem)
+    pending += Number(isPending(after)) - pendingAt(workItem)
     if (isLive(after)) live.set(workItem, { item: after, position })
     else {
       live.delete(workItem)
@@ -64,6 +74,7 @@ export const createLive = (): Live => {
     put,
     forget: (workItem) => {
       held -= heldAt(workItem)
+      pending -= pendingAt(workItem)
       live.delete(workItem)
       settled.delete(workItem)
     },
@@ -71,5 +82,6 @@ export const createLive = (): Live => {
     entries: () => live.entries(),
     size: () => live.size,
     heldCount: () => held,
+    pendingCount: () => pending,
   }
 }

@@ -39,5 +39,7 @@ export const statusOf = (now: {
   ]
   const isReady = now.failure === undefined && !now.isStopping
   const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'
-  return { status, checks, position: now.position, liveItems: now.live.size(), heldItems: now.live.heldCount(), waitingPolls: now.watch.size(), sweeper }
+  const { live } = now
+  const items = { liveItems: live.size(), heldItems: live.heldCount(), pendingRequests: live.pendingCount() }
+  return { status, checks, position: now.position, ...items, waitingPolls: now.watch.size(), sweeper }
 }

@@ -388,24 +388,6 @@ describe('what is refused about requests', () => {
   })
 })
 
-describe('a caller over its quota', () => {
-  it('is told what it could release, oldest first, and where its usage is shown', async () => {
-    const api = await startApi()
-    await contract(api, { release: 'required', quota: { requests: 12 } })
-    for (let number = 0; number < 11; number += 1) {
-      await done(api, `r${number}`)
-      api.world.advance(1_000)
-    }
-    await call(api, 'pending')
-    const answer = await call(api, 'more')
-    expect([answer.status, answer.body.code, answer.body.callers]).toEqual([429, 'over-quota', `${PAY}/callers`])
-    expect(answer.body.oldest.map(({ id }: { id: string }) => id)).toEqual(Array.from({ length: 10 }, (_, number) => `r${number}`))
-    expect(answer.body.oldest[0].settledAt).toBe((await api.get(`${REQUESTS}/r0`)).body.settledAt)
-    expect((await api.ask('DELETE', `${REQUESTS}/${answer.body.oldest[0].id}/interaction`)).status).toBe(200)
-    expect((await call(api, 'more')).status).toBe(202)
-  })
-})
-
 describe('effects', () => {
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
