@@ -1,14 +1,13 @@
 // Requests (C) over HTTP, as callers meet them: called, shown, listed, released. What workers do with them is in request-work.ts.
-import { hash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
-import { contentDigest, canonicalJson } from '../engine/digest.ts'
+import { bodyFingerprint } from '../engine/digest.ts'
 import type { Done } from '../engine/engine.ts'
 import { mediaType as mediaTypeCodec, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
 import { decode } from '../wire/schema.ts'
 import { parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
-import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
+import { ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
@@ -16,19 +15,9 @@ import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
 import { giveReply, settledReply, untilSettled } from './settled-reply.ts'
-import { instantOf, isJsonMediaType } from './views.ts'
+import { instantOf } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
-
-/** The same request, however its JSON is written (rules 33). */
-export const fingerprintOf = ({ mediaType, bytes }: RawBody): string => {
-  if (!isJsonMediaType(mediaType)) return contentDigest({ mediaType }, bytes)
-  try {
-    return hash('sha256', `json\n${canonicalJson(JSON.parse(bytes.toString('utf8')) as unknown)}`, 'base64url')
-  } catch {
-    return contentDigest({ mediaType }, bytes)
-  }
-}
 
 /** The work item of a request; Left when the names together are too long to be one. */
 export const requestOf = (contract: string, caller: string, id: string, path: string): E.Either<Problem, WorkItemId> => {
@@ -127,7 +116,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
       by: subject,
       request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
       mediaType,
-      digest: fingerprintOf(body.right),
+      digest: bodyFingerprint(call.headers['content-type'] === undefined ? undefined : mediaType, bytes),
     },
     acceptContext(call),
     bytes,

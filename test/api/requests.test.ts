@@ -85,6 +85,15 @@ describe('a call', () => {
     expect([...headers].filter(([, value]) => value.includes('foreign'))).toEqual([])
   })
 
+  it('in JSON that cannot be read without losing some of it goes to its worker byte for byte', async () => {
+    const api = await startApi()
+    const text = '{"account":12345678901234567890,"limit":1e400}'
+    await call(api, 'a', text, { 'Content-Type': 'application/json' })
+    const [{ body, bodyBase64 }] = await lease(api)
+    expect([body, Buffer.from(bodyBase64, 'base64').toString()]).toEqual([undefined, text])
+    expect((await call(api, 'a', text.replace('890', '891'), { 'Content-Type': 'application/json' })).status).toBe(422)
+  })
+
   it('by Idempotency-Key is the call under that id, quoted or bare', async () => {
     const api = await startApi()
     const post = (key: string | undefined) => api.post(REQUESTS, { amount: 5 }, { headers: key === undefined ? {} : { 'Idempotency-Key': key } })
@@ -275,6 +284,21 @@ describe('a release', () => {
 })
 
 describe('effects', () => {
+  it('that is a request which its caller has made before, or makes again, is the same request', async () => {
+    const api = await startApi()
+    const body = { b: 1, a: 2 }
+    await call(api, 'before', body)
+    const [before] = await lease(api)
+    await done(api, 'a', { effects: ['before', 'after'].map((id) => ({ request: { contract: 'pay', id, body } })) })
+    await settle()
+    const noted = (await api.get(`${REQUESTS}/a/history`)).body.items.find(({ type }: { type: string }) => type === 'EffectsCarriedOut')
+    expect(noted.data.effects).toEqual([
+      { entry: 0, outcome: 'done' },
+      { entry: 1, outcome: 'done' },
+    ])
+    expect([before.id, (await call(api, 'after', { a: 2, b: 1 })).body.code]).toEqual(['before', 'pending'])
+  })
+
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
     { task: { app: 'shop', queue: 'mail', payload: { to: 'bob' } } },
