@@ -121,6 +121,8 @@ describe('a request without a key', () => {
     ['with one quote', '"a'],
     ['empty', '""'],
     ['too long', 'x'.repeat(1_001)],
+    ['a dot', '.'],
+    ['two dots', '".."'],
   ])('that is one is refused: %s', async (_what, key) => {
     await using app = await startContractApp()
     const refused = await app.ask({ key })
@@ -464,6 +466,12 @@ describe('bodies of requests', () => {
         }),
     })
     expect((await app.ask({ key: 'a', body: 'x' })).text).toMatch(/put exactlyOnce before/)
+  })
+
+  it('are told apart by a promise of what makes them the same', async () => {
+    await using app = await startContractApp({ fingerprint: async (req) => req.query['n'] })
+    await app.ask({ key: 'a', path: '/orders?n=1' })
+    expect((await app.ask({ key: 'a', path: '/orders?n=2' })).status).toBe(422)
   })
 
   it('may be left out of what makes two requests the same', async () => {
