@@ -1,9 +1,9 @@
 // The payload of a task as it is inserted: JSON or bytes in base64, kept as raw bytes with their media type (rules 2).
+import { isJsonMediaType } from '../engine/digest.ts'
 import * as E from 'fp-ts/lib/Either.js'
 import type { FieldError } from '../wire/schema.ts'
 import { PAYLOAD_BYTES_MAX, type InsertBody } from '../wire/tasks.ts'
 import { invalid, type Problem } from './problem.ts'
-import { isJsonMediaType } from './views.ts'
 
 export interface Payload {
   readonly mediaType: string

@@ -1,13 +1,14 @@
 // What is shown of contracts and requests, and a kept reply in its two forms: as part of a JSON answer, and given on as the answer itself.
 import type { ContractView } from '../engine/contracts/contracts.ts'
 import type { KeptReply } from '../engine/contracts/reply-shelf.ts'
+import { exactJson, isJsonMediaType } from '../engine/digest.ts'
 import type { LeasedItem } from '../engine/engine.ts'
 import type { ContractShown } from '../wire/contracts.ts'
 import type { LeasedRequest, RequestShown } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { expiryOf, isHeld, type ReplyHead, type Settled } from '../wire/words.ts'
 import type * as t from 'io-ts'
-import { commonView, instantOf, isJsonMediaType, type Shown } from './views.ts'
+import { commonView, instantOf, type Shown } from './views.ts'
 
 const secondsIf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
 
@@ -31,19 +32,11 @@ export const contractView = ({ contract, config, isConfigured, createdAt, update
   ...(updatedAt === undefined ? {} : { updatedAt: instantOf(updatedAt) }),
 })
 
-/** JSON as JSON, everything else in base64. */
+/** JSON as JSON; in base64 everything else, also what says that it is JSON and is not, or would lose something by being read. */
 export const bodyView = (mediaType: string | undefined, body: Uint8Array | undefined): { body?: unknown; bodyBase64?: string } => {
   if (body === undefined || body.byteLength === 0) return {}
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  if (mediaType !== undefined && isJsonMediaType(mediaType)) {
-    try {
-      return { body: JSON.parse(bytes.toString('utf8')) as unknown }
-    } catch {
-      // It says that it is JSON and is not: its bytes are what was said.
-      return { bodyBase64: bytes.toString('base64') }
-    }
-  }
-  return { bodyBase64: bytes.toString('base64') }
+  const read = mediaType !== undefined && isJsonMediaType(mediaType) ? exactJson(body) : undefined
+  return read === undefined ? { bodyBase64: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64') } : { body: read.value }
 }
 
 export const mediaTypeOf = ({ headers }: ReplyHead): string | undefined => headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]

@@ -1,6 +1,6 @@
 // What workers and middleware do with requests: lease, report, extend, give back, fail, and the one reply. Only the `workers` of the contract may.
 import * as E from 'fp-ts/lib/Either.js'
-import { contentDigest } from '../engine/digest.ts'
+import { contentDigest, isJsonMediaType } from '../engine/digest.ts'
 import type { CommandToDo } from '../engine/engine.ts'
 import type * as wire from '../wire/requests.ts'
 import { EFFECTS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from '../wire/requests.ts'
@@ -16,7 +16,7 @@ import { acceptContext, factsOf, notAccepted, pending, requestOf } from './reque
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
 import { concerning, extending, msOf } from './task-commands.ts'
-import { instantOf, isJsonMediaType } from './views.ts'
+import { instantOf } from './views.ts'
 
 const LEASE_TOKEN_LENGTH = 8
 

@@ -1,14 +1,13 @@
 // Requests (C) over HTTP, as callers meet them: called, shown, listed, released. What workers do with them is in request-work.ts.
-import { hash } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
-import { contentDigest, canonicalJson } from '../engine/digest.ts'
+import { bodyFingerprint } from '../engine/digest.ts'
 import type { Done, Refusal } from '../engine/engine.ts'
 import { mediaType as mediaTypeCodec, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
 import { decode } from '../wire/schema.ts'
 import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
-import { ok, type Call, type Handle, type Handled, type RawBody } from './call.ts'
+import { ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
@@ -16,23 +15,9 @@ import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
 import { giveReply, settledReply, untilSettled } from './settled-reply.ts'
-import { instantOf, isJsonMediaType, nameOf } from './views.ts'
+import { instantOf, nameOf } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
-
-/** A media type without its parameters. */
-const essenceOf = (mediaType: string): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase()
-
-/** The same request, however its JSON is written and whether and how its type says that it is (rules 33); another body by its bytes and the essence of its type. */
-export const fingerprintOf = ({ mediaType, bytes }: RawBody, isTyped: boolean): string => {
-  const asBytes = (): string => contentDigest({ mediaType: essenceOf(mediaType) }, bytes)
-  if (isTyped && !isJsonMediaType(mediaType)) return asBytes()
-  try {
-    return hash('sha256', `json\n${canonicalJson(JSON.parse(bytes.toString('utf8')) as unknown)}`, 'base64url')
-  } catch {
-    return asBytes()
-  }
-}
 
 /** The work item of a request; Left when the names together are too long to be one. */
 export const requestOf = (contract: string, caller: string, id: string, path: string): E.Either<Problem, WorkItemId> => {
@@ -164,7 +149,7 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
       by: subject,
       request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
       mediaType,
-      digest: fingerprintOf(body.right, call.headers['content-type'] !== undefined),
+      digest: bodyFingerprint(call.headers['content-type'] === undefined ? undefined : mediaType, bytes),
     },
     acceptContext(call),
     bytes,

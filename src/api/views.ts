@@ -1,4 +1,5 @@
 // What callers are shown: rows, leases and events in the JSON of the surface. Signs of life are laid over what is recorded; leases go to their holder only.
+import { isJsonMediaType } from '../engine/digest.ts'
 import type { Presence, QueueGate } from '../engine/engine.ts'
 import type { Ending, ItemRow } from '../projections/tables.ts'
 import type { HistoryEvent, Receipt } from '../wire/items.ts'
@@ -150,9 +151,6 @@ export const taskView = (shown: Shown): Task => {
 /** The lease, for its holder and nobody else. */
 export const leaseView = (item: Existing): { lease: string; leaseUntil: string } | undefined =>
   isHeld(item) ? { lease: item.lease.token, leaseUntil: instantOf(item.lease.until) } : undefined
-
-const JSON_MEDIA_TYPE = /^application\/(?:[\w.-]+\+)?json\b/i
-export const isJsonMediaType = (mediaType: string): boolean => JSON_MEDIA_TYPE.test(mediaType)
 
 /** Bytes as they were inserted: JSON as JSON, everything else in base64. */
 export const payloadView = (mediaType: string, payload: Uint8Array | undefined): Pick<LeasedTask, 'payload' | 'payloadBase64' | 'mediaType'> => {

@@ -9,7 +9,7 @@ const QUOTED = /^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"\s*(?:;.*)?$/
 const BARE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]+$/
 const KEY_CHARACTERS_MAX = 1_000
 
-export type KeyFault = 'missing' | 'not-a-string' | 'empty' | 'too-long'
+export type KeyFault = 'missing' | 'not-a-string' | 'empty' | 'too-long' | 'dots'
 
 /**
  * The key in an `Idempotency-Key` header, quoted (RFC 8941) or bare.
@@ -22,6 +22,8 @@ export const keyOf = (header: string | undefined): { readonly key: string } | { 
   if (quoted === null && text !== '' && !BARE.test(text)) return { fault: 'not-a-string' }
   const key = quoted === null ? text : (quoted[1] ?? '').replaceAll(/\\(["\\])/g, '$1')
   if (key === '') return { fault: 'empty' }
+  // As parts of an address they mean others, so nobody could ask for such a request or release it.
+  if (key === '.' || key === '..') return { fault: 'dots' }
   return key.length > KEY_CHARACTERS_MAX ? { fault: 'too-long' } : { key }
 }
 

@@ -29,6 +29,7 @@ const KEY_FAULTS: Readonly<Record<KeyFault, string>> = {
   missing: 'Send an Idempotency-Key header with a value of your own that no other request has, a UUID for instance, and the same one when you send this request again.',
   'not-a-string': 'Expected Idempotency-Key to be one string, in double quotes or bare without spaces and commas.',
   empty: 'Expected Idempotency-Key not to be empty.',
+  dots: 'Expected Idempotency-Key not to be `.` or `..`.',
   'too-long': 'Expected Idempotency-Key to have 1,000 characters at most.',
 }
 
@@ -221,10 +222,10 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
     }
   }
 
-  const fingerprint = (req: Request, content: Content): string | undefined => {
+  const fingerprint = async (req: Request, content: Content): Promise<string | undefined> => {
     const { authorization, cookie } = req.headers
     const credentials = caller === undefined ? { authorization, cookie } : undefined
-    if (options.fingerprint !== undefined) return contentDigest({ fingerprint: options.fingerprint(req), credentials })
+    if (options.fingerprint !== undefined) return contentDigest({ fingerprint: await options.fingerprint(req), credentials })
     return fingerprintOf(req, req.originalUrl, content, { credentials, digest: requestBody === 'stream' ? req.headers['content-digest'] : undefined })
   }
 
@@ -239,7 +240,7 @@ export const contractMiddleware = (store: () => Promise<ContractStore>, options:
     const content = await contentOf(req, opened.requestBytesMax)
     if (content === undefined) return
     if ('code' in content) return refuse(content, req, res)
-    const print = fingerprint(req, content)
+    const print = await fingerprint(req, content)
     const body = keptBody(content)
     if (print === undefined || body === undefined) return refuse(problemOf('invalid', 400, 'The body cannot be compared with that of another request.'), req, res)
     if (body.length > opened.requestBytesMax) return refuse(tooLarge(opened.requestBytesMax), req, res)

@@ -17,7 +17,7 @@ export interface MiddlewareOptions {
   readonly required?: boolean
   /** The methods that are held to the contract; others pass through. Default: POST, PUT, PATCH, DELETE. */
   readonly methods?: readonly string[]
-  /** Replaces what makes two requests the same: any JSON value. Default: method, path with parameters, sorted query, and body (canonical JSON, else its bytes). */
+  /** Replaces what makes two requests the same: any JSON value, or a promise of one. Default: method, path with parameters, sorted query, and body (canonical JSON, else its bytes). */
   readonly fingerprint?: (req: Request) => unknown
   /**
    * `keep` (the default): the body, up to 1 MiB, is read first, kept with the request, part of the fingerprint, and then handed to the handler as if it had just come.

@@ -1,4 +1,4 @@
-// Fingerprints of content: equal for equal JSON, whatever the order of its keys.
+// Fingerprints of content: equal for equal JSON, whatever the order of its keys, as long as reading it as JSON loses nothing of it.
 import { hash } from 'node:crypto'
 
 /** JSON with sorted keys and without what is undefined. */
@@ -13,3 +13,77 @@ export const canonicalJson = (value: unknown): string => {
 /** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. */
 export const contentDigest = (value: unknown, bytes?: Uint8Array): string =>
   hash('sha256', bytes === undefined ? canonicalJson(value) : Buffer.concat([Buffer.from(`${canonicalJson(value)}\n`), bytes]), 'base64url')
+
+const JSON_MEDIA_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
+export const isJsonMediaType = (mediaType: string): boolean => JSON_MEDIA_TYPE.test(mediaType)
+
+/** What of a sound JSON text stands outside of its strings: there each colon is a key, and each digit belongs to a number. */
+const outsideStrings = (text: string): string => {
+  let outside = ''
+  for (let at = 0; ;) {
+    const opens = text.indexOf('"', at)
+    if (opens < 0) return outside + text.slice(at)
+    outside += text.slice(at, opens)
+    let closes = opens + 1
+    while (text[closes] !== '"') closes += text[closes] === '\\' ? 2 : 1
+    at = closes + 1
+  }
+}
+
+const keysIn = (value: unknown): number => {
+  if (typeof value !== 'object' || value === null) return 0
+  let keys = Array.isArray(value) ? 0 : Object.keys(value).length
+  for (const field of Object.values(value)) keys += keysIn(field)
+  return keys
+}
+
+/** The digits that count, and the power of ten of the first of them. */
+const decimal = (text: string): string => {
+  const [, whole = '', fraction = '', exponent = '0'] = /^-?(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  const digits = (whole + fraction).replace(/^0+/, '')
+  return digits === '' ? '0' : `${digits.replace(/0+$/, '')}e${Number(exponent) + digits.length - fraction.length}`
+}
+
+/** Every number of up to 15 digits has a double of its own. */
+const DIGITS_SURELY_KEPT = 15
+/** No double is written longer, and to look at longer ones would take long. */
+const NUMBER_CHARACTERS_MAX = 400
+const isKept = (number: string): boolean =>
+  (number.length <= DIGITS_SURELY_KEPT && !/e/i.test(number)) || (number.length <= NUMBER_CHARACTERS_MAX && decimal(String(Number(number))) === decimal(number))
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** What the bytes say as JSON. Undefined: they are none, or reading them loses something: digits, a key that comes twice, bytes that are no UTF-8. */
+export const exactJson = (bytes: Uint8Array): { readonly value: unknown } | undefined => {
+  try {
+    const text = utf8.decode(bytes)
+    const value = JSON.parse(text) as unknown
+    const outside = outsideStrings(text)
+    if (outside.split(':').length - 1 !== keysIn(value)) return undefined
+    return (outside.match(/-?\d[\d.eE+-]*/g) ?? []).every(isKept) ? { value } : undefined
+  } catch {
+    // No JSON, or nested too deeply to tell.
+    return undefined
+  }
+}
+
+/** Canonical JSON of bytes that are JSON and lose nothing by it. */
+export const canonicalBytes = (bytes: Uint8Array): string | undefined => {
+  const read = exactJson(bytes)
+  try {
+    return read && canonicalJson(read.value)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The fingerprint of a request's body: the same for the same JSON, however it is written and whether and how its type says that it is (rules 33);
+ * for another body by its bytes and its type without parameters. `mediaType` undefined: none was named.
+ */
+export const bodyFingerprint = (mediaType: string | undefined, bytes: Uint8Array): string => {
+  const canonical = mediaType === undefined || isJsonMediaType(mediaType) ? canonicalBytes(bytes) : undefined
+  if (canonical !== undefined) return hash('sha256', `json\n${canonical}`, 'base64url')
+  const [essence = ''] = (mediaType ?? 'application/octet-stream').split(';', 1)
+  return contentDigest({ mediaType: essence.trim().toLowerCase() }, bytes)
+}

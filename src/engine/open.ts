@@ -114,7 +114,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   let closing = false
   let hasRecovered = false
   let failure: unknown
-  const isStopping = (): boolean => closing
 
   const head = await store.head()()
   if (E.isLeft(head)) return head
@@ -128,7 +127,17 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   }
 
   const refuseBirth = birthsRefused(live, lag, settings.maxLiveItems)
-  const handler = createHandler({ store, live, presence, world, server: settings.server, refuseBirth, isStopping, leaseStands: (workItem) => timers.isAhead(workItem), onAppended })
+  const handler = createHandler({
+    store,
+    live,
+    presence,
+    world,
+    server: settings.server,
+    refuseBirth,
+    isStopping: () => closing,
+    leaseStands: (workItem) => timers.isAhead(workItem),
+    onAppended,
+  })
 
   const isOff = (): boolean => stopping || failure !== undefined
   const requestUsage = createRequestUsage({ tables, world, position: () => position })

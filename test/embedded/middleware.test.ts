@@ -121,6 +121,8 @@ describe('a request without a key', () => {
     ['with one quote', '"a'],
     ['empty', '""'],
     ['too long', 'x'.repeat(1_001)],
+    ['a dot', '.'],
+    ['two dots', '".."'],
   ])('that is one is refused: %s', async (_what, key) => {
     await using app = await startContractApp()
     const refused = await app.ask({ key })
@@ -433,6 +435,28 @@ describe('bodies of requests', () => {
     expect((await app.ask({ key: 'a', ...form('two', '2') })).status).toBe(422)
   })
 
+  it('of forms are not the same because their content looks like a boundary', async () => {
+    const form = (value: string) => ({
+      headers: { 'Content-Type': 'multipart/form-data; boundary=B' },
+      body: `--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n${value}\r\n--B--\r\n`,
+    })
+    await using app = await startContractApp()
+    for (const [key, one, other] of [
+      ['a', '--Bob', '--ob'],
+      ['b', '1\r\n--\r\n2', '1\r\n--B\r\n2'],
+    ] as const) {
+      await app.ask({ key, ...form(one) })
+      expect((await app.ask({ key, ...form(other) })).status).toBe(422)
+    }
+  })
+
+  it('of JSON are not the same because reading them loses what tells them apart', async () => {
+    await using app = await startContractApp()
+    const headers = { 'Content-Type': 'application/json' }
+    await app.ask({ key: 'a', headers, body: '{"account":12345678901234567890}' })
+    expect((await app.ask({ key: 'a', headers, body: '{"account":12345678901234567891}' })).status).toBe(422)
+  })
+
   it('that are gone when it comes are an error that says what to do', async () => {
     await using app = await startContractApp({
       before: [(req, _res, next) => void req.on('end', () => next()).resume()],
@@ -442,6 +466,12 @@ describe('bodies of requests', () => {
         }),
     })
     expect((await app.ask({ key: 'a', body: 'x' })).text).toMatch(/put exactlyOnce before/)
+  })
+
+  it('are told apart by a promise of what makes them the same', async () => {
+    await using app = await startContractApp({ fingerprint: async (req) => req.query['n'] })
+    await app.ask({ key: 'a', path: '/orders?n=1' })
+    expect((await app.ask({ key: 'a', path: '/orders?n=2' })).status).toBe(422)
   })
 
   it('may be left out of what makes two requests the same', async () => {

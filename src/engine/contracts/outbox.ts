@@ -14,7 +14,7 @@ import { isOwing, surfaceState, type Owing, type Settled } from '../../domain/wo
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
 import { pause, type World } from '../../world.ts'
-import { canonicalJson, contentDigest } from '../digest.ts'
+import { bodyFingerprint, canonicalJson, contentDigest } from '../digest.ts'
 import type { Deliveries, Message } from '../delivery/deliveries.ts'
 import type { Context, Refusal } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
@@ -156,7 +156,7 @@ export const createOutboxes = (options: {
       bytes: body.byteLength,
       dueAt: bornAt(owed),
     } as const
-    const command = { type: 'AcceptRequest', by: subject, request, mediaType, digest: contentDigest({ mediaType }, body) } as const
+    const command = { type: 'AcceptRequest', by: subject, request, mediaType, digest: bodyFingerprint(mediaType, body) } as const
     return born(await contracts.accept(requestId(contract, subject, id ?? own), command, { ...owed.context, commandId: own }, body))
   }
 

@@ -34,10 +34,9 @@ describe('a request counts', () => {
     expect(after(accepted, jobLeased(), replied(false))).toEqual({ ...anna, pending: 0, unreleased: 1, bytes: 10 })
   })
 
-  it('until its release also when it ended without a reply', () => {
+  it('nothing from its end on when it ended without a reply: there is nothing to release', () => {
     const failed: WorkItemEvent = { type: 'Failed', code: 'interrupted', message: 'It broke off.' }
-    expect(after(accepted, failed)).toMatchObject({ unreleased: 1, bytes: 10 })
-    expect(after(accepted, failed, { type: 'ReplyReleased', how: 'client', by: 'anna' })).toBeUndefined()
+    expect(after(accepted, failed)).toBeUndefined()
   })
 
   it('nothing when it is erased; and neither does what is no request', () => {
