@@ -122,7 +122,7 @@ const toldOf = (one: Op, { status, headers, body, text }: Answer): string => {
       return 'accepted'
     case 'call':
       if (status === 202) return 'accepted'
-      return body.reply === undefined ? `lease ${leaseOf(body.execute.lease)}` : `reply ${body.reply.body.said}`
+      return body.reply === undefined ? `lease ${leaseOf(body.execute.lease)}` : `reply ${JSON.parse(Buffer.from(body.reply.bodyBase64, 'base64').toString()).said}`
     case 'lease':
       return body.items.length === 0 ? 'nothing' : `lease ${leaseOf(body.items[0].lease)}`
     case 'reply':
@@ -181,7 +181,7 @@ const heardOf = (run: Run, fingerprint: string, sentAt: number, told: string, an
   const common = { at: run.clock + 1, position: headers.get('stint-position') ?? '' }
   // In middleware a first call and one that goes on are told the same; neither means that there was none before.
   if (!told.startsWith('reply ')) return { ...heard, answer: { ...common, told: told.startsWith('lease ') ? 'pending' : told === 'mismatch' ? 'fingerprint-mismatch' : told } }
-  const reply: SeenReply = run.given.runs === 'workers' ? { status, body: Buffer.from(text) } : { status: body.reply.status, body: Buffer.from(JSON.stringify(body.reply.body)) }
+  const reply: SeenReply = run.given.runs === 'workers' ? { status, body: Buffer.from(text) } : { status: body.reply.status, body: Buffer.from(body.reply.bodyBase64, 'base64') }
   return { ...heard, answer: { ...common, told: 'reply', reply, isReplayed: headers.get('idempotency-replayed') === 'true' } }
 }
 
