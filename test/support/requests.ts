@@ -255,7 +255,7 @@ const wrongValues = (schema: Schema, isParameter: boolean): readonly Omit<Wrong,
       if (!isParameter) for (const value of [7, true, null, {}, []]) add(`${JSON.stringify(value)} for a text`, value, 'type')
       if (schema.maxLength !== undefined && schema.maxLength < LONG) add('too long', 'a'.repeat(schema.maxLength + 1), 'length')
       if (schema.minLength !== undefined && schema.minLength > 0 && !isParameter) add('empty', '', 'length')
-      if (schema.pattern !== undefined) add('a character that is not allowed', schema.pattern.includes('@') ? 'no address' : 'a b%é', 'pattern')
+      if (schema.pattern !== undefined) add('a character that is not allowed', schema.pattern.includes('@') ? 'no address' : 'a b%é€', 'pattern')
       if (!isParameter) add('half a character', 'ab\ud800', 'pattern')
       break
     case 'number':
