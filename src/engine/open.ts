@@ -8,7 +8,7 @@ import { createAudit } from './audit.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Lookup } from './delivery/addresses.ts'
 import { createDoors } from './doors.ts'
-import type { Busy, Engine, Status } from './engine.ts'
+import type { Busy, Engine } from './engine.ts'
 import { createHandler, type Handler } from './handle.ts'
 import { createLag, type Lag } from './lag.ts'
 import { endLeasesOf } from './left-leases.ts'
@@ -128,15 +128,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   const refuseBirth = birthsRefused(live, lag, settings.maxLiveItems)
   const handler = createHandler({
-    store,
-    live,
-    presence,
-    world,
-    server: settings.server,
-    refuseBirth,
-    isStopping: () => closing,
-    leaseStands: (workItem) => timers.isAhead(workItem),
-    onAppended,
+    ...{ store, live, presence, world, refuseBirth, onAppended, server: settings.server },
+    ...{ isStopping: () => closing, leaseStands: (workItem: Parameters<typeof timers.isAhead>[0]): boolean => timers.isAhead(workItem) },
   })
 
   const isOff = (): boolean => stopping || failure !== undefined
@@ -167,8 +160,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const tokens = await openTokens({ store, world, server: settings.server, onAppended })
   if (E.isLeft(tokens)) return tokens
 
-  const status = (): Status => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch, sweeper })
-
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
@@ -193,8 +184,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     execute: handler.execute,
     ...doors.face,
     requestUsage,
-    read: createRead(store, handler),
-    history: createHistory(store),
+    ...{ read: createRead(store, handler), history: createHistory(store), refusals: createRefusals(store) },
     live: (workItem) => live.get(workItem)?.item,
     presence: presence.get,
     leaseStands: timers.isAhead,
@@ -205,9 +195,8 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     position: () => position,
     reached: reachedIn(tables, incarnation, () => position),
     audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
-    refusals: createRefusals(store),
     now: world.now,
-    status,
+    status: () => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch, sweeper }),
     stop,
     close: async () => {
       stop()
