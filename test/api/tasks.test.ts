@@ -210,7 +210,7 @@ describe('when there is nothing to redrive', () => {
     const api = await startApi()
     await insert(api, { id: 't1' })
     expect((await api.post(`${TASKS}/redrive`, { items: [{ id: 't1' }, { id: 'none' }] })).body.items).toMatchObject([
-      { id: 't1', status: 200, state: 'waiting' },
+      { id: 't1', status: 409, code: 'not-possible', state: 'waiting' },
       { id: 'none', status: 404 },
     ])
   })
