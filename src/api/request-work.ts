@@ -15,7 +15,7 @@ import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, notAccepted, pending, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
-import { concerning, extending, msOf } from './task-commands.ts'
+import { concerning, extending, msOf, releaseCommand } from './task-commands.ts'
 import { instantOf } from './views.ts'
 
 const LEASE_TOKEN_LENGTH = 8
@@ -196,29 +196,14 @@ export const failRequest: Handle<typeof wire.failRequest> = ({ params, body }, c
     return item === undefined ? command : { ...command, retry: call.engine.retryFor(item) }
   })
 
-interface Release {
-  readonly lease: string
-  readonly reason?: string | undefined
-  readonly busy?: boolean | undefined
-  readonly delaySeconds?: number | undefined
-}
-
-const release = (call: Call, { lease, reason, busy = false, delaySeconds = 0 }: Release): CommandToDo => ({
-  type: 'ReleaseLease',
-  by: call.principal.subject,
-  lease,
-  busy,
-  delayMs: msOf(delaySeconds),
-  reason,
-})
-
-export const releaseRequest: Handle<typeof wire.releaseRequest> = ({ params, body }, call) => onLease(call, params, body, () => release(call, body))
+export const releaseRequest: Handle<typeof wire.releaseRequest> = ({ params, body }, call) => onLease(call, params, body, () => releaseCommand(call.principal.subject, body))
 
 export const extendRequest: Handle<typeof wire.extendRequest> = async ({ params, body }, call) => {
   const workItem = under(call, params, body)
   if (E.isLeft(workItem)) return workItem
   const { lease, leaseSeconds } = body
-  const command: CommandToDo = leaseSeconds === 0 ? release(call, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
+  const command: CommandToDo =
+    leaseSeconds === 0 ? releaseCommand(call.principal.subject, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
   return extending(call, workItem.right, params.id, command)
 }
 

@@ -34,3 +34,20 @@ export const concerning = async (call: Call, workItem: WorkItemId, id: string, c
   const done = await execute(call, workItem, command)
   return E.isLeft(done) ? done : ok(endingView(id, done.right, digest))
 }
+
+interface Release {
+  readonly lease: string
+  readonly reason?: string | undefined
+  readonly busy?: boolean | undefined
+  readonly delaySeconds?: number | undefined
+}
+
+/** Gives a lease back: at once, or after a delay. */
+export const releaseCommand = (by: string, { lease, reason, busy = false, delaySeconds = 0 }: Release): CommandToDo => ({
+  type: 'ReleaseLease',
+  by,
+  lease,
+  busy,
+  delayMs: msOf(delaySeconds),
+  reason,
+})

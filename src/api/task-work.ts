@@ -10,7 +10,7 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import { queueFor } from './permission.ts'
 import { invalid, problemDocument, type Problem } from './problem.ts'
-import { concerning, extending, inQueue, msOf } from './task-commands.ts'
+import { concerning, extending, inQueue, msOf, releaseCommand } from './task-commands.ts'
 
 interface InQueue {
   readonly app: string
@@ -77,30 +77,15 @@ export const completeTask: Handle<typeof wire.completeTask> = ({ params, body },
 export const failTask: Handle<typeof wire.failTask> = ({ params, body }, call) =>
   underLease(call, params, body.id, (workItem) => reported(call, workItem, { lease: body.lease, outcome: { failed: body.failed } }))
 
-interface Release {
-  readonly lease: string
-  readonly reason?: string | undefined
-  readonly busy?: boolean | undefined
-  readonly delaySeconds?: number | undefined
-}
-
-const release = (call: Call, { lease, reason, busy = false, delaySeconds = 0 }: Release): CommandToDo => ({
-  type: 'ReleaseLease',
-  by: call.principal.subject,
-  lease,
-  busy,
-  delayMs: msOf(delaySeconds),
-  reason,
-})
-
-export const releaseTask: Handle<typeof wire.releaseTask> = ({ params, body }, call) => underLease(call, params, body.id, () => release(call, body))
+export const releaseTask: Handle<typeof wire.releaseTask> = ({ params, body }, call) => underLease(call, params, body.id, () => releaseCommand(call.principal.subject, body))
 
 /** A lease of no time is given back (rules 21). */
 export const extendTask: Handle<typeof wire.extendTask> = async ({ params, body }, call) => {
   const allowed = queueFor(call, params, 'consume')
   if (E.isLeft(allowed)) return allowed
   const { id, lease, leaseSeconds } = body
-  const command: CommandToDo = leaseSeconds === 0 ? release(call, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
+  const command: CommandToDo =
+    leaseSeconds === 0 ? releaseCommand(call.principal.subject, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
   return extending(call, inQueue(params, body), id, command)
 }
 

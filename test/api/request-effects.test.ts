@@ -7,25 +7,10 @@ import { StoreFault, type EventStore } from '../../src/store/port.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { closeReceivers, startReceiver } from '../support/receiver.ts'
+import { call, contract, done, eventsOf, lease, PAY, reply, REQUESTS } from '../support/pay-contract.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
-
-const PAY = '/v1/contracts/pay'
-const REQUESTS = `${PAY}/requests`
-const call = (api: TestApi, id: string, body: unknown = { amount: 5 }, headers: Record<string, string> = {}) => api.ask('PUT', `${REQUESTS}/${id}`, { body, headers })
-const lease = async (api: TestApi, body: object = {}) => (await api.post(`${PAY}/lease`, body)).body.items
-const reply = (api: TestApi, id: string, token: string, more: object = {}) =>
-  api.post(`${REQUESTS}/${id}/reply`, { lease: token, reply: { status: 201, headers: { Location: '/p/1', 'Set-Cookie': ['a=1', 'b=2'] }, body: { paid: true } }, ...more })
-const contract = (api: TestApi, body: object) => api.ask('PUT', PAY, { body })
-const eventsOf = async (api: TestApi, id: string): Promise<string[]> => (await api.get(`${REQUESTS}/${id}/history`)).body.items.map((event: { type: string }) => event.type)
-
-/** Calls, works and replies. */
-const done = async (api: TestApi, id: string, more: object = {}): Promise<void> => {
-  await call(api, id)
-  const [leased] = await lease(api)
-  expect((await reply(api, leased.id, leased.lease, more)).status).toBe(200)
-}
 
 describe('effects', () => {
   it('that is a request which its caller has made before, or makes again, is the same request', async () => {

@@ -3,28 +3,13 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
-import { closeAll, startApi, type Answer, type TestApi } from '../support/api.ts'
+import { closeAll, startApi, type Answer } from '../support/api.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { memoryStore } from '../../src/store/memory.ts'
+import { call, contract, done, eventsOf, lease, PAY, reply, REQUESTS } from '../support/pay-contract.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
-
-const PAY = '/v1/contracts/pay'
-const REQUESTS = `${PAY}/requests`
-const call = (api: TestApi, id: string, body: unknown = { amount: 5 }, headers: Record<string, string> = {}) => api.ask('PUT', `${REQUESTS}/${id}`, { body, headers })
-const lease = async (api: TestApi, body: object = {}) => (await api.post(`${PAY}/lease`, body)).body.items
-const reply = (api: TestApi, id: string, token: string, more: object = {}) =>
-  api.post(`${REQUESTS}/${id}/reply`, { lease: token, reply: { status: 201, headers: { Location: '/p/1', 'Set-Cookie': ['a=1', 'b=2'] }, body: { paid: true } }, ...more })
-const contract = (api: TestApi, body: object) => api.ask('PUT', PAY, { body })
-const eventsOf = async (api: TestApi, id: string): Promise<string[]> => (await api.get(`${REQUESTS}/${id}/history`)).body.items.map((event: { type: string }) => event.type)
-
-/** Calls, works and replies. */
-const done = async (api: TestApi, id: string, more: object = {}): Promise<void> => {
-  await call(api, id)
-  const [leased] = await lease(api)
-  expect((await reply(api, leased.id, leased.lease, more)).status).toBe(200)
-}
 
 const seen = ({ status, text, headers }: Answer) => ({ status, text, location: headers.get('location'), cookies: headers.getSetCookie(), type: headers.get('content-type') })
 
