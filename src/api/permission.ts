@@ -58,6 +58,8 @@ export const seesAll = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, qu
       return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'look')
     case 'request':
       return call.principal.roles.has('admin')
+    case 'long-task':
+      return hasRole(call.principal, ['viewer'])
   }
 }
 
@@ -70,6 +72,8 @@ const mayMake = (call: Pick<Call, 'engine' | 'principal'>, kind: Kind, queue: Qu
       return mayDo(queue && call.engine.queues.configOf(queue), call.principal, 'insert')
     case 'request':
       return false
+    case 'long-task':
+      return hasRole(call.principal, ['management'])
   }
 }
 

@@ -71,6 +71,8 @@ const outcomeOfEnding = (ending: Ending): ShownOutcome => {
       return { aborted: { reason: ending.reason, partial: ending.partial } }
     case 'Cancelled':
       return { cancelled: { reason: ending.reason } }
+    case 'TimedOut':
+      return { timedOut: { cause: ending.cause } }
   }
 }
 

@@ -6,6 +6,7 @@ import { execute, ok, type Handle } from './call.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, showHistory, showItem, showWhy } from './items.ts'
 import { reportJob } from './jobs.ts'
+import { longTaskView } from './long-task-views.ts'
 import { hasRole } from './principal.ts'
 import { invalid, problem, type Problem } from './problem.ts'
 import { reportRequest } from './request-work.ts'
@@ -31,6 +32,8 @@ const itemView = (one: Shown) => {
       return taskView(one)
     case 'request':
       return requestView(one)
+    case 'long-task':
+      return longTaskView(one)
   }
 }
 

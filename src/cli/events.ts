@@ -10,7 +10,7 @@ import { printList } from './output.ts'
 import type { Column } from './terminal/table.ts'
 import { plain } from './terminal/text.ts'
 
-const KINDS = ['job', 'task', 'request'] as const
+const KINDS = ['job', 'task', 'request', 'long-task'] as const
 
 interface Options {
   readonly kind?: (typeof KINDS)[number]

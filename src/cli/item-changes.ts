@@ -36,7 +36,7 @@ export interface Seen {
   readonly facts: Facts
 }
 
-const BIRTHS = new Set(['JobRegistered', 'TaskInserted', 'RequestAccepted'])
+const BIRTHS = new Set(['JobRegistered', 'TaskInserted', 'RequestAccepted', 'OperationDispatched'])
 const ENDINGS = new Set(['Completed', 'Failed', 'Aborted', 'Cancelled', 'DeadLettered'])
 
 const fits = ({ workItems, filter }: Watched, { workItem, facts }: Seen): boolean => {

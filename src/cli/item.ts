@@ -1,12 +1,13 @@
 // A work item of any kind as the command line handles it: what it is called, where it is, and how its kind is spoken to.
 import * as E from 'fp-ts/lib/Either.js'
 import type { JobProxy } from '../wire/jobs.ts'
+import type { LongTaskShown } from '../wire/long-tasks.ts'
 import type { RequestShown } from '../wire/requests.ts'
 import type { Task } from '../wire/tasks.ts'
 import { contractOfRequest, parseWorkItemId, queueOfTask, type Kind } from '../wire/words.ts'
 
 /** Any work item as the surface shows it. */
-export type Item = JobProxy | Task | RequestShown
+export type Item = JobProxy | Task | RequestShown | LongTaskShown
 
 /** The work item that a person means. */
 export interface Meant {
@@ -36,5 +37,6 @@ export const titleOf = (item: Item): string => ('label' in item ? (item.label ??
 /** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it, a request with its contract and caller. */
 export const placeOf = (item: Item): string => {
   if ('service' in item) return `${item.service}@${item.server}`
+  if ('operation' in item) return `${item.operation}@${item.node}`
   return 'contract' in item ? `${item.contract} for ${item.caller}` : (item.holder?.name ?? item.tag ?? '')
 }

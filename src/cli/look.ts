@@ -63,5 +63,6 @@ export const outcomeText = (outcome: Outcome): string | undefined => {
   if ('completed' in outcome) return outcome.completed.result === undefined ? 'completed' : `completed: ${shortJson(outcome.completed.result)}`
   if ('failed' in outcome) return `failed: ${outcome.failed.code}, ${outcome.failed.message}`
   if ('aborted' in outcome) return `aborted: ${outcome.aborted.reason}`
+  if ('timedOut' in outcome) return outcome.timedOut.cause === 'total' ? 'timed out' : 'timed out: it made no progress'
   return outcome.cancelled.reason === undefined ? 'cancelled' : `cancelled: ${outcome.cancelled.reason}`
 }

@@ -19,7 +19,7 @@ export interface EventFilter {
   readonly after?: string
   /** Events of one work item, by its global ID: `job/<id>`. */
   readonly workItem?: string
-  readonly kind?: 'job' | 'task' | 'request'
+  readonly kind?: 'job' | 'task' | 'request' | 'long-task'
   /** Event types, for instance `['Completed', 'Failed']`. */
   readonly types?: readonly string[]
   /** Ends the iteration, without an error. */

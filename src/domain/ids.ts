@@ -2,23 +2,24 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
 
-export const Kind = t.keyof({ job: null, task: null, request: null })
+export const Kind = t.keyof({ job: null, task: null, request: null, 'long-task': null })
 /** The door through which a work item came in. */
 export type Kind = t.TypeOf<typeof Kind>
 
-/** `job/<id>` · `task/<app>/<queue>/<id>` · `request/<contract>/<caller>/<id>`, each segment percent-encoded. */
+/** `job/<id>` · `task/<app>/<queue>/<id>` · `request/<contract>/<caller>/<id>` · `long-task/<id>`, each segment percent-encoded. */
 export type WorkItemId = string
 
 /** Bytes of a work-item ID, at most. */
 export const WORK_ITEM_ID_BYTES_MAX = 1_000
 
-const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3, request: 3 }
+const SEGMENTS: Readonly<Record<Kind, number>> = { job: 1, task: 3, request: 3, 'long-task': 1 }
 
 /** Percent-encodes what is not `[A-Za-z0-9._~-]`; a segment that is safe already, as nearly all are, costs one test. */
 const segment = (text: string): string =>
   /^[A-Za-z0-9._~-]+$/.test(text) ? text : encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 
 export const jobId = (id: string): WorkItemId => `job/${segment(id)}`
+export const longTaskId = (id: string): WorkItemId => `long-task/${segment(id)}`
 export const taskId = (app: string, queue: string, id: string): WorkItemId => `task/${segment(app)}/${segment(queue)}/${segment(id)}`
 
 /** A request of one caller: two callers may use the same id and never meet. */
@@ -26,7 +27,7 @@ export const requestId = (contract: string, caller: string, id: string): WorkIte
 
 export interface ParsedWorkItemId {
   readonly kind: Kind
-  /** What stands between kind and id: nothing for a job, `<app>/<queue>` for a task, `<contract>/<caller>` for a request. */
+  /** What stands between kind and id: nothing for a job or a long task, `<app>/<queue>` for a task, `<contract>/<caller>` for a request. */
   readonly scope: string
   /** The caller's name for it in its collection, decoded. */
   readonly id: string

@@ -47,11 +47,12 @@ export interface Handler {
   readonly inFlight: () => number
 }
 
-const isBirth = (command: CommandToDo): boolean => command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest'
+const isBirth = (command: CommandToDo): boolean =>
+  command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest' || command.type === 'DispatchOperation'
 
 /** Only what carries the current lease is a sign of life (rules 30); a registration is one when it gives the lease, not when it is repeated. */
 const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'
-const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob'
+const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob' || command.type === 'TakeOperation'
 
 /** More events of the item's stream on top of what is known of it. What is erased is passed over; the tombstone behind it is the item's birth. */
 const foldOn = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {

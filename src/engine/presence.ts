@@ -7,16 +7,22 @@ import type { Presence } from './engine.ts'
 
 interface Seen extends Presence {
   readonly lastSeenMono: number
+  /** When its holder last told of anything new: progress, a phase, parking or going on. */
+  readonly movedMono?: number | undefined
 }
 
 export interface PresenceTable {
   /** A call under the current lease has come. */
   readonly seen: (workItem: WorkItemId, progress?: Progress) => void
+  /** What its holder told is news. */
+  readonly moved: (workItem: WorkItemId) => void
   /** What was last told stands in the log: what was told before it is older. */
   readonly recorded: (workItem: WorkItemId) => void
   readonly get: (workItem: WorkItemId) => Presence | undefined
   /** Monotonic time from which silence counts: the last sign, or when this server began to listen if that is later. */
   readonly silentSince: (workItem: WorkItemId) => number
+  /** Monotonic time from which standing still counts: the last news, or when this server began to listen if that is later. */
+  readonly stillSince: (workItem: WorkItemId) => number
   /** This process did not run for a while: no silence before now counts (rules 17). */
   readonly woke: () => void
   readonly awakeSince: () => number
@@ -29,17 +35,24 @@ export const createPresence = (world: World): PresenceTable => {
 
   const dropProgress = (workItem: WorkItemId): void => {
     const known = table.get(workItem)
-    if (known?.progress !== undefined) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono })
+    if (known?.progress !== undefined) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono, movedMono: known.movedMono })
   }
 
   return {
     seen: (workItem, progress) => {
-      const told = progress ?? table.get(workItem)?.progress
-      table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), ...(told === undefined ? {} : { progress: told }) })
+      const known = table.get(workItem)
+      const told = progress ?? known?.progress
+      table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), movedMono: known?.movedMono, ...(told === undefined ? {} : { progress: told }) })
+    },
+    moved: (workItem) => {
+      const known = table.get(workItem)
+      const mono = world.monotonic()
+      table.set(workItem, { ...known, lastSeenAt: known?.lastSeenAt ?? world.now(), lastSeenMono: known?.lastSeenMono ?? mono, movedMono: mono })
     },
     recorded: dropProgress,
     get: (workItem) => table.get(workItem),
     silentSince: (workItem) => Math.max(table.get(workItem)?.lastSeenMono ?? awakeSince, awakeSince),
+    stillSince: (workItem) => Math.max(table.get(workItem)?.movedMono ?? awakeSince, awakeSince),
     woke: () => {
       awakeSince = world.monotonic()
     },

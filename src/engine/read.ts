@@ -21,7 +21,8 @@ const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, reado
   return E.right(decoded)
 }
 
-const isBirth = (event: WorkItemEvent): event is Birth => event.type === 'JobRegistered' || event.type === 'TaskInserted' || event.type === 'RequestAccepted'
+const isBirth = (event: WorkItemEvent): event is Birth =>
+  event.type === 'JobRegistered' || event.type === 'TaskInserted' || event.type === 'RequestAccepted' || event.type === 'OperationDispatched'
 const isEnding = (event: WorkItemEvent): event is Ending => event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled'
 
 export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {

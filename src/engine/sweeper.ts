@@ -51,7 +51,7 @@ const LOOK_AGAIN_MS = 3_600_000
 const TABLES_WAIT_MS = 90_000
 
 const SUBJECT = 'stint'
-const KINDS: readonly Kind[] = ['job', 'task', 'request']
+const KINDS: readonly Kind[] = ['job', 'task', 'request', 'long-task']
 
 interface SweeperOptions {
   readonly world: World

@@ -5,7 +5,8 @@
 // the deadline was counted.
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
-import { deadlineOf, type Deadline } from '../domain/policy/deadline.ts'
+import { deadlineOf, operationDeadlines, type Deadline } from '../domain/policy/deadline.ts'
+import type { Existing } from '../domain/work-item/state.ts'
 import type { World } from '../world.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { CommandToDo, Context } from './engine.ts'
@@ -57,21 +58,42 @@ export const createTimers = (options: {
     return mono
   }
 
-  const deadlineNow = (workItem: WorkItemId): Deadline | undefined => {
-    const item = live.get(workItem)?.item
-    const deadline = item === undefined ? undefined : deadlineOf(item)
-    if (deadline === undefined || deadline.what === 'silence') anchors.delete(workItem)
-    return deadline
+  /** Monotonic time of a deadline. After a start or a standstill nobody is judged before its grace is over. */
+  const dueOf = (workItem: WorkItemId, deadline: Deadline): number => {
+    switch (deadline.what) {
+      case 'silence':
+        return presence.silentSince(workItem) + deadline.silenceMs
+      case 'stalled':
+        return presence.stillSince(workItem) + deadline.stalledAfterMs
+      case 'lease-ends':
+        return Math.max(onMonotonicClock(workItem, deadline.at), presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS))
+      case 'interrupted':
+      case 'given-up':
+      case 'times-out':
+        return onMonotonicClock(workItem, deadline.at)
+    }
   }
 
-  /** Monotonic time of the item's deadline. After a start or a standstill nobody is judged before its grace is over. */
-  const dueAt = (workItem: WorkItemId): number | undefined => {
-    const deadline = deadlineNow(workItem)
-    if (deadline === undefined) return undefined
-    if (deadline.what === 'silence') return presence.silentSince(workItem) + deadline.silenceMs
-    const at = onMonotonicClock(workItem, deadline.at)
-    return deadline.what === 'lease-ends' ? Math.max(at, presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS)) : at
+  interface Due {
+    readonly deadline: Deadline
+    readonly mono: number
   }
+
+  const dueOperation = (workItem: WorkItemId, item: Existing): Due | undefined => {
+    const dues = operationDeadlines(item).map((deadline) => ({ deadline, mono: dueOf(workItem, deadline) }))
+    return dues.reduce<Due | undefined>((first, due) => (first === undefined || due.mono < first.mono ? due : first), undefined)
+  }
+
+  /** The next deadline of the item, and when on the monotonic clock. */
+  const dueNow = (workItem: WorkItemId): Due | undefined => {
+    const item = live.get(workItem)?.item
+    if (item?.operation !== undefined && item.status !== 'settled') return dueOperation(workItem, item)
+    const deadline = item === undefined ? undefined : deadlineOf(item)
+    if (deadline === undefined || deadline.what === 'silence') anchors.delete(workItem)
+    return deadline === undefined ? undefined : { deadline, mono: dueOf(workItem, deadline) }
+  }
+
+  const dueAt = (workItem: WorkItemId): number | undefined => dueNow(workItem)?.mono
 
   const isAhead: Timers['isAhead'] = (workItem) => (dueAt(workItem) ?? Infinity) > world.monotonic()
 
@@ -85,13 +107,17 @@ export const createTimers = (options: {
         return { type: 'Interrupt', lease: deadline.lease, reached: deadline.at }
       case 'given-up':
         return { type: 'GiveUpLost', lease: deadline.lease, reached: deadline.at }
+      case 'times-out':
+        return { type: 'TimeOut', cause: 'total', reached: deadline.at }
+      case 'stalled':
+        return { type: 'TimeOut', cause: 'stalled' }
       case 'silence':
         return { type: 'LoseHolder', lease: deadline.lease, lastSeenAt: presence.get(workItem)?.lastSeenAt ?? item.updatedAt }
     }
   }
 
   const fire = async (workItem: WorkItemId): Promise<void> => {
-    const deadline = deadlineNow(workItem)
+    const deadline = dueNow(workItem)?.deadline
     const command = deadline === undefined ? undefined : commandOf(workItem, deadline)
     if (deadline === undefined || command === undefined || options.isOff()) return
     const context: Context = { subject: SUBJECT, actor: SUBJECT, commandId: world.uuid() }

@@ -6,9 +6,9 @@ import type { Existing, Held, Owing, SurfaceState, Waiting } from '../domain/wor
 import type { Position } from '../store/port.ts'
 import type { Order } from './cursor.ts'
 
-export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'>
+export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'> | EventOfType<'OperationDispatched'>
 /** The event that settled an item. */
-export type Ending = EventOfType<'Completed'> | EventOfType<'Failed'> | EventOfType<'Aborted'> | EventOfType<'Cancelled'>
+export type Ending = EventOfType<'Completed'> | EventOfType<'Failed'> | EventOfType<'Aborted'> | EventOfType<'Cancelled'> | EventOfType<'TimedOut'>
 
 /** Everything a reader may be shown of one work item, but for signs of life. */
 export interface ItemRow {
@@ -23,7 +23,7 @@ export interface ItemRow {
 
 export interface ItemFilter {
   readonly kind: Kind
-  /** Service of a job; `<app>/<queue>` of a task; contract of a request. */
+  /** Service of a job; `<app>/<queue>` of a task; contract of a request; node of a long task. */
   readonly scope?: string | undefined
   readonly server?: string | undefined
   readonly label?: string | undefined

@@ -61,12 +61,14 @@ const shownFacts = (change: ItemChange): Facts => {
       case 'JobRegistered':
       case 'TaskInserted':
       case 'RequestAccepted':
+      case 'OperationDispatched':
         birth = JSON.stringify(event)
         break
       case 'Completed':
       case 'Failed':
       case 'Aborted':
       case 'Cancelled':
+      case 'TimedOut':
         ending = JSON.stringify(event)
         break
       case 'LateResultRecorded':

@@ -44,6 +44,7 @@ export const shownOutcome = exactlyOne({
   failed: failure,
   aborted: fields({ reason }, { partial: json }),
   cancelled: fields({}, { reason }),
+  timedOut: fields({ cause: oneOf('total', 'stalled') }),
 })
 
 export const receipt = fields(
@@ -61,7 +62,7 @@ export const common = {
   required: {
     id: text({ max: 500 }),
     workItem: workItemId,
-    kind: oneOf('job', 'task', 'request'),
+    kind: oneOf('job', 'task', 'request', 'long-task'),
     state,
     attempt: number({ min: 0, integer: true }),
     directive,

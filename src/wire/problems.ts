@@ -48,6 +48,7 @@ export const problems = {
   'other-log': problem(412, 'The position belongs to another log.', 'The store was restored or replaced since. Read again without the position.'),
   'too-large': problem(413, 'The request is too large.', '`detail` names the limit in bytes.'),
   'unsupported-media-type': problem(415, 'The media type or encoding is not supported.', 'Send `Content-Type: application/json` in UTF-8, without `Content-Encoding`.'),
+  'unknown-operation': problem(422, 'The node does not know this operation.', '`detail` lists the operations that it knows.'),
   'fingerprint-mismatch': problem(422, 'This id was used before for another request.', 'Use a new id, or send exactly what was sent first.'),
   'too-many-live': problem(429, 'Too many live work items.', 'Let some settle, or raise `maxLiveItems`. `Retry-After` tells when to try again.'),
   lagging: problem(429, 'The tables lag too far behind the log.', 'Births are slowed until they have caught up. `Retry-After` tells when to try again.'),

@@ -13,7 +13,7 @@ export interface Route<Params = unknown, Query = unknown, Body = unknown, Answer
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** OpenAPI form: `/v1/jobs/{id}`. */
   readonly path: string
-  readonly tag: 'jobs' | 'tasks' | 'queues' | 'contracts' | 'requests' | 'work items' | 'events' | 'tokens' | 'service'
+  readonly tag: 'jobs' | 'tasks' | 'queues' | 'contracts' | 'requests' | 'long tasks' | 'nodes' | 'node' | 'work items' | 'events' | 'tokens' | 'service'
   readonly summary: string
   /**
    * Who may call it at all; `anyone` needs no token. `known`: every known principal, whatever its roles, because the handler decides by what is asked about:

@@ -2,6 +2,7 @@
 import * as t from 'io-ts'
 import { directiveAnswer, directiveBody, givenAnswer, historyEvent, page, pageQuery, position, reason, reportAnswer, reportBody, route, why, workItemId } from './items.ts'
 import { jobProxy } from './jobs.ts'
+import { longTask } from './long-tasks.ts'
 import { quantiles } from './queues.ts'
 import { request } from './requests.ts'
 import { roles } from './route.ts'
@@ -20,7 +21,7 @@ export const showWorkItem = route({
   summary: 'Show any work item',
   roles: readers,
   params: oneItem,
-  answers: { 200: t.union([jobProxy, task, request]) },
+  answers: { 200: t.union([jobProxy, task, request, longTask]) },
   headers: ['If-None-Match', 'Prefer'],
   problems: ['not-found'],
 })
@@ -106,7 +107,10 @@ export const watchEvents = route({
   tag: 'events',
   summary: 'Server-sent events: everything that happens, from a position on',
   roles: readers,
-  query: fields({}, { after: position, workItem: workItemId, kind: oneOf('job', 'task', 'request'), type: someOf('event types', Object.keys(workItemEvents), { max: 1_000 }) }),
+  query: fields(
+    {},
+    { after: position, workItem: workItemId, kind: oneOf('job', 'task', 'request', 'long-task'), type: someOf('event types', Object.keys(workItemEvents), { max: 1_000 }) },
+  ),
   answers: { 200: historyEvent },
   mediaType: 'text/event-stream',
   headers: ['Last-Event-ID'],
@@ -122,10 +126,12 @@ export const statistics = route({
   summary: 'Counts by kind, scope and state, and how long settled items ran',
   fromTables: true,
   roles: ['viewer'],
-  query: fields({}, { kind: oneOf('job', 'task', 'request') }),
+  query: fields({}, { kind: oneOf('job', 'task', 'request', 'long-task') }),
   answers: {
     200: fields({
-      items: t.array(fields({ kind: oneOf('job', 'task', 'request'), scope: text({ max: 400 }), states: countsBy }, { runSeconds: quantiles, waitSeconds: quantiles })),
+      items: t.array(
+        fields({ kind: oneOf('job', 'task', 'request', 'long-task'), scope: text({ max: 400 }), states: countsBy }, { runSeconds: quantiles, waitSeconds: quantiles }),
+      ),
     }),
   },
 })

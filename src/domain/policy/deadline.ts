@@ -1,20 +1,40 @@
 // What time alone will do to a work item, and when: the timers ask here and set themselves by it.
-import { brokeOff, isHeld, type WorkItem } from '../work-item/state.ts'
+import { brokeOff, isHeld, isParked, type WorkItem } from '../work-item/state.ts'
+
+/** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it, which runs on the clock that counts (rules 17). */
+export const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
 
 export type Deadline =
   /** The lease of a task or request ends at a time that stands in the log. */
   | { readonly what: 'lease-ends'; readonly lease: number; readonly at: number; readonly termMs: number }
-  /** A job's holder is lost after this silence, counted from its last sign of life. */
+  /** The holder of a job or a long task is lost after this silence, counted from its last sign of life. */
   | { readonly what: 'silence'; readonly lease: number; readonly silenceMs: number }
   /** A request that broke off in middleware fails, if nobody asks for it again; `lease` is the one that broke off. */
   | { readonly what: 'interrupted'; readonly lease: number; readonly at: number }
+  /** A long task that has made no progress for so long times out, counted from the last that is known. */
+  | { readonly what: 'stalled'; readonly lease: number; readonly stalledAfterMs: number }
+  /** A long task times out at a time that stands in the log. */
+  | { readonly what: 'times-out'; readonly at: number }
   /** A lost job settles at a time that stands in the log. */
   | { readonly what: 'given-up'; readonly lease: number; readonly at: number }
 
-/** The next thing that time does to it, or undefined when time does nothing. */
+/** What time may do to a long task, all at once: the first that comes decides. Nothing on the node that runs it: whoever gave it out keeps the time. */
+export const operationDeadlines = (item: WorkItem): readonly Deadline[] => {
+  if (item.status === 'absent' || item.status === 'settled' || item.operation === undefined || item.operation.reportTo !== undefined) return []
+  const { timeoutMs, stalledAfterMs } = item.operation
+  const total: readonly Deadline[] = timeoutMs === undefined ? [] : [{ what: 'times-out', at: item.createdAt + timeoutMs }]
+  if (!isHeld(item)) return total
+  const lease = item.lease.number
+  // What is parked makes no progress, and is not to.
+  const stalled: readonly Deadline[] = stalledAfterMs === undefined || isParked(item) ? [] : [{ what: 'stalled', lease, stalledAfterMs }]
+  const silence: readonly Deadline[] = item.status === 'lost' ? [] : [{ what: 'silence', lease, silenceMs: item.lease.termMs }]
+  return [...total, ...stalled, ...silence]
+}
+
+/** The next thing that time does to what is no long task, or undefined when time does nothing. */
 export const deadlineOf = (item: WorkItem): Deadline | undefined => {
   if (brokeOff(item)) return { what: 'interrupted', lease: item.ended?.number ?? 0, at: item.updatedAt + item.request.interruptedAfterMs }
-  if (!isHeld(item)) return undefined
+  if (!isHeld(item) || item.kind === 'long-task') return undefined
   const { number: lease, until, termMs } = item.lease
   if (item.status === 'lost') return { what: 'given-up', lease, at: (item.lostAt ?? item.updatedAt) + (item.job?.lostAfterMs ?? 0) }
   return item.kind === 'job' ? { what: 'silence', lease, silenceMs: termMs } : { what: 'lease-ends', lease, at: until, termMs }

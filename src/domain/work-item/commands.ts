@@ -1,6 +1,6 @@
 // What may be asked of a work item, and how it may be refused. Time, hashes, tokens and policies arrive as fields: the rules look nothing up.
-import type { CarriedOut, DirectiveName, Effect, Holder, Outcome, Progress, ReplyHead } from './events.ts'
-import type { JobFacts, RequestFacts, SurfaceState, TaskFacts } from './state.ts'
+import type { CarriedOut, DirectiveName, Effect, Holder, Outcome, Progress, ReplyHead, TimeoutCause } from './events.ts'
+import type { JobFacts, OperationFacts, RequestFacts, SurfaceState, TaskFacts } from './state.ts'
 
 /** When a failed or expired attempt is followed by another (tasks). */
 export interface RetryPolicy {
@@ -56,6 +56,18 @@ export type Command =
       /** Who runs it at once: a worker that waits, or the middleware that asks. */
       readonly leaseTo?: LeaseGrant | undefined
     }
+  | {
+      readonly type: 'DispatchOperation'
+      readonly time: number
+      readonly by: string
+      readonly operation: OperationFacts
+      readonly mediaType: string
+      readonly digest: string
+    }
+  /** Its node has taken it: lease 1 begins, with the token that travelled with it. */
+  | { readonly type: 'TakeOperation'; readonly time: number; readonly holder: Holder }
+  /** It cannot be run: its node refuses it, has lost it, or does not run again what a restart broke off. */
+  | { readonly type: 'FailOperation'; readonly time: number; readonly code: string; readonly message: string; readonly detail?: unknown }
   /** `reached`: the time at which it is due, when that has come on the clock that counts, whatever the wall says. */
   | ({ readonly type: 'LeaseItem'; readonly time: number; readonly reached?: number | undefined } & LeaseGrant)
   /** The dialect's delete: done if the caller holds it, else cancelled; by whoever may work the queue, in any state (rules 22). */
@@ -91,6 +103,8 @@ export type Command =
       /** SHA-256 of the outcome in canonical JSON; there whenever the outcome is. */
       readonly digest?: string | undefined
       readonly retry: RetryPolicy
+      /** Of a long task: its node, which has taken it when it reports on it, though its answer to the dispatch never came. */
+      readonly takenBy?: Holder | undefined
     }
   /** The holder asks what the administrator wants; progress that was noted before and not recorded may come along. */
   | { readonly type: 'AskDirective'; readonly time: number; readonly by: string; readonly lease: string; readonly progress?: Progress | undefined }
@@ -127,6 +141,8 @@ export type Command =
   | { readonly type: 'LoseHolder'; readonly time: number; readonly lease: number; readonly lastSeenAt: number }
   /** No duplicate has come for a request that broke off in middleware. */
   | { readonly type: 'Interrupt'; readonly time: number; readonly lease: number; readonly reached?: number | undefined }
+  /** The time of a long task is over; that it stalled is judged by whoever keeps the volatile signs of life. */
+  | { readonly type: 'TimeOut'; readonly time: number; readonly cause: TimeoutCause; readonly reached?: number | undefined }
   | { readonly type: 'GiveUpLost'; readonly time: number; readonly lease: number; readonly reached?: number | undefined }
 
 export type CommandOfType<Type extends Command['type']> = Extract<Command, { type: Type }>

@@ -1,6 +1,7 @@
 // The rules of the one lifecycle: a command meets a work item. One function a command; the reasons stand in the specification of each door.
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
+import { hasCome } from '../policy/deadline.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
 import type { Command, CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
@@ -8,8 +9,9 @@ import type { WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
 import { askDirective, extendLease, hasDeadLetters, releaseLease, report } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
+import { dispatchOperation, failOperation, hasPromisedSilence, isRunHere, takeOperation, timeOut } from './operations.ts'
 import { acceptRequest, erase, interrupt, noteEffects, releaseReply, reply } from './requests.ts'
-import { isHeld, isUnresolved, leasable, surfaceState, type Existing, type WorkItem } from './state.ts'
+import { isHeld, isUnresolved, leasable, nounOf, surfaceState, type Existing, type WorkItem } from './state.ts'
 
 export type WorkItemDecision = Decision<WorkItemEvent, Rejection>
 
@@ -44,16 +46,15 @@ const insertTask = (c: CommandOfType<'InsertTask'>, item: WorkItem): WorkItemDec
   return item.digest === c.digest ? accept() : reject({ type: 'exists-with-other-content' })
 }
 
-/** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it. */
-const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
-
 const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
   if (item.kind === 'job') return reject({ type: 'not-possible', state, detail: 'Expected a task or a request: a job is leased by its registration.' })
-  if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${item.kind}, but it is ${state}.` })
-  if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${item.kind}, but it is paused.` })
+  if (item.kind === 'long-task' && !isRunHere(item)) return reject({ type: 'not-possible', state, detail: 'Expected a task or a request: a long task is taken by its node.' })
+  if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${nounOf(item)}, but it is ${state}.` })
+  if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${nounOf(item)}, but it is paused.` })
   const facts = leasable(item)
+  if (isRunHere(item)) return accept(leasedTo(c, nextLease(item), c.time))
   if (facts === undefined) return reject({ type: 'not-possible', state, detail: 'Expected a request for workers, but this one is run by middleware.' })
   if (!hasCome(c, facts.dueAt)) return reject({ type: 'not-possible', state, detail: `Expected to lease a ${item.kind} that is due, but its delay has not passed.` })
   return accept(leasedTo(c, nextLease(item), c.time))
@@ -62,7 +63,7 @@ const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecis
 /** Anybody who may work the queue ends it, whatever lease is named; only the holder's word makes it a completion (rules 22). */
 const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
-  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${item.kind} is aborted by a directive.` })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${nounOf(item)} is aborted by a directive.` })
   if (item.status === 'settled') return accept()
   const isHolder = isHeld(item) && item.lease.holder.subject === c.by && (c.lease === undefined || item.lease.token === c.lease)
   if (isHolder) return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Completed', lease: item.lease.number })
@@ -72,7 +73,7 @@ const deleteTask = (c: CommandOfType<'DeleteTask'>, item: WorkItem): WorkItemDec
 const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   if (item.status === 'settled') return reject({ type: 'settled', state: surfaceState(item) })
-  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${item.kind} is no dead letter.` })
+  if (item.kind !== 'task') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a task: a ${nounOf(item)} is no dead letter.` })
   // A repeat finds the task put back already, or worked on again.
   if (item.status !== 'deadLetter')
     return item.redriven === true ? accept() : reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a dead letter, and the task is none.' })
@@ -81,7 +82,7 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
 
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
-  if (!isHeld(item) || item.lease.number !== c.lease || item.kind === 'job' || !hasCome(c, item.lease.until)) return accept()
+  if (!isHeld(item) || item.lease.number !== c.lease || hasPromisedSilence(item) || !hasCome(c, item.lease.until)) return accept()
   const expired: WorkItemEvent = { type: 'LeaseExpired', lease: c.lease }
   const freed = letGo(item, expired, 'Its lease ended while it was to be aborted.')
   if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
@@ -93,13 +94,13 @@ const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemD
 
 /** Silence is judged by whoever keeps the volatile signs of life, on monotonic time; here only whether that lease still stands. */
 const loseHolder = (c: CommandOfType<'LoseHolder'>, item: WorkItem): WorkItemDecision => {
-  if (!isHeld(item) || item.lease.number !== c.lease || item.kind !== 'job' || item.status === 'lost') return accept()
+  if (!isHeld(item) || item.lease.number !== c.lease || !hasPromisedSilence(item) || item.status === 'lost') return accept()
   return accept<WorkItemEvent>({ type: 'HolderLost', lease: c.lease, lastSeenAt: c.lastSeenAt })
 }
 
 /** A lost job settles at last: as aborted if that was asked for, else as failed (rules 20). */
 const giveUpLost = (c: CommandOfType<'GiveUpLost'>, item: WorkItem): WorkItemDecision => {
-  if (item.status !== 'lost' || item.lease.number !== c.lease || item.lostAt === undefined) return accept()
+  if (item.status !== 'lost' || item.kind !== 'job' || item.lease.number !== c.lease || item.lostAt === undefined) return accept()
   if (!hasCome(c, item.lostAt + (item.job?.lostAfterMs ?? 0))) return accept()
   if (item.will === 'abort') return accept<WorkItemEvent>(...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: 'Its holder was lost and did not come back.' })
   return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', code: 'lost', message: 'Its holder was lost and did not come back.' })
@@ -127,6 +128,14 @@ const byCommand = (c: Command, item: WorkItem): WorkItemDecision => {
       return interrupt(c, item)
     case 'DeleteTask':
       return deleteTask(c, item)
+    case 'DispatchOperation':
+      return dispatchOperation(c, item)
+    case 'TakeOperation':
+      return takeOperation(c, item)
+    case 'FailOperation':
+      return failOperation(c, item)
+    case 'TimeOut':
+      return timeOut(c, item)
     case 'ExtendLease':
       return extendLease(c, item)
     case 'ReleaseLease':

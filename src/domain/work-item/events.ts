@@ -57,6 +57,10 @@ export type Release = t.TypeOf<typeof Release>
 export const Runs = t.keyof({ workers: null, middleware: null })
 export type Runs = t.TypeOf<typeof Runs>
 
+/** Which time was over: that of the whole, or that without progress. */
+export const TimeoutCause = t.keyof({ total: null, stalled: null })
+export type TimeoutCause = t.TypeOf<typeof TimeoutCause>
+
 export const OnInterrupted = t.keyof({ retry: null, fail: null })
 /** What becomes of a request whose execution broke off: it is run again, or it fails as `interrupted`. */
 export type OnInterrupted = t.TypeOf<typeof OnInterrupted>
@@ -93,7 +97,7 @@ export const Effect = t.union([
 ])
 export type Effect = t.TypeOf<typeof Effect>
 
-/** Which one of an outbox: an effect by its place in the reply, or the reply itself, which goes to the callback of its request. */
+/** Which one of an outbox: an effect by its place in the reply, or the outcome itself, which goes to the callback of its request or to the management node. */
 export const OutboxEntry = t.union([t.number, t.literal('reply')])
 export type OutboxEntry = t.TypeOf<typeof OutboxEntry>
 
@@ -151,6 +155,35 @@ export const workItemEvents = {
       t.partial({ attemptsMax: t.number, method: t.string, path: t.string, callback: t.string }),
     ]),
   ),
+  OperationDispatched: event(
+    'OperationDispatched',
+    t.intersection([
+      t.type({
+        /** Name of the operation's class. */
+        operation: t.string,
+        /** The implementation node that is to run it. */
+        node: t.string,
+        by: t.string,
+        digest: t.string,
+        /** Of lease 1, made before it is sent so that it travels with it: whoever took it can prove it, even if its answer was lost. */
+        lease: t.string,
+        /** The arguments are the payload. */
+        mediaType: t.string,
+        /** Its node reports at this interval. */
+        progressEveryMs: Duration,
+      }),
+      t.partial({
+        /** From its birth on. None on the node, where whoever gave it out keeps the time. */
+        timeoutMs: Duration,
+        /** Without progress. */
+        stalledAfterMs: Duration,
+        /** In the log of an implementation node: the management node that is told of it, until it has acknowledged the end. */
+        reportTo: t.string,
+        /** On the node: what becomes of it when the node starts again while it runs. */
+        onRestart: t.keyof({ resume: null, fail: null }),
+      }),
+    ]),
+  ),
   Leased: event(
     'Leased',
     t.intersection([
@@ -183,6 +216,7 @@ export const workItemEvents = {
   Failed: event('Failed', t.intersection([t.type({ code: t.string, message: t.string }), t.partial({ detail: t.unknown }), Ending])),
   Aborted: event('Aborted', t.intersection([t.type({ reason: t.string }), t.partial({ partial: t.unknown }), Ending])),
   Cancelled: event('Cancelled', t.intersection([t.type({ by: t.string }), t.partial({ reason: t.string })])),
+  TimedOut: event('TimedOut', t.type({ cause: TimeoutCause })),
   LateResultRecorded: event('LateResultRecorded', t.type({ lease: t.number, outcome: Outcome, digest: t.string })),
   EffectsCarriedOut: event('EffectsCarriedOut', t.type({ effects: t.array(CarriedOut) })),
   /** From now on a duplicate is answered that the reply is gone, and never run again. */
@@ -195,7 +229,7 @@ export const workItemEvents = {
         kind: Kind,
         by: t.string,
         digest: t.string,
-        end: t.keyof({ completed: null, failed: null, aborted: null, cancelled: null }),
+        end: t.keyof({ completed: null, failed: null, aborted: null, cancelled: null, timedOut: null }),
         createdAt: Instant,
         settledAt: Instant,
         eraser: t.string,
@@ -213,7 +247,7 @@ export type WorkItemEvent = { [Type in WorkItemEventType]: EventOfType<Type> }[W
 export const EVENT_VERSION = 1
 
 /** After one of these nothing changes but what `late` allows (rules 22). */
-export const SETTLING: ReadonlySet<string> = new Set<WorkItemEventType>(['Completed', 'Failed', 'Aborted', 'Cancelled'])
+export const SETTLING: ReadonlySet<string> = new Set<WorkItemEventType>(['Completed', 'Failed', 'Aborted', 'Cancelled', 'TimedOut'])
 
 /**
  * Whether an event of this type takes the place of everything before it in its stream, which was erased with it (rules 26): what is known of the item begins

@@ -49,10 +49,22 @@ const accepted = (event: EventOfType<'RequestAccepted'>, at: At): Waiting => {
   }
 }
 
+const dispatched = (event: EventOfType<'OperationDispatched'>, at: At): Waiting => {
+  const { operation, node, lease, progressEveryMs, timeoutMs, stalledAfterMs, reportTo, onRestart } = event
+  return {
+    status: 'waiting',
+    kind: 'long-task',
+    ...born(at),
+    by: event.by,
+    digest: event.digest,
+    operation: { operation, node, lease, progressEveryMs, timeoutMs, stalledAfterMs, reportTo, onRestart },
+  }
+}
+
 /** The parts of every living state, without those that belong to one status only. */
 const core = (item: Existing) => {
-  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request } = item
-  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request }
+  const { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request, operation } = item
+  return { kind, revision, by, digest, createdAt, updatedAt, attempt, will, receipt, phase, progress, progressAt, ended, redriven, job, task, request, operation }
 }
 
 const endedLease = (item: Existing, how: EndedLease['how'], digest?: string): EndedLease | undefined =>
@@ -86,8 +98,8 @@ const outboxOf = (entries: readonly OutboxEntry[]): Settled['outbox'] => (entrie
 const withoutCarriedOut = (item: Settled, carriedOut: readonly CarriedOut[]): Settled['outbox'] =>
   outboxOf((item.outbox ?? []).filter((open) => !carriedOut.some(({ entry }) => entry === open)))
 
-/** The reply goes to the callback of its request, and so does the news that there is none. */
-const toCaller = (item: Existing): readonly OutboxEntry[] => (item.request?.callback === undefined ? [] : ['reply'])
+/** The reply goes to the callback of its request, and so does the news that there is none; what an operation came to goes to the management node. */
+const toCaller = (item: Existing): readonly OutboxEntry[] => ((item.request?.callback ?? item.operation?.reportTo) === undefined ? [] : ['reply'])
 
 const settled = (item: Existing, end: Settled['end'], at: At, digest: string | undefined, failure?: Settled['failure']): Settled => ({
   ...core(item),
@@ -125,7 +137,7 @@ const erased = (event: EventOfType<'Erased'>, at: At): Settled => {
 }
 
 /** Events that say by themselves what the item is, whatever came before. */
-type BirthType = 'JobRegistered' | 'TaskInserted' | 'RequestAccepted' | 'Erased'
+type BirthType = 'JobRegistered' | 'TaskInserted' | 'RequestAccepted' | 'OperationDispatched' | 'Erased'
 
 const change = (item: Existing, event: Exclude<WorkItemEvent, { type: BirthType }>, at: At): Existing => {
   switch (event.type) {
@@ -178,6 +190,8 @@ const change = (item: Existing, event: Exclude<WorkItemEvent, { type: BirthType 
       return settled(item, 'aborted', at, event.digest)
     case 'Cancelled':
       return settled(item, 'cancelled', at, undefined)
+    case 'TimedOut':
+      return { ...settled(item, 'timedOut', at, undefined), cause: event.cause }
     case 'LateResultRecorded':
       return item.status === 'settled' ? { ...item, late: { digest: event.digest } } : item
     case 'EffectsCarriedOut':
@@ -192,6 +206,7 @@ export const evolve = (item: WorkItem, event: WorkItemEvent, at: At): WorkItem =
   if (event.type === 'JobRegistered') return registered(event, at)
   if (event.type === 'TaskInserted') return inserted(event, at)
   if (event.type === 'RequestAccepted') return accepted(event, at)
+  if (event.type === 'OperationDispatched') return dispatched(event, at)
   if (event.type === 'Erased') return erased(event, at)
   if (item.status === 'absent') return absent
   return { ...change(item, event, at), revision: at.revision, updatedAt: at.time }

@@ -5,7 +5,9 @@ import { extensionMs, hasMoved, progressIntervalMs } from '../policy/streams.ts'
 import type { CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, letGo } from './directives.ts'
 import type { Outcome, Progress, WorkItemEvent } from './events.ts'
-import { isHeld, isParked, isUnresolved, surfaceState, type Existing, type Held, type Settled, type WorkItem } from './state.ts'
+import { evolveAll } from './evolve.ts'
+import { neverTaken, takenByReport } from './operations.ts'
+import { isHeld, isParked, isUnresolved, nounOf, surfaceState, type Existing, type Held, type Settled, type WorkItem } from './state.ts'
 
 type HoldingDecision = Decision<WorkItemEvent, Rejection>
 
@@ -14,7 +16,7 @@ export const heldBy = (c: { readonly by: string; readonly lease: string }, item:
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
   if (item.status === 'settled') return reject({ type: 'settled', state })
-  if (!isHeld(item)) return reject({ type: 'stale-lease', state, detail: `Expected the current lease, but nobody holds this ${item.kind}.` })
+  if (!isHeld(item)) return reject({ type: 'stale-lease', state, detail: `Expected the current lease, but nobody holds this ${nounOf(item)}.` })
   if (item.lease.token !== c.lease) return reject({ type: 'stale-lease', state, detail: `Expected the current lease, which is number ${item.lease.number}.` })
   if (item.lease.holder.subject !== c.by) return reject({ type: 'forbidden', detail: 'Expected the principal that was given this lease.' })
   return E.right(item)
@@ -22,7 +24,7 @@ export const heldBy = (c: { readonly by: string; readonly lease: string }, item:
 
 /** A call under the current lease is a sign of life: it finds a lost holder, and makes the promise longer when less than one silence of it is left (rules 16). */
 const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
-  if (item.kind !== 'job') return []
+  if (item.kind !== 'job' && item.kind !== 'long-task') return []
   const number = item.lease.number
   const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + extensionMs(item.lease.termMs, item.revision) }
   if (item.status === 'lost') return [{ type: 'HolderFound', lease: number }, extended]
@@ -84,7 +86,7 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
     return [...obeyed, { type: 'Aborted', reason, ...(partial === undefined ? {} : { partial }), ...ending }]
   }
   const { code, message, detail, retry } = outcome.failed
-  const triesAgain = item.kind !== 'job' && retry !== false && item.will !== 'abort'
+  const triesAgain = (item.kind === 'task' || item.kind === 'request') && retry !== false && item.will !== 'abort'
   const isLast = c.retry.attemptsMax !== undefined && item.attempt >= c.retry.attemptsMax
   if (!triesAgain || (isLast && !hasDeadLetters(c.retry, item))) return [...moot, { type: 'Failed', code, message, ...(detail === undefined ? {} : { detail }), ...ending }]
   const freed: WorkItemEvent = isLast ? { type: 'DeadLettered', code, message, ...ending } : { type: 'RetryScheduled', dueAt: c.time + c.retry.pauseMs, code, message, ...ending }
@@ -92,8 +94,8 @@ const settling = (c: CommandOfType<'Report'>, item: Held, outcome: Outcome): rea
 }
 
 /** After settlement the first other outcome under the last lease is kept, the one that settled it is a repeat, and anything else is too late (surface 8). */
-export const late = (c: Pick<CommandOfType<'Report'>, 'by' | 'lease' | 'outcome' | 'digest'>, item: Settled): HoldingDecision => {
-  const last = item.ended
+export const late = (c: Pick<CommandOfType<'Report'>, 'by' | 'lease' | 'outcome' | 'digest' | 'takenBy'>, item: Settled): HoldingDecision => {
+  const last = item.ended ?? neverTaken(c, item)
   if (c.outcome === undefined || c.digest === undefined || last === undefined || last.token !== c.lease || last.holder.subject !== c.by)
     return reject({ type: 'settled', state: surfaceState(item) })
   if (last.digest === c.digest || item.late?.digest === c.digest) return accept()
@@ -111,13 +113,14 @@ export const report = (c: CommandOfType<'Report'>, item: WorkItem): HoldingDecis
     return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a reply: a request is not completed by an outcome.' })
   if (item.status === 'settled') return late(c, item)
   if (isRepeatOfRetried(c, item)) return accept()
-  const held = heldBy(c, item)
+  const taken = takenByReport(c, item)
+  const held = heldBy(c, taken === undefined ? item : evolveAll(item, [taken], c.time))
   if (E.isLeft(held)) return held
   const now = held.right
   const phase: readonly WorkItemEvent[] = c.phase !== undefined && c.phase !== now.phase ? [{ type: 'PhaseEntered', phase: c.phase }] : []
   const park = c.outcome === undefined ? parked(c, now) : []
   const progress = progressed(c, now, c.outcome !== undefined || phase.length + park.length > 0)
-  const said = [...signOfLife(now, c.time), ...phase, ...progress]
+  const said = [...(taken === undefined ? [] : [taken]), ...signOfLife(now, c.time), ...phase, ...progress]
   if (c.outcome !== undefined) return accept(...said, ...settling(c, now, c.outcome))
   return accept(...said, ...seen(now), ...park, ...answered(c, now))
 }
@@ -132,7 +135,7 @@ export const extendLease = (c: CommandOfType<'ExtendLease'>, item: WorkItem): Ho
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
   const { lease, kind } = held.right
-  if (kind === 'job') return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
+  if (kind === 'job' || kind === 'long-task') return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
   // Completion counts until the expiry is recorded, an extension only while the lease runs: on the server's clock, since the wall can be set (rules 17).
   if (!(c.stands ?? c.time < lease.until))
     return reject({ type: 'stale-lease', state: surfaceState(held.right), detail: 'Expected a lease that still runs, but its time is over.' })
@@ -145,7 +148,12 @@ export const releaseLease = (c: CommandOfType<'ReleaseLease'>, item: WorkItem): 
   if (item.status !== 'absent' && item.ended?.how === 'released' && item.ended.token === c.lease && item.ended.holder.subject === c.by) return accept()
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
-  if (held.right.kind === 'job') return reject({ type: 'not-possible', state: surfaceState(held.right), detail: 'Expected a task: a job stays with its server.' })
+  if (held.right.kind === 'job' || held.right.kind === 'long-task')
+    return reject({
+      type: 'not-possible',
+      state: surfaceState(held.right),
+      detail: `Expected a task: a ${nounOf(held.right)} stays with its ${held.right.kind === 'job' ? 'server' : 'node'}.`,
+    })
   const reason = c.reason === undefined ? {} : { reason: c.reason }
   const released: WorkItemEvent = { type: 'LeaseReleased', lease: held.right.lease.number, counted: false, dueAt: c.time + c.delayMs, busy: c.busy, ...reason }
   return accept(...letGo(held.right, released, 'Given back while it was to be aborted.'))

@@ -7,11 +7,11 @@
 //   Redriven │   │                   │  └─ HolderFound ── lost ◀── HolderLost           │
 //            │   └─ DeadLettered     └───────────────┬──────────────────────────────────┘
 //        deadLetter                                  ▼
-//                          settled: Completed · Failed · Aborted · Cancelled
+//                          settled: Completed · Failed · Aborted · Cancelled · TimedOut
 //
 // What the administrator wants (`will`) is kept apart from what the holder does (`status`): a job that is told to abort goes on running until it says otherwise.
 import type { Kind } from '../ids.ts'
-import type { DirectiveName, Holder, OnInterrupted, OutboxEntry, Progress, Release, Resolution, Runs } from './events.ts'
+import type { DirectiveName, Holder, OnInterrupted, OutboxEntry, Progress, Release, Resolution, Runs, TimeoutCause } from './events.ts'
 
 export interface Lease {
   /** From 1, raised by each lease: the fencing number. */
@@ -20,7 +20,7 @@ export interface Lease {
   readonly holder: Holder
   readonly since: number
   readonly until: number
-  /** Tasks: the length of the lease. Jobs: the promised silence. */
+  /** Tasks and requests: the length of the lease. Jobs and long tasks: the promised silence. */
   readonly termMs: number
   /** Of the lease call that gave it (rules 27). */
   readonly requestId?: string | undefined
@@ -90,6 +90,20 @@ export interface RequestFacts {
   readonly callback?: string | undefined
 }
 
+/** A long task: what is run where, and how long it may take. */
+export interface OperationFacts {
+  readonly operation: string
+  readonly node: string
+  /** Token of lease 1, which travelled with it. */
+  readonly lease: string
+  readonly progressEveryMs: number
+  readonly timeoutMs?: number | undefined
+  readonly stalledAfterMs?: number | undefined
+  /** In the log of an implementation node: who is told of it. */
+  readonly reportTo?: string | undefined
+  readonly onRestart?: 'resume' | 'fail' | undefined
+}
+
 export interface Absent {
   readonly status: 'absent'
   readonly revision: -1
@@ -118,6 +132,7 @@ interface Born {
   readonly job?: JobFacts | undefined
   readonly task?: TaskFacts | undefined
   readonly request?: RequestFacts | undefined
+  readonly operation?: OperationFacts | undefined
 }
 
 /** Nobody holds it. */
@@ -142,7 +157,9 @@ export interface Held extends Born {
 export interface Settled extends Born {
   readonly status: 'settled'
   readonly settledAt: number
-  readonly end: 'completed' | 'failed' | 'aborted' | 'cancelled'
+  readonly end: 'completed' | 'failed' | 'aborted' | 'cancelled' | 'timedOut'
+  /** Of what timed out. */
+  readonly cause?: TimeoutCause | undefined
   /** Outcomes are in the stream; the state keeps what a list shows. */
   readonly failure?: { readonly code: string; readonly message: string } | undefined
   readonly late?: { readonly digest: string } | undefined
@@ -222,5 +239,8 @@ export const brokeOff = (item: WorkItem): item is Waiting & { readonly request: 
 
 /** The holder has parked it, or had when it was lost. */
 export const isParked = (item: WorkItem): boolean => item.status === 'paused' || (item.status === 'lost' && item.parked === true)
+
+/** How a sentence calls it. */
+export const nounOf = ({ kind }: Existing): string => (kind === 'long-task' ? 'long task' : kind)
 
 export const isUnresolved = (receipt: Receipt | undefined): receipt is Receipt => receipt !== undefined && receipt.resolution === undefined
