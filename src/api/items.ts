@@ -84,7 +84,7 @@ export const showHistory = async (
 
 export const showWhy = async (call: Call, workItem: WorkItemId): Promise<Handled<TypeOf<typeof why>>> => {
   const row = await readVisible(call, workItem)
-  return E.isLeft(row) ? row : ok(whyView(row.right.item, call.engine.now(), call.engine.gateOf(row.right.item)))
+  return E.isLeft(row) ? row : ok(whyView(row.right.item, call.engine.now(), call.engine.gateOf(row.right.item, workItem)))
 }
 
 /** Administrators are shown by their e-mail in receipts, because people read them. */

@@ -35,21 +35,22 @@ const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
 const seen = (item: Held): readonly WorkItemEvent[] =>
   isUnresolved(item.receipt) && item.receipt.seenAt === undefined ? [{ type: 'DirectiveSeen', number: item.receipt.number }] : []
 
-const isSame = (a: Progress, b: Progress): boolean => a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
+export const isSameProgress = (a: Progress, b: Progress): boolean =>
+  a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
 
 /** The first progress is recorded, and what travels with news that is; progress alone when it is time and it has moved (rules 14, 19). */
 const progressed = (c: CommandOfType<'Report' | 'AskDirective'>, item: Held, withNews: boolean): readonly WorkItemEvent[] => {
   if (c.progress === undefined) return []
   const recorded: readonly WorkItemEvent[] = [{ type: 'ProgressReported', progress: c.progress }]
   if (item.progress === undefined || item.progressAt === undefined) return recorded
-  if (isSame(item.progress, c.progress)) return []
+  if (isSameProgress(item.progress, c.progress)) return []
   const isDue = c.time - item.progressAt >= progressIntervalMs(item.revision) && hasMoved(item.progress, c.progress)
   return withNews || isDue ? recorded : []
 }
 
 /** Whether all that a report said stands in the stream, judged on the item after it: progress alone may be noted only (rules 19). */
 export const isRecorded = (c: Pick<CommandOfType<'Report'>, 'progress' | 'outcome'>, after: WorkItem): boolean =>
-  c.progress === undefined || c.outcome !== undefined || (after.status !== 'absent' && after.progress !== undefined && isSame(after.progress, c.progress))
+  c.progress === undefined || c.outcome !== undefined || (after.status !== 'absent' && after.progress !== undefined && isSameProgress(after.progress, c.progress))
 
 const refused = (c: CommandOfType<'Report'>, item: Held): readonly WorkItemEvent[] =>
   c.refuse !== undefined && item.receipt?.number === c.refuse.directive ? directiveEnded(item, 'refused', c.refuse.reason) : []
