@@ -10,7 +10,7 @@ describe('the types of events that the command line knows', () => {
 
 describe('an event as a sentence', () => {
   it('names what a long task is, where it runs, and which time was over', () => {
-    expect(sentenceOf('OperationDispatched', { ...sampleEvents.OperationDispatched, reportTo: undefined })).toBe('dispatched to nas-1: CopyImage')
+    expect(sentenceOf('OperationDispatched', { ...sampleEvents.OperationDispatched, reportTo: undefined })).toBe('dispatched to node-1: CopyImage')
     expect(sentenceOf('OperationDispatched', { ...sampleEvents.OperationDispatched, reportTo: 'http://stint.example' })).toBe('taken from http://stint.example: CopyImage')
     expect([sentenceOf('TimedOut', { cause: 'total' }), sentenceOf('TimedOut', { cause: 'stalled' })]).toEqual(['timed out', 'timed out: it made no progress'])
     expect(colourOf('TimedOut')).toBe('red')
