@@ -1,7 +1,7 @@
 // Reading one work item: its state from `live`, and what state does not keep (birth, ending, late result) from its stream.
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
-import { SETTLING, type WorkItemEvent } from '../domain/work-item/events.ts'
+import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import { readEvent } from '../projections/fold.ts'
 import type { Birth, Ending, ItemRow } from '../projections/tables.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../store/port.ts'
@@ -23,7 +23,8 @@ const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, reado
 
 const isBirth = (event: WorkItemEvent): event is Birth =>
   event.type === 'JobRegistered' || event.type === 'TaskInserted' || event.type === 'RequestAccepted' || event.type === 'OperationDispatched'
-const isEnding = (event: WorkItemEvent): event is Ending => SETTLING.has(event.type)
+const isEnding = (event: WorkItemEvent): event is Ending =>
+  event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled' || event.type === 'TimedOut'
 
 export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {
   const part = async (workItem: WorkItemId, from: number, max: number) => {

@@ -13,8 +13,8 @@ import { ERASED_DATA, StoreFault, type EventReader, type Position, type Recorded
 import type { Batch, Fact, ItemChange, Known, LoadItem } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
-/** Raised when `evolve` makes something else of the same events: states that were kept under another number are folded anew (rules 12). */
-export const FOLD_VERSION = 3
+/** Raised when `evolve` makes something else of the same events, or another kind of stream has a book: states that were kept under another number are folded anew (rules 12). */
+export const FOLD_VERSION = 4
 
 /** An event that this version cannot read; it is never skipped (rules 15). */
 export interface UnreadableEvent {

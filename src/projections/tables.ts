@@ -31,6 +31,8 @@ export interface ItemFilter {
   readonly tag?: string | undefined
   /** Of tasks: their concurrency key. */
   readonly key?: string | undefined
+  /** Of long tasks: name of the operation's class. */
+  readonly operation?: string | undefined
   readonly state?: SurfaceState | undefined
   /** Only items that can still change, dead letters apart. */
   readonly live?: true | undefined
@@ -164,7 +166,7 @@ export interface Tables {
   readonly liveItems: () => Promise<{
     readonly position: Position | undefined
     readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held | Owing; readonly position: Position }[]
-    /** Streams of the queues and contracts that the log has, as of the same position. */
+    /** Streams of the queues, contracts and nodes that the log has, as of the same position. */
     readonly bookStreams: readonly string[]
   }>
   /** Tells that the log reaches to `head`; returns at once. */
@@ -178,7 +180,7 @@ export interface Tables {
   readonly usage: (filter: UsageFilter) => Promise<Page<CallerUsage> | { readonly invalid: 'cursor' }>
   /** Requests whose reply has expired and is not released yet. */
   readonly expiring: (filter: DueFilter) => Promise<DuePage>
-  /** What may be erased, as far as its effects and its reply are concerned: settled jobs and tasks, released requests. */
+  /** What may be erased, as far as its effects and its reply are concerned: settled jobs, tasks and long tasks whose end is acknowledged, released requests. */
   readonly retired: (filter: RetiredFilter) => Promise<DuePage>
   readonly status: () => TablesStatus
   readonly close: () => Promise<void>

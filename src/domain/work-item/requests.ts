@@ -8,7 +8,7 @@ import { directiveEnded } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { heldBy, late } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
-import { awaitsCall, brokeOff, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
+import { awaitsCall, brokeOff, isOwing, nounOf, surfaceState, type Settled, type WorkItem } from './state.ts'
 
 type RequestDecision = Decision<WorkItemEvent, Rejection>
 
@@ -39,7 +39,7 @@ const lateResult = ({ status, bytes, bodyDigest }: CommandOfType<'Reply'>['reply
 
 export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
-  if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${item.kind} is completed by its outcome.` })
+  if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${nounOf(item)} is completed by its outcome.` })
   if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: lateResult(c.reply) } } }, item)
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
@@ -51,7 +51,7 @@ export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecisio
 export const releaseReply = (c: CommandOfType<'ReleaseReply'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
-  if (item.kind !== 'request') return reject({ type: 'not-possible', state, detail: `Expected a request: a ${item.kind} has no reply to release.` })
+  if (item.kind !== 'request') return reject({ type: 'not-possible', state, detail: `Expected a request: a ${nounOf(item)} has no reply to release.` })
   if (item.status !== 'settled') return reject({ type: 'pending', state })
   if (item.released !== undefined) return accept()
   // Time speaks for itself, and only when it has come.

@@ -19,7 +19,7 @@ import {
   TERM_MS,
 } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { COMMANDS_OF_JOBS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN, STRANGERS } from './rows.ts'
+import { COMMANDS_OF_JOBS, COMMANDS_OF_LONG_TASKS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN, STRANGERS } from './rows.ts'
 
 const longer = extended(NOW + TERM_MS)
 const expired: WorkItemEvent = { type: 'LeaseExpired', lease: 1 }
@@ -38,6 +38,7 @@ const LAST_LEASE = ['ExpireLease, last attempt', 'ExpireLease, last attempt with
 const HELD_REQUEST = {
   ...COMMANDS_OF_JOBS,
   ...COMMANDS_OF_TASKS,
+  ...COMMANDS_OF_LONG_TASKS,
   ...STRANGERS,
   ...NOT_COMPLETED,
   ...NOT_REPLIED_TO,

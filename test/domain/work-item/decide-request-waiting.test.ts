@@ -2,7 +2,7 @@
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
 import { directiveEnded, newDirective, NEXT_HOLDER, NOW, taskLeased, TERM_MS } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { COMMANDS_OF_JOBS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN } from './rows.ts'
+import { COMMANDS_OF_JOBS, COMMANDS_OF_LONG_TASKS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN } from './rows.ts'
 
 const cancelled: WorkItemEvent = { type: 'Cancelled', by: 'admin' }
 const leased = (lease: number) => {
@@ -13,6 +13,7 @@ const leased = (lease: number) => {
 const FREE_REQUEST = {
   ...COMMANDS_OF_JOBS,
   ...COMMANDS_OF_TASKS,
+  ...COMMANDS_OF_LONG_TASKS,
   ...NOBODY_HOLDS,
   ...NOT_COMPLETED,
   ...NOT_REPLIED_TO,
