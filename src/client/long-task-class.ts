@@ -90,12 +90,8 @@ const timingOf = (where: string, declared: LongTask): Seconds => {
   if (strange !== undefined) throw new TypeError(`Expected ${where} to have ${FIELDS.join(', ')} only, but it has ${strange}.`)
   const { onRestart } = declared
   if (onRestart !== undefined && !ON_RESTART.has(onRestart)) throw wrong(`${where}.onRestart`, '"resume" or "fail"', onRestart)
-  let seconds: Seconds = {}
-  for (const field of Object.keys(DURATIONS) as (keyof typeof DURATIONS)[]) {
-    const given = declared[field]
-    if (given !== undefined) seconds = { ...seconds, ...secondsOf(where, field, given) }
-  }
-  return seconds
+  const given = (Object.keys(DURATIONS) as (keyof typeof DURATIONS)[]).filter((field) => declared[field] !== undefined)
+  return Object.assign({}, ...given.map((field) => secondsOf(where, field, declared[field]))) as Seconds
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

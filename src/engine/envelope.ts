@@ -37,7 +37,7 @@ export const encodeMeta = (context: Context, server: string): string =>
     ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
   })
 
-const CARRIES_PAYLOAD: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['TaskInserted', 'RequestAccepted', 'Completed'])
+const CARRIES_PAYLOAD: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['TaskInserted', 'RequestAccepted', 'OperationDispatched', 'Completed'])
 
 /** The events as the store takes them; a payload belongs to the birth or to the reply among them. */
 export const toAppend = (events: readonly WorkItemEvent[], time: number, context: Context, server: string, payload?: Uint8Array): readonly EventToAppend[] => {

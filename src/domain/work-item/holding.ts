@@ -6,7 +6,7 @@ import type { CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, letGo } from './directives.ts'
 import type { Outcome, Progress, WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
-import { neverTaken, takenByReport } from './operations.ts'
+import { hasPromisedSilence, neverTaken, takenByReport } from './operations.ts'
 import { isHeld, isParked, isUnresolved, nounOf, surfaceState, type Existing, type Held, type Settled, type WorkItem } from './state.ts'
 
 type HoldingDecision = Decision<WorkItemEvent, Rejection>
@@ -24,7 +24,7 @@ export const heldBy = (c: { readonly by: string; readonly lease: string }, item:
 
 /** A call under the current lease is a sign of life: it finds a lost holder, and makes the promise longer when less than one silence of it is left (rules 16). */
 const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
-  if (item.kind !== 'job' && item.kind !== 'long-task') return []
+  if (!hasPromisedSilence(item)) return []
   const number = item.lease.number
   const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + extensionMs(item.lease.termMs, item.revision) }
   if (item.status === 'lost') return [{ type: 'HolderFound', lease: number }, extended]
