@@ -1,15 +1,5 @@
 // Durations as people write them on flags, and as they read them in tables.
-
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
-
-/** Milliseconds of a text like `30s`, `15m`, `1h30m` or `2d`; undefined for anything else. A number needs its unit, but for 0. */
-export const parseDuration = (text: string): number | undefined => {
-  if (text === '0') return 0
-  if (!/^(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$/.test(text)) return undefined
-  let total = 0
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g)) total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0)
-  return total
-}
+export { parseDuration } from '../client/duration.ts'
 
 /** A duration in at most two units: `850ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d 3h`. */
 export const formatDuration = (ms: number): string => {

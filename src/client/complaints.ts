@@ -7,7 +7,7 @@ export type OnProblem = (problem: Error, id?: string) => void
 interface Voice {
   /** Who has the problem, as the console shows it. */
   readonly who: string
-  readonly kind: 'job' | 'task' | 'request'
+  readonly kind: 'job' | 'task' | 'request' | 'operation'
 }
 
 /** Different sentences about single jobs or tasks that one of them writes, at most: a console is no log. */

@@ -66,6 +66,8 @@ export interface HeldJob<Taken extends { readonly id: string } = RegisterBody & 
 export interface JobSetting<Taken> {
   readonly world: World
   readonly registration: Taken
+  /** Where what it says goes; one of its own unless given. */
+  readonly outbox?: Outbox
   /** There is something to report. */
   readonly onChange: () => void
   /** Hears of what was said and could not be reported as it was. */
@@ -94,8 +96,8 @@ const lazySignal = () => {
   }
 }
 
-export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onProblem, onSettled }: JobSetting<Taken>): HeldJob<Taken> => {
-  const outbox = createOutbox()
+export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onProblem, onSettled, ...setting }: JobSetting<Taken>): HeldJob<Taken> => {
+  const outbox = setting.outbox ?? createOutbox()
   const wish = createWish()
   const sayings = createSayings(outbox, onChange, onProblem)
   const stopping = lazySignal()

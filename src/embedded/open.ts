@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openEngine, type OpenedEngine } from '../engine/open.ts'
+import type { Retention } from '../engine/sweeper.ts'
 import { openTables } from '../projections/open.ts'
 import { TABLES_FILE } from '../settings.ts'
 import { openSqliteStore } from '../store/sqlite/store.ts'
@@ -20,6 +21,8 @@ export interface OpenOptions {
   readonly onTrouble?: (what: string, cause: unknown) => void
   /** Also where locks and syncs cannot be relied upon, as on network file systems. */
   readonly allowAnyFileSystem?: boolean
+  /** How long settled work items are kept; for ever unless said. */
+  readonly retention?: Retention
   readonly world?: World
 }
 
@@ -34,12 +37,12 @@ export interface Embedded extends AsyncDisposable {
 const warn = (what: string, cause: unknown): void => process.emitWarning(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { type: 'StintWarning' })
 
 /** Opens the engine on a directory. Rejects when another process has it, or when its log cannot be read. */
-export const open = async ({ data, allowAnyFileSystem = false, world = realWorld, onTrouble = warn, ...options }: OpenOptions): Promise<Embedded> => {
+export const open = async ({ data, allowAnyFileSystem = false, retention = {}, world = realWorld, onTrouble = warn, ...options }: OpenOptions): Promise<Embedded> => {
   mkdirSync(data, { recursive: true })
   const store = await openSqliteStore({ directory: data, world, allowAnyFileSystem })
   const opened = await openTables({ file: join(data, TABLES_FILE), storeFile: store.file, world, onLog: () => undefined }).then(
     async (tables) => {
-      const engine = await openEngine({ store, tables, world, settings: { server: EMBEDDED }, onTrouble, endLeasesOf: EMBEDDED })
+      const engine = await openEngine({ store, tables, world, settings: { server: EMBEDDED, retention }, onTrouble, endLeasesOf: EMBEDDED })
       if (E.isLeft(engine)) await tables.close()
       return engine
     },

@@ -1,6 +1,7 @@
 // Leases that an earlier process left behind. What holds the lock on the log knows that their holder, which lived in the process that had it before, is gone (rules 17).
 import * as E from 'fp-ts/lib/Either.js'
 import type { RetryPolicy } from '../domain/work-item/commands.ts'
+import { hasPromisedSilence } from '../domain/work-item/operations.ts'
 import { isHeld, type Existing } from '../domain/work-item/state.ts'
 import type { World } from '../world.ts'
 import type { Handler } from './handle.ts'
@@ -14,10 +15,10 @@ export interface LeftLeases {
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
-/** Ends every lease of a task or request that this subject holds, as if its time had come. */
+/** Ends every lease of a task, a request or an operation of this node that this subject holds, as if its time had come. A holder elsewhere, that of a job or a long task, may live. */
 export const endLeasesOf = async (subject: string, { live, handler, world, retryFor, onTrouble }: LeftLeases): Promise<void> => {
   for (const [workItem, { item }] of [...live.entries()]) {
-    if (!isHeld(item) || item.kind === 'job' || item.lease.holder.subject !== subject) continue
+    if (!isHeld(item) || hasPromisedSilence(item) || item.lease.holder.subject !== subject) continue
     const { number: lease, until: reached } = item.lease
     const context = { subject: 'stint', actor: 'stint', commandId: world.uuid() }
     const ended = await handler.execute(workItem, { type: 'ExpireLease', lease, reached, retry: retryFor(item) }, context)

@@ -10,6 +10,7 @@ import { parseWorkItemId, requestId, streamOf, taskId, type WorkItemId } from '.
 import { pauseMs } from '../../domain/policy/retry.ts'
 import type { Backoff } from '../../domain/queue/config.ts'
 import type { CarriedOut, Effect, OutboxEntry } from '../../domain/work-item/events.ts'
+import { isRunHere } from '../../domain/work-item/operations.ts'
 import { isOwing, surfaceState, type Owing, type Settled } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
@@ -277,7 +278,8 @@ export const createOutboxes = (options: {
     changed: (workItem) => {
       if (closing.signal.aborted || running.has(workItem)) return
       const item = live.get(workItem)?.item
-      if (item === undefined || !isOwing(item)) return
+      // What an operation came to is told by the reporter of the node that ran it.
+      if (item === undefined || !isOwing(item) || isRunHere(item)) return
       // After the change has gone to everybody who listens to it.
       const run = Promise.resolve()
         .then(() => carryOn(workItem))

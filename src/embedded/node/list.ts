@@ -1,0 +1,154 @@
+// The long-operation list: every operation that the node was given and whose end the management node has not acknowledged. It lies in the node's own log; here is what is
+// in memory of it. Short operations are among them while they run, and are neither shown nor reported on: whoever sent them waits for their answer.
+import * as E from 'fp-ts/lib/Either.js'
+import type { OnProblem } from '../../client/complaints.ts'
+import type { CarriedOut } from '../../domain/work-item/events.ts'
+import { isHeld, isOwing, type Existing } from '../../domain/work-item/state.ts'
+import { fromRefusal, invalid, problem, type Problem } from '../../api/messages.ts'
+import { longTaskId } from '../../domain/ids.ts'
+import type { Outcome } from '../../wire/items.ts'
+import type { SentOperation } from '../../wire/long-tasks.ts'
+import type { Entity as ShownEntity } from '../../wire/nodes.ts'
+import type { World } from '../../world.ts'
+import type { Operations } from './declared.ts'
+import { createEntity, type Entity, type EntitySetting } from './entity.ts'
+import { isLong, type Logged, type OwnLog } from './own-log.ts'
+import type { Runner } from './runner.ts'
+
+/** What is said to an operation that was sent. */
+export type Taken =
+  /** It is on the list. */
+  | { readonly type: 'listed' }
+  /** It has ended, and this is how. */
+  | { readonly type: 'answered'; readonly outcome: Outcome }
+  | { readonly type: 'refused'; readonly problem: Problem }
+
+export interface OperationList {
+  /** Takes an operation once, whatever is sent. On the list it is durable when this resolves. */
+  readonly take: (sent: SentOperation) => Promise<Taken>
+  readonly get: (id: string) => Entity | undefined
+  /** What the management node is told of. */
+  readonly reported: () => Iterable<Entity>
+  readonly shown: () => readonly ShownEntity[]
+  /** The management node knows how it ended, or does not want to: it leaves the list. */
+  readonly acknowledge: (entity: Entity, outcome: CarriedOut['outcome'], code?: string) => Promise<void>
+  /** Goes on with what an earlier process left, as each class says. */
+  readonly restore: () => Promise<void>
+  /** Resolves when nothing that was said is on its way to the log. */
+  readonly quiet: () => Promise<void>
+}
+
+export interface ListSetting {
+  readonly world: World
+  readonly log: OwnLog
+  readonly operations: Operations
+  readonly runner: Runner
+  readonly onProblem: OnProblem
+  readonly onPressing: () => void
+  /** Aborts when nothing is taken any more. */
+  readonly closing: AbortSignal
+  readonly over: AbortSignal
+}
+
+const STOPPED = 'Its node stopped before it ended, and its class does not say that it is run again.'
+const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusal })
+
+const unknownOperation = (operations: Operations): Taken =>
+  refused(problem('unknown-operation', operations.size === 0 ? 'This node knows none.' : `This node knows ${[...operations.keys()].toSorted().join(', ')}.`))
+
+/** How it ended was erased with everything else that was known of it, when its time was over. */
+const FORGOTTEN: Outcome = { failed: { code: 'erased', message: 'It was run here before, and how it ended is not kept any more.' } }
+
+/** It began and is not begun again, or whoever waited for its answer is gone. */
+const hasBrokenOff = (item: Existing): boolean => isHeld(item) || (item.operation?.onRestart !== 'resume' && (item.attempt > 0 || !isLong(item)))
+
+export const createList = (setting: ListSetting): OperationList => {
+  const { world, log, operations, runner, onProblem, closing } = setting
+  const entities = new Map<string, Entity>()
+
+  const acknowledge: OperationList['acknowledge'] = async (entity, outcome, code) => {
+    const noted = await log.acknowledge(entity.workItem, outcome, code)
+    if (E.isRight(noted)) entities.delete(entity.id)
+    else if (!setting.over.aborted) onProblem(new Error('Expected to note that its end is known, but the log does not take it.'), entity.id)
+  }
+
+  const entitySetting: EntitySetting = {
+    world,
+    log,
+    onProblem,
+    over: setting.over,
+    onPressing: setting.onPressing,
+    onReady: runner.add,
+    onEnded: (entity) => {
+      // Its answer is its report; sent again, it is answered from the log.
+      if (!entity.isLong || entity.unwanted() === 'unknown') void acknowledge(entity, 'done')
+    },
+  }
+
+  const adopt = (logged: Logged): Entity => {
+    const known = entities.get(logged.id)
+    if (known !== undefined) return known
+    const entity = createEntity(logged, entitySetting)
+    entities.set(logged.id, entity)
+    return entity
+  }
+
+  const answerOf = async (entity: Entity): Promise<Taken> => {
+    const stopped = new Promise<undefined>((resolve) => {
+      if (closing.aborted) resolve(undefined)
+      else closing.addEventListener('abort', () => resolve(undefined), { once: true })
+    })
+    const outcome = entity.outcome() ?? (await Promise.race([entity.ended, stopped]))
+    return outcome === undefined ? refused(problem('stopping')) : { type: 'answered', outcome }
+  }
+
+  const take: OperationList['take'] = async (sent) => {
+    const declared = operations.get(sent.operation)
+    if (declared === undefined) return unknownOperation(operations)
+    const args = declared.argsOf(sent.args)
+    if (E.isLeft(args)) return refused(invalid(args.left.map((error) => ({ ...error, path: `/args${error.path}` }))))
+    const done = await log.take(sent, declared.onRestart)
+    if (E.isLeft(done)) return refused(fromRefusal(done.left))
+    const { item, before } = done.right
+    const workItem = longTaskId(sent.id)
+    const isOver = item.status === 'settled' && !isOwing(item)
+    const entity = entities.get(sent.id) ?? (isOver || item.operation === undefined ? undefined : adopt({ id: sent.id, workItem, item, operation: item.operation }))
+    if (entity === undefined) return { type: 'answered', outcome: (await log.outcomeOf(workItem)) ?? FORGOTTEN }
+    if (before.status === 'absent') {
+      if (entity.isLong) runner.add(entity)
+      else runner.addAtOnce(entity)
+    }
+    return entity.isLong ? { type: 'listed' } : answerOf(entity)
+  }
+
+  const goOn = async (logged: Logged): Promise<void> => {
+    const entity = adopt(logged)
+    const { item, workItem } = logged
+    if (item.status === 'settled') {
+      const { phase, progress } = item
+      // It may have been said and not heard.
+      if (phase !== undefined || progress !== undefined) entity.told.add({ ...(phase === undefined ? {} : { phase }), ...(progress === undefined ? {} : { progress }) })
+      return entity.settle((await log.outcomeOf(workItem)) ?? FORGOTTEN)
+    }
+    if (hasBrokenOff(item)) return runner.refuse(entity, 'interrupted', STOPPED)
+    // What the management node believes of it is from before; an answer to a directive may not have reached it.
+    if (item.receipt !== undefined) entity.told.add({ state: item.will === 'pause' ? 'paused' : 'running' })
+    if (item.will !== 'pause') runner.add(entity)
+  }
+
+  return {
+    take,
+    get: (id) => entities.get(id),
+    reported: function* () {
+      for (const entity of entities.values()) if (entity.isLong) yield entity
+    },
+    shown: () => [...entities.values()].filter((entity) => entity.isLong && entity.unwanted() === undefined).map((entity) => entity.shown()),
+    acknowledge,
+    restore: async () => {
+      for (const logged of await log.left()) await goOn(logged)
+    },
+    quiet: async () => {
+      await Promise.all([...entities.values()].map((entity) => entity.quiet()))
+    },
+  }
+}
