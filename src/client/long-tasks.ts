@@ -9,7 +9,7 @@ import { createNews, type Listener, type News } from './long-task-news.ts'
 import { createReachability, mayPass, type Reachability } from './reachability.ts'
 
 /** Milliseconds between two looks at what no event tells of, at most: the stream has no seats left, say. */
-const LOOK_EVERY_MS = 30_000
+const LOOK_EVERY_MS = 20_000
 /** Milliseconds between two looks at what moves, at least. */
 const LOOK_LEAST_MS = 250
 
