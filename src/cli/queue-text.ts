@@ -1,5 +1,6 @@
 // Queues as they are shown: the columns of a list, the fields of one, and the mistakes of their files.
 import type { Bulk, Queue, QueueSettings, QueueStatistics } from '../wire/queues.ts'
+import { bytesText } from './bytes.ts'
 import { formatAge, formatDuration } from './duration.ts'
 import { ago } from './item-text.ts'
 import type { Column } from './terminal/table.ts'
@@ -53,14 +54,6 @@ type Line = readonly [name: string, value: string | undefined]
 
 const quantilesText = (found: QueueStatistics['waitSeconds']): string | undefined =>
   found === undefined ? undefined : `p50 ${duration(found.p50)}, p90 ${duration(found.p90)}, p99 ${duration(found.p99)}, max ${duration(found.max)} (of ${count(found.count)})`
-
-const KIB = 1024
-const bytesText = (bytes: number): string => {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
-  const power = bytes < KIB ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(KIB)))
-  const value = bytes / KIB ** power
-  return `${Number.isInteger(value) ? count(value) : value.toFixed(1)} ${units[power]}`
-}
 
 /** A limit of 0 counts as 1: a task that is never tried would be of no use. */
 export const attemptsOf = (retryLimit: number): number => Math.max(1, retryLimit)
