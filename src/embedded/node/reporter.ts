@@ -23,6 +23,8 @@ import { isUnknown, type Registration } from './registration.ts'
 /** Between the beginnings of two messages, at least; less where an operation has to be told of more often. */
 export const BETWEEN_MESSAGES_MS = 250
 const TOGETHER_MAX = 1_000
+/** Characters that the ends in one message may take; none takes more than three bytes, and a message may have 32 MiB. */
+const CHARACTERS_MAX = 8 * 1024 * 1024
 const TIMEOUT_LEAST_MS = 2_000
 const TIMEOUT_MOST_MS = 15_000
 /** A node that has nothing to tell looks this often whether it is still known. */
@@ -47,7 +49,7 @@ export interface ReporterSetting {
 }
 
 export interface Reporter {
-  /** There is something that should not wait. */
+  /** There is more to tell, or sooner. */
   readonly changed: () => void
   /** Resolves when no end is left to be told. */
   readonly told: () => Promise<void>
@@ -84,8 +86,11 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   const takeUp = (): readonly Said[] => {
     const now = world.monotonic()
     const said: Said[] = []
+    let characters = 0
     for (const entity of heardOf()) {
-      if (said.length >= together) break
+      const outcome = entity.outcome()
+      characters += outcome === undefined ? 0 : JSON.stringify(outcome).length
+      if (said.length >= together || (said.length > 0 && characters > CHARACTERS_MAX)) break
       // Whoever is due soon goes along, so that operations of one interval come to be told of in one message.
       if (!entity.told.isPressing() && now - entity.lastSign < entity.operation.progressEveryMs / 2) continue
       const report = entity.told.head()
