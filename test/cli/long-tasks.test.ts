@@ -146,7 +146,7 @@ describe('long-tasks show, history and why', () => {
     expect((await longTasks('why', 'told')).out).toBe('disk-1 is running it.\n')
     await complete('told')
     const { out } = await longTasks('history', 'told')
-    expect(out).toMatch(/OperationDispatched +dispatched: CopyImage for disk-1/)
+    expect(out).toMatch(/OperationDispatched +dispatched to disk-1: CopyImage/)
     expect(out).toMatch(/Leased +leased to disk-1 \(lease 1\)/)
     expect(out).toMatch(/Completed +completed: \{"bytes":5\}/)
   })
