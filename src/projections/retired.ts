@@ -23,12 +23,12 @@ const isRetired = (item: WorkItem): boolean =>
   item.status === 'settled' && !isErased(item) && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined || hasNoReply(item))
 
 const RELEASING: ReadonlySet<string> = new Set<WorkItemEventType>(['ReplyReleased', 'EffectsCarriedOut'])
-/** Of a request without a reply; its release may follow, and changes nothing. */
+/** Of what has no reply that is released: its end, or the last that was owed after it. The release of a request without a reply may follow, and changes nothing. */
 const ENDING: ReadonlySet<string> = new Set([...SETTLING, 'EffectsCarriedOut'])
 
 /** The fact that retired it: none of these can follow it, so the last one of a batch is it, whatever the batches are. */
 const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => {
-  const retiring = after.kind !== 'request' ? SETTLING : after.status === 'settled' && hasNoReply(after) ? ENDING : RELEASING
+  const retiring = after.kind !== 'request' || (after.status === 'settled' && hasNoReply(after)) ? ENDING : RELEASING
   return facts.findLast(({ event }) => retiring.has(event.type))
 }
 
