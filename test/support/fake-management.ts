@@ -59,8 +59,8 @@ export interface FakeManagement {
   readonly settle: (id: string, state: State) => void
   /** It is not known here any more. */
   readonly forget: (id: string) => void
-  /** The node is not known here until it registers (again). */
-  readonly forgetNode: () => void
+  /** The node is not known here until it registers (again); it is said once for a message, or for each item of it. */
+  readonly forgetNode: (how?: 'at once' | 'item by item') => void
   /** Sends an operation to the node, as it was registered last, or at this address. */
   readonly send: (sent: Partial<SentOperation> & Pick<SentOperation, 'id' | 'operation'>, options?: CallOptions) => Promise<NodeAnswer>
   readonly list: (options?: CallOptions) => Promise<NodeAnswer & { readonly items: readonly Entity[] }>
@@ -131,6 +131,7 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
   const waiting = new Set<() => void>()
   let decide: (items: readonly ReportedItem[]) => Fate = () => 'answer'
   let isNodeKnown = false
+  let saysItByItem = false
   let out = 0
   let togetherMax = 0
   let port = 0
@@ -157,11 +158,11 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     const fate = decide(items)
     if (fate === 'refuse') return void req.socket.destroy()
     if (typeof fate === 'number') return void res.writeHead(fate).end()
-    if (!isNodeKnown) return reply(res, 404, problemOf('not-found', { detail: 'There is no such node.' }))
+    if (!isNodeKnown && !saysItByItem) return reply(res, 404, problemOf('not-found', { detail: 'There is no such node.' }))
     messages.push({ items, at: world.monotonic() })
     const answers = items.map((item) => {
       const sound = decode(reportLongTasks.body ?? never(), item)
-      return E.isLeft(sound) ? problemOf('invalid', { id: item.id, errors: sound.left }) : reported(tasks.get(item.id), item)
+      return E.isLeft(sound) ? problemOf('invalid', { id: item.id, errors: sound.left }) : reported(isNodeKnown ? tasks.get(item.id) : undefined, item)
     })
     if (fate === 'lose') req.socket.destroy()
     else reply(res, 200, { items: answers })
@@ -244,8 +245,9 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
       task.state = state
     },
     forget: (id) => void tasks.delete(id),
-    forgetNode: () => {
+    forgetNode: (how = 'at once') => {
       isNodeKnown = false
+      saysItByItem = how === 'item by item'
     },
     send: async ({ id, lease = `1.${id}`, ...sent }, options) => {
       if (!tasks.has(id)) tasks.set(id, { lease, state: 'waiting' })

@@ -13,6 +13,8 @@ import { virtualWorld, type VirtualWorld } from './virtual-world.ts'
 
 /** Milliseconds that the node rests after a message. */
 export const REST_MS = 250
+const PASSING_MS = 300_000
+const STEP_MS = 50
 
 export interface NodeStage {
   readonly world: VirtualWorld
@@ -28,10 +30,12 @@ export interface NodeStage {
   readonly message: (count: number) => Promise<void>
   /** As `message`, and the rest is over. */
   readonly rested: (count: number) => Promise<void>
+  /** Lets time pass until `wanted` holds, five minutes at most. */
+  readonly passing: (wanted: () => boolean) => Promise<void>
   /** Types of the events of an operation in the node's own log. */
   readonly history: (node: ImplementationNode, id: string) => Promise<readonly WorkItemEvent['type'][]>
-  /** Resolves when the node's own log has an event of this type of the operation. */
-  readonly logged: (node: ImplementationNode, id: string, type: WorkItemEvent['type']) => Promise<void>
+  /** Resolves when the node's own log has so many events of this type of the operation. */
+  readonly logged: (node: ImplementationNode, id: string, type: WorkItemEvent['type'], count?: number) => Promise<void>
   readonly replayed: (node: ImplementationNode) => Promise<void>
 }
 
@@ -80,11 +84,19 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
     directory,
     problems,
     begin,
+    passing: async (wanted) => {
+      const until = world.monotonic() + PASSING_MS
+      while (!wanted()) {
+        if (world.monotonic() > until) throw new Error(`Expected it to happen within ${PASSING_MS} ms: ${String(wanted)}`)
+        world.advance(STEP_MS)
+        await settle()
+      }
+    },
     history,
-    logged: async (node, id, type) => {
+    logged: async (node, id, type, count = 1) => {
       for (;;) {
         const change = node.engine.changed(`long-task/${id}`, 3_600_000)
-        if ((await history(node, id)).includes(type)) return
+        if ((await history(node, id)).filter((each) => each === type).length >= count) return
         await change
       }
     },

@@ -148,7 +148,6 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
       if (report.outcome !== undefined) settle(report.outcome)
     },
     onDefect: complain,
-    isEnded: () => held?.isEnded() ?? true,
     ending: () => held?.over ?? over,
   })
 

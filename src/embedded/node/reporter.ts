@@ -62,6 +62,8 @@ type Item = BodyOf<typeof reportLongTasks>
 interface Said {
   readonly entity: Entity
   readonly report: Report | undefined
+  /** One report could not say all that there was to say. */
+  readonly hasMore: boolean
   readonly item: Item
 }
 
@@ -93,8 +95,9 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
       if (said.length >= together || (said.length > 0 && characters > CHARACTERS_MAX)) break
       // Whoever is due soon goes along, so that operations of one interval come to be told of in one message.
       if (!entity.told.isPressing() && now - entity.lastSign < entity.operation.progressEveryMs / 2) continue
+      const hasMore = entity.told.size() > 1
       const report = entity.told.head()
-      said.push({ entity, report, item: { id: entity.id, lease: entity.operation.lease, ...report } })
+      said.push({ entity, report, hasMore, item: { id: entity.id, lease: entity.operation.lease, ...report } })
     }
     return said
   }
@@ -104,8 +107,9 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
     for (const look of waitingForEnds) look()
   }
 
-  const answered = async ({ entity, report }: Said, answer: ReportAnswer, at: number): Promise<void> => {
-    entity.lastSign = Math.max(entity.lastSign, at)
+  const answered = async ({ entity, report, hasMore }: Said, answer: ReportAnswer, at: number): Promise<void> => {
+    // What is left to say is due as it was.
+    if (!hasMore) entity.lastSign = Math.max(entity.lastSign, at)
     entity.told.done()
     if (report?.outcome !== undefined) return acknowledged(entity, 'done')
     const { receipt } = answer

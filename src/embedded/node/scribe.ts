@@ -17,7 +17,6 @@ export interface ScribeSetting {
   readonly onSaid: (report: Report, item: Existing) => void
   readonly onRefused: (report: Report, refusal: Refusal) => void
   readonly onDefect: (defect: Error) => void
-  readonly isEnded: () => boolean
   /** Aborts when it ends: what is left to say then does not wait. */
   readonly ending: () => AbortSignal
 }
@@ -29,9 +28,12 @@ export interface Scribe {
   readonly quiet: () => Promise<void>
 }
 
+const isProgressAlone = (report: Report): boolean => Object.keys(report).every((field) => field === 'progress')
+
 export const createScribe = (options: ScribeSetting): Scribe => {
-  const { world, own, over, say, onSaid, onRefused } = options
+  const { world, own, over, say, onSaid, onRefused, ending } = options
   let writing: Promise<void> | undefined
+  let writtenAt = Number.NEGATIVE_INFINITY
 
   const one = async (report: Report): Promise<void> => {
     const said = await say(report)
@@ -54,8 +56,14 @@ export const createScribe = (options: ScribeSetting): Scribe => {
       while (!over.aborted) {
         const report = own.head()
         if (report === undefined) return
+        const restMs = writtenAt + PROGRESS_INTERVAL_MS - world.monotonic()
+        if (isProgressAlone(report) && restMs > 0 && !ending().aborted) {
+          own.undecided()
+          await pause(world, restMs, ending())
+          continue
+        }
         await one(report)
-        if (!options.isEnded() && !own.isPressing()) await pause(world, PROGRESS_INTERVAL_MS, options.ending())
+        writtenAt = world.monotonic()
       }
     } catch (defect) {
       own.undecided()
