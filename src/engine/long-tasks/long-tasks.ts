@@ -139,7 +139,7 @@ export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => 
   const messenger = createMessenger({ live, book, calls, onDoubt })
   const watch = createNodeWatch({
     ...{ world, book, calls, onTrouble },
-    synchroniser: createSynchroniser({ world, live, handler, index, messenger, onTrouble }),
+    synchroniser: createSynchroniser({ world, live, handler, index, messenger, onTrouble, isUnderWay: (workItem, item) => dispatcher.isUnderWay(workItem, item) }),
     onUp: (name) => dispatcher.refresh(name),
   })
   const attempt = createAttempts({ reader: store, world, handler, calls, onDoubt, onTrouble })
