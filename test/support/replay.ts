@@ -18,7 +18,7 @@ const asStored = (value: unknown): unknown => (value === undefined ? undefined :
 /** Every row of the tables, through the questions that anybody asks. */
 export const everyRow = async (tables: Tables): Promise<readonly ItemRow[]> => {
   const rows: ItemRow[] = []
-  for (const kind of ['job', 'task', 'request'] as const) {
+  for (const kind of ['job', 'task', 'request', 'long-task'] as const) {
     for (let after: string | undefined; ;) {
       const page = await tables.list({ kind, order: 'oldest', limit: 1_000, after })
       if ('invalid' in page) throw new Error('Expected a cursor that was given out to be good')
@@ -48,7 +48,7 @@ export const everyAnswer = async (tables: Tables): Promise<unknown> => {
     ),
     usage: await Promise.all(contracts.map(async (contract) => itemsOf(await tables.usage({ contract, limit: LIMIT })))),
     expiring: (await tables.expiring(due)).items,
-    retired: await Promise.all((['job', 'task', 'request'] as const).map(async (kind) => (await tables.retired({ ...due, kind })).items)),
+    retired: await Promise.all((['job', 'task', 'request', 'long-task'] as const).map(async (kind) => (await tables.retired({ ...due, kind })).items)),
   }
 }
 
