@@ -67,7 +67,7 @@ export const task = (queue: string, id: string, by = 'producer'): readonly [Work
   { type: 'TaskInserted', ...TASK, queue, by, digest: 'content', mediaType: 'application/json' },
 ]
 
-export const longTask = (id: string, facts: Partial<OperationFacts> = {}): readonly [WorkItemId, WorkItemEvent] => [longTaskId(id), { ...dispatched, ...facts } as WorkItemEvent]
+export const longTask = (id: string, facts: Partial<OperationFacts> = {}): readonly [WorkItemId, WorkItemEvent] => [longTaskId(id), { ...dispatched, ...facts }]
 
 export const freshStore = (): MemoryStore => memoryStore({ world: realWorld })
 
