@@ -5,7 +5,7 @@ import { hasCome } from '../policy/deadline.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
 import type { Command, CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
-import type { WorkItemEvent } from './events.ts'
+import { SETTLING, type WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
 import { askDirective, extendLease, hasDeadLetters, releaseLease, report } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
@@ -184,7 +184,8 @@ const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): 
       state: surfaceState(item),
       detail: `Expected room in its stream, but it holds nearly all of the ${STREAM_EVENTS_MAX} events that one work item may have.`,
     })
-  const kept = events.filter((event) => event.type !== 'Leased')
+  // Unless it was taken, done and told of in one.
+  const kept = events.some(({ type }) => SETTLING.has(type)) ? events : events.filter(({ type }) => type !== 'Leased')
   const after = evolveAll(item, kept, c.time)
   return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(c, after))
 }
