@@ -168,7 +168,7 @@ describe('when this server starts again', () => {
     return { node, first, again: () => startManagement({ world, store }) }
   }
 
-  it('it knows its nodes, and calls none for an operation that was settled', async () => {
+  it('knows its nodes, and calls none for an operation that was settled', async () => {
     const { node, first, again } = await twice()
     await giveAndTake(first, 'a')
     right(await report(first, 'a', { outcome: { completed: {} } }))
