@@ -17,7 +17,7 @@ process.chdir(directory)
 // STINT_URL and STINT_TOKEN say where the management node is. What this node was given lies in its own log, so it goes on with it after a restart.
 const node = await implementationNode({ name, operations, directory: '.stint' })
 say(`node ${name} listens at ${node.url}, images in ${process.cwd()}; to signal it: kill ${process.pid}`)
-for (const { id, operation, attempt } of node.operations()) say(`goes on with ${id}, ${operation}, attempt ${attempt + 1}`)
+for (const { id, operation, state } of node.operations()) say(state === 'ended' ? `has still to tell how ${id} ended` : `goes on with ${id}, ${operation}`)
 
 const stop = (): void => void node.close().then(() => say('closed; what was not done is gone on with at the next start, or fails, as its class says'))
 process.once('SIGTERM', stop)

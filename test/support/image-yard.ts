@@ -189,7 +189,9 @@ const judgeTasks = async ({ stint }: Pick<Yard, 'stint'>, seats: readonly Seat[]
   }
   const tasks: Judgement['tasks'][number][] = []
   const differences: string[] = []
-  for await (const shown of stint.longTasks.each()) {
+  for await (const { id } of stint.longTasks.each()) {
+    // With its arguments.
+    const shown = await stint.longTasks.show(id)
     const { items: history } = await stint.longTasks.history(shown.id, { limit: 1_000 })
     tasks.push({ shown, history })
     const found = difference({ shown, history, atNode: ends.get(shown.node)?.get(shown.id), runs: runs.get(shown.node)?.get(shown.id) ?? [] })
