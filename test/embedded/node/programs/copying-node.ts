@@ -36,6 +36,7 @@ const node = await implementationNode({
   management: { url: given.management },
   operations: [CopyImage, MoveImage],
   directory: given.directory,
+  onFatal: (cause) => write(`fatal ${cause.message}`),
   onProblem: (problem, id) => write(`problem ${id ?? '-'} ${problem.message}`),
 })
 
