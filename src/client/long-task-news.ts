@@ -1,10 +1,13 @@
 // News of long tasks: one event stream for all that are waited for or watched by this client, open only while somebody listens. What it tells is when to look again;
 // what has become of a long task is asked for, so that nothing that the stream misses is missed.
 import { longTaskId } from '../wire/words.ts'
-import type { Cancel } from '../world.ts'
+import { pause, type Cancel } from '../world.ts'
 import { StintError } from './errors.ts'
 import { events } from './events.ts'
 import type { Http } from './http.ts'
+
+/** Milliseconds until a stream begins anew whose log was put in the place of another. */
+const AGAIN_MS = 250
 
 export interface Listener {
   /** Resolves once something was recorded of the long task that was not heard of yet, at the latest after `ms`, or when `signal` aborts. Throws when the stream is refused. */
@@ -78,12 +81,11 @@ export const createNews = (http: Http): News => {
       try {
         await follow(signal)
       } catch (failure) {
-        // The log is another one since: its places are others, and the stream begins anew.
-        if (failure instanceof StintError && failure.code === 'other-log') for (const ear of everybody()) ear.position = undefined
-        else {
-          ring(everybody(), undefined, failure as Error)
-          return
-        }
+        if (!(failure instanceof StintError && failure.code === 'other-log')) return ring(everybody(), undefined, failure as Error)
+        // The log is another one since, with other places: everybody looks, and the stream begins anew.
+        for (const ear of everybody()) ear.position = undefined
+        ring(everybody())
+        await pause(http.world, AGAIN_MS, signal)
       }
     }
     ring(everybody())
