@@ -104,7 +104,7 @@ describe('the stream of a node', () => {
   })
 
   it('names what cannot be read, and skips nothing', () => {
-    const { type: _type, ...data } = registered as Extract<NodeEvent, { type: 'NodeRegistered' }>
+    const { type: _type, ...data } = registered
     for (const type of ['NodeRenamed', 'constructor', '']) expect(decodeNodeEvent(type, 1, data)).toMatchObject(E.left({ reason: 'unknown-type' }))
     expect(decodeNodeEvent('NodeRegistered', 2, data)).toMatchObject(E.left({ reason: 'newer-version' }))
     for (const v of [0, -1, 0.5, Number.NaN]) expect(decodeNodeEvent('NodeRegistered', v, data)).toMatchObject(E.left({ reason: 'invalid' }))

@@ -175,7 +175,7 @@ describe('statistics', () => {
       }),
       { numRuns: 60 },
     )
-    expect([...seen].toSorted()).toEqual(['aborted', 'aborting', 'cancelled', 'completed', 'failed', 'lost', 'paused', 'running', 'waiting'])
+    expect([...seen].toSorted()).toEqual(['aborted', 'aborting', 'cancelled', 'completed', 'failed', 'lost', 'paused', 'running', 'timedOut', 'waiting'])
   })
 })
 

@@ -29,7 +29,7 @@ const aborted = (reason: string): WorkItemEvent => ({ type: 'Aborted', reason })
 /** The one reply, whatever the administrator wished; said otherwise it is another reply, and as good before the first. */
 const repliedAfter = (...moot: readonly WorkItemEvent[]) => ({
   'Reply, current lease': adds(...moot, replied),
-  'Reply, other content': adds(...moot, { ...replied, digest: 'other reply' } as typeof replied),
+  'Reply, other content': adds(...moot, { ...replied, digest: 'other reply' }),
 })
 /** Out of attempts it fails: whoever called waits for an answer, and a dead letter is none. */
 const FAILS_FOR_GOOD = ['Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'] as const
