@@ -80,7 +80,7 @@ export const settings = {
   allowUrls: setting('allowUrls', 'list', t.array(urlPattern), {
     placeholder: 'patterns',
     default: [] as string[],
-    what: 'URLs that webhooks and callbacks may be sent to: https://hooks.example.com, https://*.example.com/stint/, http://127.0.0.1:*; without auth this machine too',
+    what: 'URLs that webhooks and callbacks may be sent to, and at which nodes may be called: https://hooks.example.com, https://*.example.com/stint/, http://127.0.0.1:*; without auth this machine too',
   }),
   server: setting('server', 'text', text({ min: 1, max: 100 }), { placeholder: 'name', default: 'stint', what: 'name of this server in the metadata of events' }),
   maxLiveItems: setting('maxLiveItems', 'number', count('items'), {

@@ -66,7 +66,8 @@ describe('figures', () => {
       const sweeper = { released: 0, erased: 0, pruned: 0 }
       const deliveries = { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) }
       const queues = { list: () => [] }
-      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, sweeper }), deliveries, queues })
+      const longTasks = { figures: () => ({ states: {}, settled: {}, nodes: {}, failedAttempts: 0 }) }
+      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, sweeper }), deliveries, queues, longTasks })
       const begun = process.cpuUsage()
       while (process.cpuUsage(begun).user < 100_000);
       console.log(await metrics.text())

@@ -187,14 +187,10 @@ export const createDispatcher = (options: DispatcherOptions): Dispatcher => {
       pump(name, desk)
     },
     sendingOf: (workItem, item) => {
-      const tried = desks.get(item.operation.node)?.line.triedOf(workItem)
-      const wait = tried?.notBefore === undefined ? 0 : tried.notBefore - world.monotonic()
-      return {
-        attempts: tried?.attempts ?? 0,
-        lastFailedAt: tried?.lastFailedAt,
-        lastFailure: tried?.lastFailure,
-        nextAt: wait > 0 ? world.now() + Math.ceil(wait) : undefined,
-      }
+      const line = desks.get(item.operation.node)?.line
+      const { attempts = 0, lastFailedAt, lastFailure } = line?.triedOf(workItem) ?? {}
+      const wait = line?.putOffMs(workItem)
+      return { attempts, lastFailedAt, lastFailure, nextAt: wait === undefined ? undefined : world.now() + Math.ceil(wait) }
     },
     failedAttempts: () => failedAttempts,
     stop: () => {

@@ -32,6 +32,8 @@ export interface Line {
   /** How long until something may be sent, where nothing may be now; undefined: something may, or nothing is put off. */
   readonly waitMs: () => number | undefined
   readonly triedOf: (workItem: WorkItemId) => Tried | undefined
+  /** How long it is put off, by itself or with the whole line; undefined: it is not. */
+  readonly putOffMs: (workItem: WorkItemId) => number | undefined
   /** An attempt at it begins. */
   readonly begin: (workItem: WorkItemId) => Tried
   /** Something got through. */
@@ -99,6 +101,11 @@ export const createLine = (world: World, isWaiting: (workItem: WorkItemId) => bo
       return next === undefined ? undefined : Math.max(left, next.at - world.monotonic())
     },
     triedOf: (workItem) => tried.get(workItem),
+    putOffMs: (workItem) => {
+      const own = tried.get(workItem)?.notBefore
+      const left = own === undefined ? 0 : Math.max(own, notBefore) - world.monotonic()
+      return left > 0 ? left : undefined
+    },
     begin,
     succeeded: () => {
       failures = 0

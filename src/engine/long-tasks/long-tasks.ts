@@ -3,6 +3,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../../domain/ids.ts'
 import type { NodeFacts, NodeRejection } from '../../domain/node.ts'
+import { timesOutAt } from '../../domain/policy/deadline.ts'
 import { surfaceState, type Existing, type Settled, type WorkItem } from '../../domain/work-item/state.ts'
 import type { AppendTooLarge, EventStore, StoreFault } from '../../store/port.ts'
 import type { World } from '../../world.ts'
@@ -96,13 +97,14 @@ export interface LongTasksOptions extends Addressees {
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
-const gateAt = (node: RegisteredNode | undefined, name: string, health: NodeHealth, { attempts, lastFailure }: Sending): Omit<NodeGate, 'until'> => {
-  if (node === undefined) return { gate: 'node-unknown', detail: `No node ${name} is registered. It is sent as soon as one is.` }
-  const failure = (lastFailure ?? '').replace(/\.?$/, '.')
+const sentence = (text: string): string => text.replace(/\.?$/, '.')
+
+const gateAt = (node: RegisteredNode | undefined, name: string, health: NodeHealth, { attempts, lastFailure }: Sending): Pick<NodeGate, 'gate' | 'detail'> => {
+  if (node === undefined) return { gate: 'node-unknown', detail: `No node ${name} is registered; it is sent as soon as one is.` }
   if (health.state === 'down')
-    return { gate: 'node-down', detail: `Its node ${name} does not answer: ${(health.lastFailure ?? '').replace(/\.?$/, '.')} It is sent as soon as it does.` }
+    return { gate: 'node-down', detail: `Its node ${name} does not answer, and it is sent as soon as it does. ${sentence(health.lastFailure ?? 'Nothing came')}` }
   if (lastFailure === undefined) return { gate: 'sending', detail: `It is being sent to its node ${name}.` }
-  return { gate: 'sending', detail: `Its node ${name} has not taken it in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; the last one: ${failure}` }
+  return { gate: 'sending', detail: `Its node ${name} has not taken it in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}. ${sentence(lastFailure)}` }
 }
 
 /** Live ones by state, and those that settled while this server ran. */
@@ -194,9 +196,10 @@ export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => 
     },
     gateOf: (item, workItem) => {
       if (!isGivenOut(item) || item.status !== 'waiting' || item.will !== 'normal') return undefined
-      const { node: name, timeoutMs } = item.operation
-      const gate = gateAt(registeredIn(book, name), name, watch.healthOf(name), dispatcher.sendingOf(workItem, item))
-      return { ...gate, until: timeoutMs === undefined ? undefined : item.createdAt + timeoutMs }
+      const { node: name } = item.operation
+      const { gate, detail } = gateAt(registeredIn(book, name), name, watch.healthOf(name), dispatcher.sendingOf(workItem, item))
+      const until = timesOutAt(item)
+      return { gate, until, detail: until === undefined ? detail : `${detail} It times out in ${Math.ceil(Math.max(0, until - world.now()) / 1_000)} s.` }
     },
     changed: (workItem, before, after) => {
       if (!isGivenOut(after)) return

@@ -33,6 +33,8 @@ const wantedOf = (item: GivenOut): SentDirective | undefined => {
   const { receipt, operation, will } = item
   const { lease } = operation
   if (item.status === 'settled') {
+    // Its node has said so itself.
+    if (item.ended?.digest !== undefined) return undefined
     const cause = item.cause === undefined ? '' : ` (${item.cause})`
     return { lease, number: (receipt?.number ?? 0) + 1, directive: 'abort', reason: `It is over here: ${surfaceState(item)}${cause}.` }
   }
@@ -42,9 +44,8 @@ const wantedOf = (item: GivenOut): SentDirective | undefined => {
   return receipt.directive === 'resume' ? { lease, number, directive: 'resume', reason } : undefined
 }
 
-/** It was in the hands of its node, and not its node's word but time or this server has ended it. */
-const isEndedOverItsHead = (before: WorkItem, after: GivenOut): boolean =>
-  isHeld(before) && after.status === 'settled' && after.ended?.digest === undefined && after.failure?.code !== 'gone'
+/** It was in the hands of its node, which is not known to have lost it. */
+const isTakenFromIt = (before: WorkItem, after: GivenOut): boolean => isHeld(before) && after.status === 'settled' && after.failure?.code !== 'gone'
 
 const isNewlyWanted = (before: WorkItem, after: GivenOut): boolean =>
   isHeld(after) && after.receipt !== undefined && (before.status === 'absent' || before.receipt?.number !== after.receipt.number || (!isHeld(before) && after.will !== 'normal'))
@@ -63,11 +64,10 @@ export const createMessenger = (options: {
   const telling = new Map<WorkItemId, boolean>()
   const running = new Set<Promise<void>>()
 
-  const call = async (workItem: WorkItemId, item: GivenOut): Promise<void> => {
+  const call = async (workItem: WorkItemId, item: GivenOut, wanted: SentDirective): Promise<void> => {
     const { node: name } = item.operation
     const node = registeredIn(book, name)
-    const wanted = wantedOf(item)
-    if (wanted === undefined || node === undefined) return
+    if (node === undefined) return
     const release = await slots.take(name, stopped.signal)
     if (release === undefined) return
     const answer = await calls.direct(node.facts, idOf(workItem), wanted).finally(release)
@@ -77,10 +77,12 @@ export const createMessenger = (options: {
 
   /** One call after another for each operation, so that what is wanted last arrives last. */
   const inTurn = async (workItem: WorkItemId, first: GivenOut): Promise<void> => {
-    let item: GivenOut | undefined = first
-    while (item !== undefined && !stopped.signal.aborted) {
+    let told = 0
+    for (let item: GivenOut | undefined = first; item !== undefined && !stopped.signal.aborted;) {
       telling.set(workItem, false)
-      await call(workItem, item)
+      const wanted = wantedOf(item)
+      if (wanted !== undefined && wanted.number !== told) await call(workItem, item, wanted)
+      told = wanted?.number ?? told
       const now = live.get(workItem)?.item
       item = telling.get(workItem) === true && isGivenOut(now) ? now : undefined
     }
@@ -102,7 +104,7 @@ export const createMessenger = (options: {
 
   return {
     changed: (workItem, before, after) => {
-      if (isEndedOverItsHead(before, after) || isNewlyWanted(before, after)) tell(workItem, after)
+      if (isTakenFromIt(before, after) || isNewlyWanted(before, after)) tell(workItem, after)
     },
     tell,
     stop: () => stopped.abort(),

@@ -49,14 +49,14 @@ export const createSynchroniser = (options: {
   const isOf = (name: string, listed: ListedOperation, item: WorkItem | undefined): item is GivenOut =>
     item !== undefined && item.status !== 'absent' && isGivenOut(item) && item.operation.node === name && item.operation.lease === listed.lease
 
-  const meet = async (name: string, node: RegisteredNode, listed: ListedOperation): Promise<void> => {
+  const meet = async (name: string, node: RegisteredNode, listed: ListedOperation, before: ReadonlySet<WorkItemId>): Promise<void> => {
     if (listed.id.length > ID_MAX) return
     const workItem = longTaskId(listed.id)
     const item = await stateOf(workItem)
     if (!isOf(name, listed, item)) return
     if (item.status === 'waiting') await execute(workItem, { type: 'TakeOperation', holder: holderOf(name, node) })
-    // What has ended there too only waits for its last report to be acknowledged.
-    else if (item.status === 'settled' && listed.state !== 'ended') messenger.tell(workItem, item)
+    // What has ended there too only waits for its last report to be acknowledged; and of what settled while the list was under way its node knows, or is told already.
+    else if (item.status === 'settled' && listed.state !== 'ended' && !before.has(workItem)) messenger.tell(workItem, item)
   }
 
   const missing = async (name: string, workItem: WorkItemId): Promise<void> => {
@@ -71,12 +71,12 @@ export const createSynchroniser = (options: {
 
   return (name, node) => {
     // What is taken while the list is under way need not be on it.
-    const before = [...index.heldBy(name)]
+    const before = new Set(index.heldBy(name))
     return async ({ items }) => {
       const ids = new Set(items.map(({ id }) => longTaskId(id)))
-      await someAtOnce(items, (listed) => meet(name, node, listed))
+      await someAtOnce(items, (listed) => meet(name, node, listed, before))
       await someAtOnce(
-        before.filter((workItem) => !ids.has(workItem)),
+        [...before].filter((workItem) => !ids.has(workItem)),
         (workItem) => missing(name, workItem),
       )
     }
