@@ -76,7 +76,7 @@ describe('a line', () => {
       world.advance(500)
       seen.push(take())
     }
-    expect(seen.toSorted()).toEqual(['bad', 'c', undefined])
+    expect(new Set(seen)).toEqual(new Set(['bad', 'c', undefined]))
   })
 
   it('gives out at once what was put off, when its node is there again', () => {

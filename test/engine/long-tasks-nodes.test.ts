@@ -168,7 +168,7 @@ describe('when this server starts again', () => {
     return { node, first, again: () => startManagement({ world, store }) }
   }
 
-  it('it knows its nodes, and calls none for an operation that was settled', async () => {
+  it('knows its nodes, and calls none for an operation that was settled', async () => {
     const { node, first, again } = await twice()
     await giveAndTake(first, 'a')
     right(await report(first, 'a', { outcome: { completed: {} } }))
@@ -319,5 +319,39 @@ describe('a list', () => {
     await until(() => healthOf(test, 'n1') === 'up')
     expect([stateOf(test, 'a'), stateOf(test, 'b'), node.told]).toEqual(['waiting', 'waiting', []])
     expect(test.troubles).toEqual([])
+  })
+
+  it('settles nothing that is still being sent, since the answer to that decides', async () => {
+    const test = await startManagement()
+    const node = await startNode()
+    await registerNode(test, node)
+    node.take('hang')
+    await giveOut(test, 'a', { operation: 'Ping' })
+    await until(() => node.given.length === 1)
+    // It is on the list for a moment, and off it again before it is answered.
+    node.operations.set('a', { lease: node.given[0]?.lease ?? '', operation: 'Ping', state: 'running' })
+    test.world.advance(LOOK_EVERY_MS)
+    await untilState(test, 'a', 'running')
+    node.operations.clear()
+    await turns(50)
+    test.world.advance(LOOK_EVERY_MS)
+    await until(() => node.lists() === 3)
+    await turns(100)
+    expect(stateOf(test, 'a')).toBe('running')
+    node.release()
+    await turns(100)
+    expect(await historyOf(test, 'a')).toEqual(['OperationDispatched', 'Leased'])
+  })
+
+  it('of hundreds of operations is gone through, and settles each', async () => {
+    const test = await startManagement()
+    const node = await startNode()
+    await registerNode(test, node)
+    const ids = Array.from({ length: 300 }, (_, index) => `op-${index}`)
+    await Promise.all(ids.map((id) => giveOut(test, id, { progressEveryMs: 60_000 })))
+    await until(() => ids.every((id) => stateOf(test, id) === 'running'))
+    for (const id of ids.filter((_id, index) => index % 3 === 0)) node.operations.delete(id)
+    await pass(test, LOOK_EVERY_MS)
+    await until(() => ids.every((id, index) => stateOf(test, id) === (index % 3 === 0 ? 'failed' : 'running')))
   })
 })

@@ -311,7 +311,7 @@ describe('while it cannot be sent an operation', () => {
     const attempts = sendingOf(test, 'a')?.attempts
     expect(gateOf(test, 'a')).toMatchObject({
       gate: 'node-down',
-      detail: expect.stringMatching(/^Its node n1 does not answer, and it is sent as soon as it does\. .*ECONNREFUSED/) as unknown,
+      detail: expect.stringMatching(/^Its node n1 is down; it is sent as soon as that is over\. .*ECONNREFUSED/) as unknown,
     })
     // Nobody tries the operation itself while its node is known to be down.
     expect(attempts).toBeLessThanOrEqual(1)

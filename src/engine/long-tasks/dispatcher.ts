@@ -32,6 +32,8 @@ export interface Dispatcher {
   /** The node is there, or is there anew: what was put off is sent at once. */
   readonly refresh: (node: string) => void
   readonly sendingOf: (workItem: WorkItemId, item: GivenOut) => Sending
+  /** An attempt is being made now. */
+  readonly isUnderWay: (workItem: WorkItemId, item: GivenOut) => boolean
   /** Attempts that did not get an operation to its node. */
   readonly failedAttempts: () => number
   readonly stop: () => void
@@ -192,6 +194,7 @@ export const createDispatcher = (options: DispatcherOptions): Dispatcher => {
       const wait = line?.putOffMs(workItem)
       return { attempts, lastFailedAt, lastFailure, nextAt: wait === undefined ? undefined : world.now() + Math.ceil(wait) }
     },
+    isUnderWay: (workItem, item) => desks.get(item.operation.node)?.underWay.has(workItem) === true,
     failedAttempts: () => failedAttempts,
     stop: () => {
       stopped.abort()

@@ -102,7 +102,7 @@ const sentence = (text: string): string => text.replace(/\.?$/, '.')
 const gateAt = (node: RegisteredNode | undefined, name: string, health: NodeHealth, { attempts, lastFailure }: Sending): Pick<NodeGate, 'gate' | 'detail'> => {
   if (node === undefined) return { gate: 'node-unknown', detail: `No node ${name} is registered; it is sent as soon as one is.` }
   if (health.state === 'down')
-    return { gate: 'node-down', detail: `Its node ${name} does not answer, and it is sent as soon as it does. ${sentence(health.lastFailure ?? 'Nothing came')}` }
+    return { gate: 'node-down', detail: `Its node ${name} is down; it is sent as soon as that is over. ${sentence(health.lastFailure ?? 'It did not answer')}` }
   if (lastFailure === undefined) return { gate: 'sending', detail: `It is being sent to its node ${name}.` }
   return { gate: 'sending', detail: `Its node ${name} has not taken it in ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}. ${sentence(lastFailure)}` }
 }
@@ -139,7 +139,7 @@ export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => 
   const messenger = createMessenger({ live, book, calls, onDoubt })
   const watch = createNodeWatch({
     ...{ world, book, calls, onTrouble },
-    synchroniser: createSynchroniser({ world, live, handler, index, messenger, onTrouble }),
+    synchroniser: createSynchroniser({ world, live, handler, index, messenger, onTrouble, isUnderWay: (workItem, item) => dispatcher.isUnderWay(workItem, item) }),
     onUp: (name) => dispatcher.refresh(name),
   })
   const attempt = createAttempts({ reader: store, world, handler, calls, onDoubt, onTrouble })

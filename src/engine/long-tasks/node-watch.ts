@@ -6,6 +6,7 @@
 import { pauseMs } from '../../domain/policy/retry.ts'
 import type { Backoff } from '../../domain/queue/config.ts'
 import type { Cancel, World } from '../../world.ts'
+import { createSlots } from '../delivery/slots.ts'
 import { listOf, type NodeList } from './node-answers.ts'
 import { registeredIn, type NodeBook, type RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls } from './node-calls.ts'
@@ -35,6 +36,8 @@ export interface NodeWatch {
 
 /** Between two looks at a node that answers. */
 export const LOOK_EVERY_MS = 5_000
+/** Nodes that are looked at at once: a start has all of them before it. */
+const LOOKS_AT_ONCE = 64
 /** A list that took long to go through is asked for less often, so that this costs a hundredth of the time at most. */
 const TIMES_ITS_COST = 100
 /** While it is down. */
@@ -73,7 +76,8 @@ export const createNodeWatch = (options: {
   const { world, book, calls, onTrouble } = options
   const all = new Map<string, Watched>()
   const running = new Set<Promise<void>>()
-  let isStopped = false
+  const slots = createSlots({ perKey: 1, total: LOOKS_AT_ONCE })
+  const stopped = new AbortController()
 
   const watchedOf = (name: string): Watched => {
     const watched = all.get(name) ?? { health: UNKNOWN, failures: 0, isLooking: false, isWanted: false }
@@ -97,10 +101,12 @@ export const createNodeWatch = (options: {
 
   /** Answers how long to wait until the next look. */
   const lookOnce = async (name: string, node: RegisteredNode, watched: Watched): Promise<number> => {
+    const release = await slots.take(name, stopped.signal)
+    if (release === undefined) return 0
     const synchronise = options.synchroniser(name, node)
-    const list = listIn(name, await calls.list(node.facts))
+    const list = listIn(name, await calls.list(node.facts).finally(release))
     // It has registered anew meanwhile: this was the answer of another.
-    if (isStopped || registeredIn(book, name)?.revision !== node.revision) return 0
+    if (stopped.signal.aborted || registeredIn(book, name)?.revision !== node.revision) return 0
     if (typeof list === 'string') {
       isDown(watched, list)
       return pauseMs(LOOK_AGAIN, watched.failures, world.random())
@@ -114,7 +120,7 @@ export const createNodeWatch = (options: {
 
   const look: NodeWatch['look'] = (name) => {
     const node = registeredIn(book, name)
-    if (isStopped || node === undefined) return
+    if (stopped.signal.aborted || node === undefined) return
     const watched = watchedOf(name)
     watched.cancel?.()
     watched.cancel = undefined
@@ -138,7 +144,7 @@ export const createNodeWatch = (options: {
     watched.isLooking = false
     const isWanted = watched.isWanted || ms === 0
     watched.isWanted = false
-    if (isStopped || all.get(name) !== watched) return
+    if (stopped.signal.aborted || all.get(name) !== watched) return
     if (isWanted) look(name)
     else watched.cancel = world.timer(ms, () => look(name))
   }
@@ -157,7 +163,7 @@ export const createNodeWatch = (options: {
       all.delete(name)
     },
     stop: () => {
-      isStopped = true
+      stopped.abort()
       for (const { cancel } of all.values()) cancel?.()
     },
     close: async () => {

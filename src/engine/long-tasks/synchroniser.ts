@@ -29,6 +29,8 @@ export const createSynchroniser = (options: {
   readonly handler: Pick<Handler, 'execute' | 'load'>
   readonly index: Pick<NodeIndex, 'heldBy'>
   readonly messenger: Pick<Messenger, 'tell'>
+  /** It is being sent: what its node will answer to that decides. */
+  readonly isUnderWay: (workItem: WorkItemId, item: GivenOut) => boolean
   readonly onTrouble: (what: string, cause: unknown) => void
 }): ((name: string, node: RegisteredNode) => (list: NodeList) => Promise<void>) => {
   const { world, live, handler, index, messenger, onTrouble } = options
@@ -61,7 +63,7 @@ export const createSynchroniser = (options: {
 
   const missing = async (name: string, workItem: WorkItemId): Promise<void> => {
     const item = live.get(workItem)?.item
-    if (item !== undefined && isHeld(item))
+    if (isGivenOut(item) && isHeld(item) && !options.isUnderWay(workItem, item))
       await execute(workItem, { type: 'FailOperation', code: 'gone', message: `Its node ${name} had taken it and does not know of it any more.` })
   }
 
