@@ -44,7 +44,10 @@ export interface DoorsOptions {
 
 export interface Doors {
   /** What the engine shows of them. */
-  readonly face: Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'notifications' | 'deliveries'>
+  readonly face: Pick<
+    Engine,
+    'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'notifications' | 'deliveries' | 'openEntriesOf'
+  >
   readonly retryFor: (item: Existing) => RetryPolicy
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   /** Reads what the log says of queues and contracts, and goes on with what a stop left undone. */
@@ -93,6 +96,7 @@ export const createDoors = (options: DoorsOptions): Doors => {
       contracts,
       notifications,
       deliveries,
+      openEntriesOf: outboxes.openOf,
     },
     retryFor,
     changed: (workItem, before, after) => {
