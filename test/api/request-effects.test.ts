@@ -188,4 +188,31 @@ describe('middleware', () => {
     await settle()
     expect((await begin(api, 'w3')).body).toMatchObject({ code: 'interrupted', state: 'failed' })
   })
+
+  it('that gave it back is run again by the next duplicate, and does not wait for one for ever', async () => {
+    const api = await startApi()
+    await contract(api, { leaseSeconds: 10, interruptedAfterSeconds: 100 })
+    const giveBack = (lease: string) => api.post(`${REQUESTS}/a/release`, { lease, caller: 'ann', reason: 'its reply was not kept' })
+    const first = await begin(api, 'w1')
+    expect((await giveBack(first.body.execute.lease)).status).toBe(200)
+    api.world.advance(99_000)
+    await settle()
+    const second = await begin(api, 'w2')
+    expect([second.status, second.body.execute.attempt]).toEqual([201, 1])
+    await giveBack(second.body.execute.lease)
+    const [{ until, detail }, { liveItems }] = [(await api.get(`${REQUESTS}/a/why?caller=ann`)).body, api.engine.status()]
+    expect([Date.parse(until) - api.world.now(), detail, liveItems]).toEqual([
+      100_000,
+      'Its execution was given back: the next call with its id runs it again, and it fails in 100 s if none comes.',
+      1,
+    ])
+    api.world.advance(100_000)
+    await settle()
+    expect(api.engine.status().liveItems).toBe(0)
+    expect((await begin(api, 'w3')).body).toMatchObject({
+      code: 'interrupted',
+      state: 'failed',
+      detail: 'Its execution was given back as having come to nothing, and nobody asked for it again in time. (given-back)',
+    })
+  })
 })
