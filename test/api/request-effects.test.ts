@@ -28,6 +28,23 @@ describe('effects', () => {
     expect([before.id, (await call(api, 'after', { a: 2, b: 1 })).body.code]).toEqual(['before', 'pending'])
   })
 
+  it('that is a request without a media type is the same as a call without one', async () => {
+    const api = await startApi()
+    const put = async (id: string, body: string) => (await fetch(`${api.url}${REQUESTS}/${id}`, { method: 'PUT', body: Buffer.from(body) })).status
+    await put('before', '{ "b": 1, "a": 2 }')
+    await lease(api)
+    const base64 = (text: string) => ({ bodyBase64: Buffer.from(text).toString('base64') })
+    const request = (id: string, text: string, more: object = {}) => ({ request: { contract: 'pay', id, ...base64(text), ...more } })
+    await done(api, 'a', {
+      effects: [request('before', '{"a":2,"b":1}'), request('after', '{"a":2,"b":1}'), request('bytes', '{"a":2,"b":1}', { mediaType: 'application/octet-stream' })],
+    })
+    await settle()
+    const noted = (await api.get(`${REQUESTS}/a/history`)).body.items.find(({ type }: { type: string }) => type === 'EffectsCarriedOut')
+    expect(noted.data.effects.map(({ outcome }: { outcome: string }) => outcome)).toEqual(['done', 'done', 'done'])
+    // Equal JSON is equal; what was said to be bytes is compared as bytes, with an effect as with a call.
+    expect([await put('after', '{ "b": 1, "a": 2 }'), await put('bytes', '{ "b": 1, "a": 2 }')]).toEqual([409, 422])
+  })
+
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
     { task: { app: 'shop', queue: 'mail', payload: { to: 'bob' } } },

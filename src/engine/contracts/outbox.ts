@@ -155,7 +155,8 @@ export const createOutboxes = (options: {
       bytes: body.byteLength,
       dueAt: bornAt(owed),
     } as const
-    const command = { type: 'AcceptRequest', by: subject, request, mediaType, digest: bodyFingerprint(mediaType, body) } as const
+    const digest = bodyFingerprint(mediaType, body)
+    const command = { type: 'AcceptRequest', by: subject, request, mediaType: mediaType ?? 'application/octet-stream', digest } as const
     return born(await contracts.accept(requestId(contract, subject, id ?? own), command, { ...owed.context, commandId: own }, body))
   }
 
