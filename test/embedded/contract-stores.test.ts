@@ -337,7 +337,7 @@ describe('a contract at a server that is set up anew', () => {
     const store = serverContract({ stint, world: realWorld, contract: 'orders' })
     const retain = (retainSeconds: number) => stint.contracts.put('orders', { retainSeconds })
     const hoursOf = async (execution: Execution): Promise<number> => {
-      const before = Date.now()
+      const before = realWorld.now()
       const kept = await execution.reply(REPLY)
       return Math.round(((kept.type === 'kept' ? (kept.info.expiresAt ?? 0) : 0) - before) / 3_600_000)
     }
