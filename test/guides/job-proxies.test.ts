@@ -46,7 +46,7 @@ describe('a job server in any language', () => {
     surroundings.env['STINT'] = (await serve(['--data', ':memory:'])).url
   })
 
-  it('is answered as the guide shows, call by call', { timeout: 60_000 }, async (context) => {
+  it('is answered as the guide shows, call by call', { timeout: 240_000 }, async (context) => {
     if (!hasCurl) context.skip('curl is not installed')
     let written = ''
     let waiting: Command | undefined
