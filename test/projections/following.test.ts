@@ -27,9 +27,12 @@ const counting = (version = 1, fail: (count: number) => boolean = () => false): 
     const drop = db.prepare(`DELETE FROM counting_v${version} WHERE created = ?`)
     return {
       apply: ({ changes }) => {
-        for (const { created, after } of changes)
+        for (const { created, replaces, after } of changes) {
+          // What is erased in a later batch than it was born in has begun anew at its tombstone.
+          if (replaces !== undefined) drop.run(replaces)
           if (isErased(after)) drop.run(created)
           else if (fail(Number(count.get(created)?.['changes']))) throw new Error('It is too much')
+        }
       },
     }
   },
