@@ -208,6 +208,7 @@ describe('ARCHITECTURE.md', () => {
     "store's port": 'store/port.ts',
     "the engine's reader of queue files": 'engine/queue-files.ts',
     "the api's settings": 'api/settings.ts',
+    "the api's messages": 'api/messages.ts',
     world: 'world.ts',
     settings: 'settings.ts',
     config: 'config.ts',

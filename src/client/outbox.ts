@@ -19,8 +19,10 @@ export interface Outbox {
   readonly clear: () => void
   readonly isEmpty: () => boolean
   readonly hasOutcome: () => boolean
-  /** Something in it should not wait for the next turn: an answer to a directive, the outcome, or more than one report can say. */
+  /** Something in it answers a directive, or is the outcome. */
   readonly isPressing: () => boolean
+  /** Reports that wait. */
+  readonly size: () => number
 }
 
 /** Within one report the server takes phase and progress first, then the outcome, else the refusal, else the state: what would be passed over needs a report of its own. */
@@ -63,6 +65,7 @@ export const createOutbox = (): Outbox => {
     },
     isEmpty: () => reports.length === 0,
     hasOutcome: () => reports.at(-1)?.outcome !== undefined,
-    isPressing: () => reports.length > 1 || reports.some(({ state, refuse, outcome }) => (state ?? refuse ?? outcome) !== undefined),
+    isPressing: () => reports.some(({ state, refuse, outcome }) => (state ?? refuse ?? outcome) !== undefined),
+    size: () => reports.length,
   }
 }

@@ -23,7 +23,7 @@ const isRetired = (item: WorkItem): boolean =>
   item.status === 'settled' && !isErased(item) && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined || hasNoReply(item))
 
 const RELEASING: ReadonlySet<string> = new Set<WorkItemEventType>(['ReplyReleased', 'EffectsCarriedOut'])
-/** Of what waits for no release: of a request without a reply it may follow, and changes nothing. */
+/** Of what has no reply that is released: its end, or the last that was owed after it. The release of a request without a reply may follow, and changes nothing. */
 const ENDING: ReadonlySet<string> = new Set([...SETTLING, 'EffectsCarriedOut'])
 
 /** The fact that retired it: none of these can follow it, so the last one of a batch is it, whatever the batches are. */

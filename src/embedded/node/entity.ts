@@ -11,13 +11,13 @@ import { createJob, type HeldJob } from '../../client/job.ts'
 import { createOutbox, type Outbox, type Report } from '../../client/outbox.ts'
 import { bare, isBare } from '../../client/outcomes.ts'
 import { isValid } from '../../client/validity.ts'
-import { PROGRESS_INTERVAL_MS } from '../../domain/policy/streams.ts'
 import { isParked, surfaceState, type Existing, type Held } from '../../domain/work-item/state.ts'
 import type { Refusal } from '../../engine/engine.ts'
 import { outcome as outcomeCodec, type Outcome, type Progress, type Receipt } from '../../wire/items.ts'
 import type { Entity as ShownEntity } from '../../wire/nodes.ts'
-import { pause, type World } from '../../world.ts'
+import type { World } from '../../world.ts'
 import { directiveNumberOf, isLong, recordable, type GivenDirective, type Logged, type OwnLog } from './own-log.ts'
+import { createScribe } from './scribe.ts'
 
 /** Why the management node wants no more of it: it has settled there, or is not known there at all. */
 export type Unwanted = 'settled' | 'unknown'
@@ -89,57 +89,6 @@ const promised = <Value>() => {
   return { promise, resolve }
 }
 
-/** Writes what one operation says into the node's log, a report at a time: what comes meanwhile is one more, and progress alone is not written more often than the log takes it. */
-const createScribe = (options: {
-  readonly world: World
-  readonly own: Outbox
-  readonly over: AbortSignal
-  readonly say: (report: Report) => Promise<E.Either<Refusal, Existing>>
-  readonly onSaid: (report: Report, item: Existing) => void
-  readonly onRefused: (report: Report, refusal: Refusal) => void
-  readonly isEnded: () => boolean
-  readonly ending: () => AbortSignal
-}) => {
-  const { world, own, over, say, onSaid, onRefused } = options
-  let writing: Promise<void> | undefined
-
-  const one = async (report: Report): Promise<void> => {
-    const said = await say(report)
-    if (E.isRight(said)) {
-      own.done()
-      return onSaid(report, said.right)
-    }
-    if (over.aborted) return
-    const { outcome } = report
-    // What cannot be stored must not keep the end from being stored.
-    if (outcome !== undefined && !isBare(outcome) && 'kind' in said.left && said.left.kind === 'tooLarge') return own.replace({ outcome: bare(outcome) })
-    own.done()
-    onRefused(report, said.left)
-  }
-
-  const write = async (): Promise<void> => {
-    // What is said in one turn is written in one report.
-    await Promise.resolve()
-    while (!over.aborted) {
-      const report = own.head()
-      if (report === undefined) return
-      await one(report)
-      if (!options.isEnded() && !own.isPressing()) await pause(world, PROGRESS_INTERVAL_MS, options.ending())
-    }
-  }
-
-  return {
-    changed: (): void => {
-      writing ??= write().finally(() => {
-        writing = undefined
-      })
-    },
-    quiet: async (): Promise<void> => {
-      while (writing !== undefined) await writing
-    },
-  }
-}
-
 export const createEntity = ({ id, workItem, item: found, operation }: Logged, setting: EntitySetting): Entity => {
   const { world, log, onProblem, over } = setting
   const own = createOutbox()
@@ -198,7 +147,7 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
       complain(new Error(`Expected the node's log to take what the operation said, but it did not (${'type' in refusal ? refusal.type : refusal.kind}).`))
       if (report.outcome !== undefined) settle(report.outcome)
     },
-    isEnded: () => held?.isEnded() ?? true,
+    onDefect: complain,
     ending: () => held?.over ?? over,
   })
 

@@ -75,16 +75,17 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const client = connect({ ...options.management, world, ...(options.fetch === undefined ? {} : { fetch: options.fetch }) })
   const log = createOwnLog({ engine: embedded.engine, world, node: name, instance, reportTo: client.url, over: over.signal })
   const runner = createRunner({ world, log, operations, runningMax: settings.runningMax, onProblem, over: over.signal })
-  let pressing = (): void => undefined
-  const list = createList({ world, log, operations, runner, onProblem, onPressing: () => pressing(), closing: closing.signal, over: over.signal })
-  over.signal.addEventListener('abort', runner.hold, { once: true })
+  let onNews = (): void => undefined
+  const list = createList({ world, log, operations, runner, onProblem, onNews: () => onNews(), closing: closing.signal, over: over.signal })
+  over.signal.addEventListener('abort', runner.stop, { once: true })
   await list.restore()
 
   const refusal = (): Problem | undefined => (hasFailed() ? problem('store-unavailable') : undefined)
   const onTrouble = (what: string, cause: unknown): void => onProblem(new Error(`${what}.`, { cause }))
   const { secrets } = settings
   const listener = createListener({ world, node: name, instance, secrets, list, refusal, isClosing: () => closing.signal.aborted, onTrouble })
-  const url = (options.url ?? addressOf(await listener.listen(settings.port, settings.host))).replace(/\/+$/, '')
+  const address = addressOf(await listener.listen(settings.port, settings.host))
+  const url = (options.url ?? address).replace(/\/+$/, '')
 
   const reachability = createReachability(world, RETRY)
   const outage = createOutages(onProblem)
@@ -92,7 +93,7 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const body = registrationOf(operations, { id: name, url, instance, ...(secretEnv === undefined ? {} : { secretEnv }) })
   const registration = createRegistration({ http: client, body, reachability, outage: outage(), over: over.signal })
   const reporter = createReporter({ http: client, world, node: name, list, registration, reachability, outage: outage(), onProblem, over: over.signal })
-  pressing = reporter.changed
+  onNews = reporter.changed
   runner.open()
 
   /** Resolves when all that runs has ended and all ends are told, or `ms` milliseconds later. */

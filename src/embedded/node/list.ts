@@ -44,11 +44,15 @@ export interface ListSetting {
   readonly operations: Operations
   readonly runner: Runner
   readonly onProblem: OnProblem
-  readonly onPressing: () => void
+  /** There is more to tell, or sooner. */
+  readonly onNews: () => void
   /** Aborts when nothing is taken any more. */
   readonly closing: AbortSignal
   readonly over: AbortSignal
 }
+
+/** Characters that the outcomes on the list may take together when it is shown: what is beyond is told by report. */
+const SHOWN_CHARACTERS_MAX = 4 * 1024 * 1024
 
 const STOPPED = 'Its node stopped before it ended, and its class does not say that it is run again.'
 const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusal })
@@ -58,6 +62,15 @@ const unknownOperation = (operations: Operations): Taken =>
 
 /** How it ended was erased with everything else that was known of it, when its time was over. */
 const FORGOTTEN: Outcome = { failed: { code: 'erased', message: 'It was run here before, and how it ended is not kept any more.' } }
+
+const shownOf = (entities: readonly ShownEntity[]): readonly ShownEntity[] => {
+  let characters = 0
+  return entities.map((entity) => {
+    const { outcome, ...others } = entity
+    characters += outcome === undefined ? 0 : JSON.stringify(outcome).length
+    return characters > SHOWN_CHARACTERS_MAX ? others : entity
+  })
+}
 
 /** It began and is not begun again, or whoever waited for its answer is gone. */
 const hasBrokenOff = (item: Existing): boolean => isHeld(item) || (item.operation?.onRestart !== 'resume' && (item.attempt > 0 || !isLong(item)))
@@ -77,11 +90,11 @@ export const createList = (setting: ListSetting): OperationList => {
     log,
     onProblem,
     over: setting.over,
-    onPressing: setting.onPressing,
+    onPressing: setting.onNews,
     onReady: runner.add,
     onEnded: (entity) => {
       // Its answer is its report; sent again, it is answered from the log.
-      if (!entity.isLong || entity.unwanted() === 'unknown') void acknowledge(entity, 'done')
+      if (!entity.isLong || entity.unwanted() === 'unknown') acknowledge(entity, 'done').catch((defect: Error) => onProblem(defect, entity.id))
     },
   }
 
@@ -90,6 +103,7 @@ export const createList = (setting: ListSetting): OperationList => {
     if (known !== undefined) return known
     const entity = createEntity(logged, entitySetting)
     entities.set(logged.id, entity)
+    setting.onNews()
     return entity
   }
 
@@ -124,6 +138,8 @@ export const createList = (setting: ListSetting): OperationList => {
   const goOn = async (logged: Logged): Promise<void> => {
     const entity = adopt(logged)
     const { item, workItem } = logged
+    // Nobody has heard of it since the node stopped.
+    entity.lastSign = Number.NEGATIVE_INFINITY
     if (item.status === 'settled') {
       const { phase, progress } = item
       // It may have been said and not heard.
@@ -142,7 +158,7 @@ export const createList = (setting: ListSetting): OperationList => {
     reported: function* () {
       for (const entity of entities.values()) if (entity.isLong) yield entity
     },
-    shown: () => [...entities.values()].filter((entity) => entity.isLong && entity.unwanted() === undefined).map((entity) => entity.shown()),
+    shown: () => shownOf([...entities.values()].filter((entity) => entity.isLong && entity.unwanted() === undefined).map((entity) => entity.shown())),
     acknowledge,
     restore: async () => {
       for (const logged of await log.left()) await goOn(logged)

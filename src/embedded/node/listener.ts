@@ -1,6 +1,6 @@
 // What the node answers itself: takes an operation, shows its list, hands on a directive. Messages have to be signed by the management node, unless the node listens on loopback
 // without a secret; problems, limits and headers are those of a Stint server.
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express, { type Express, type Request, type Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
@@ -195,9 +195,18 @@ const createApp = (setting: ListenerSetting): Express => {
 export const createListener = (setting: ListenerSetting): Listener => {
   const { world } = setting
   const app = createApp(setting)
+  const underWay = new Set<ServerResponse>()
+  let whenIdle: (() => void) | undefined
   const server = createServer(
     { connectionsCheckingInterval: TIMEOUT_CHECK_MS, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: HEADER_BYTES_MAX },
-    (req, res) => void app(req, res),
+    (req, res) => {
+      underWay.add(res)
+      res.once('close', () => {
+        underWay.delete(res)
+        if (underWay.size === 0) whenIdle?.()
+      })
+      app(req, res)
+    },
   )
   server.on('clientError', answerClientError)
   return {
@@ -212,7 +221,9 @@ export const createListener = (setting: ListenerSetting): Listener => {
     close: async (graceMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const cut = world.timer(graceMs, () => server.closeAllConnections())
-      server.closeIdleConnections()
+      if (underWay.size > 0) await new Promise<void>((resolve) => (whenIdle = resolve))
+      // What is still open now has asked for nothing, or for nothing more.
+      server.closeAllConnections()
       await closed
       cut()
     },

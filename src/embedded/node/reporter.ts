@@ -23,6 +23,8 @@ import { isUnknown, type Registration } from './registration.ts'
 /** Between the beginnings of two messages, at least; less where an operation has to be told of more often. */
 export const BETWEEN_MESSAGES_MS = 250
 const TOGETHER_MAX = 1_000
+/** Characters that the ends in one message may take; none takes more than three bytes, and a message may have 32 MiB. */
+const CHARACTERS_MAX = 8 * 1024 * 1024
 const TIMEOUT_LEAST_MS = 2_000
 const TIMEOUT_MOST_MS = 15_000
 /** A node that has nothing to tell looks this often whether it is still known. */
@@ -47,7 +49,7 @@ export interface ReporterSetting {
 }
 
 export interface Reporter {
-  /** There is something that should not wait. */
+  /** There is more to tell, or sooner. */
   readonly changed: () => void
   /** Resolves when no end is left to be told. */
   readonly told: () => Promise<void>
@@ -60,6 +62,8 @@ type Item = BodyOf<typeof reportLongTasks>
 interface Said {
   readonly entity: Entity
   readonly report: Report | undefined
+  /** One report could not say all that there was to say. */
+  readonly hasMore: boolean
   readonly item: Item
 }
 
@@ -84,12 +88,16 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   const takeUp = (): readonly Said[] => {
     const now = world.monotonic()
     const said: Said[] = []
+    let characters = 0
     for (const entity of heardOf()) {
-      if (said.length >= together) break
+      const outcome = entity.outcome()
+      characters += outcome === undefined ? 0 : JSON.stringify(outcome).length
+      if (said.length >= together || (said.length > 0 && characters > CHARACTERS_MAX)) break
       // Whoever is due soon goes along, so that operations of one interval come to be told of in one message.
       if (!entity.told.isPressing() && now - entity.lastSign < entity.operation.progressEveryMs / 2) continue
+      const hasMore = entity.told.size() > 1
       const report = entity.told.head()
-      said.push({ entity, report, item: { id: entity.id, lease: entity.operation.lease, ...report } })
+      said.push({ entity, report, hasMore, item: { id: entity.id, lease: entity.operation.lease, ...report } })
     }
     return said
   }
@@ -99,8 +107,9 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
     for (const look of waitingForEnds) look()
   }
 
-  const answered = async ({ entity, report }: Said, answer: ReportAnswer, at: number): Promise<void> => {
-    entity.lastSign = Math.max(entity.lastSign, at)
+  const answered = async ({ entity, report, hasMore }: Said, answer: ReportAnswer, at: number): Promise<void> => {
+    // What is left to say is due as it was.
+    if (!hasMore) entity.lastSign = Math.max(entity.lastSign, at)
     entity.told.done()
     if (report?.outcome !== undefined) return acknowledged(entity, 'done')
     const { receipt } = answer
@@ -119,7 +128,8 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   }
 
   const unwanted = async ({ entity, report }: Said, why: 'settled' | 'unknown', failure: StintError): Promise<void> => {
-    entity.told.undecided()
+    // Of what it has to say only the end is heard there, as a late result: nothing may stand before that.
+    entity.told.done()
     if (report?.outcome !== undefined) return acknowledged(entity, 'refused', failure.code)
     const { state } = failure.problem
     await entity.abandon(why, why === 'unknown' ? 'The management node does not know it.' : `It has ended at the management node${state === undefined ? '' : `: ${state}`}.`)
