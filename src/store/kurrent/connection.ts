@@ -1,0 +1,162 @@
+// The connection to one EventStoreDB: calls over the client's channel, each with a time after which silence is a failure, and a way to have the client
+// connect anew. Everything that is open is known, so that closing ends it.
+import type { BatchAppendReq, BatchAppendResp, ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb.js'
+import type { SupportedMethods } from '@eventstore/db-client/generated/serverfeatures_pb.js'
+import type { Cancel, World } from '../../world.ts'
+import { insideOf, type ClientInside, type Library } from './client.ts'
+
+/** Raised where the server says nothing for too long; the code is that of a call that failed so. */
+export class SilenceError extends Error {
+  readonly code = 14
+  constructor(ms: number) {
+    super(`EventStoreDB has not answered for ${ms} ms`)
+    this.name = 'SilenceError'
+  }
+}
+
+export interface ReadOptions {
+  readonly onMessage: (message: ReadResp) => void
+  /** Silence that is a failure; without it the connection's own signs of life decide. */
+  readonly silenceMs?: number
+  readonly signal?: AbortSignal
+}
+
+export interface AppendCall {
+  readonly write: (request: BatchAppendReq) => void
+  /** Ends the call; who listens is told. */
+  readonly cancel: () => void
+  /** As `cancel`, and has the client look for a node anew: this one does not answer. */
+  readonly abandon: (cause: Error) => void
+}
+
+export interface Connection {
+  readonly library: Library
+  /** Sends a read or subscription and resolves when the server ends it or the signal aborts. Rejects with what the wire or `onMessage` throws. */
+  readonly read: (request: ReadReq, options: ReadOptions) => Promise<void>
+  /** Opens a call of batch append. */
+  readonly openAppends: (on: { readonly answer: (answer: BatchAppendResp) => void; readonly over: (cause: unknown) => void }) => Promise<AppendCall>
+  /** Says which version of the server answers. */
+  readonly version: () => Promise<string>
+  /** Ends every call and the connection. */
+  readonly close: () => Promise<void>
+}
+
+/** A call's errors are handled where it was made; one that comes after its end is nobody's. */
+const nobody = (): void => undefined
+
+const VERSION_DEADLINE_MS = 5_000
+
+const askVersion = (library: Library, inside: ClientInside, world: World): Promise<string> =>
+  inside.execute(
+    library.features.ServerFeaturesClient,
+    'getSupportedMethods',
+    (client) =>
+      new Promise((resolve, reject) => {
+        const args = inside.callArguments({ requiresLeader: false }, { deadline: world.now() + VERSION_DEADLINE_MS })
+        client.getSupportedMethods(new library.shared.Empty(), ...args, (error: Error | null, supported?: SupportedMethods) => {
+          if (error !== null) reject(error)
+          else resolve(supported?.getEventStoreServerVersion() ?? '')
+        })
+      }),
+  )
+
+/** Watches for silence: `heard` puts it off. */
+const silence = (world: World, ms: number | undefined, onSilent: () => void): { readonly heard: () => void; readonly end: Cancel } => {
+  if (ms === undefined) return { heard: nobody, end: nobody }
+  let heardAt = world.monotonic()
+  let cancel: Cancel = nobody
+  const watch = (left: number): void => {
+    cancel = world.timer(left, () => {
+      const rest = heardAt + ms - world.monotonic()
+      if (rest > 0) watch(rest)
+      else onSilent()
+    })
+  }
+  watch(ms)
+  return {
+    heard: () => {
+      heardAt = world.monotonic()
+    },
+    end: () => cancel(),
+  }
+}
+
+/** Does not connect yet: the first call does. Throws for a connection string that the client does not understand. */
+export const connectionTo = (connectionString: string, library: Library, world: World): Connection => {
+  const client = library.client.EventStoreDBClient.connectionString(connectionString)
+  const inside = insideOf(client)
+  const { StreamsClient } = library.services
+
+  const read: Connection['read'] = (request, { onMessage, silenceMs, signal }) =>
+    new Promise((resolve, reject) => {
+      let call: { cancel: () => void } | undefined
+      let isOver = false
+      const over = (settle: () => void): void => {
+        if (isOver) return
+        isOver = true
+        quiet.end()
+        signal?.removeEventListener('abort', aborted)
+        // Also where it has ended: without it a call that is left early stays open on both sides.
+        call?.cancel()
+        settle()
+      }
+      const aborted = (): void => over(resolve)
+      const quiet = silence(world, silenceMs, () => over(() => reject(new SilenceError(silenceMs ?? 0))))
+      if (signal?.aborted === true) return aborted()
+      signal?.addEventListener('abort', aborted, { once: true })
+
+      const opened = inside.GRPCStreamCreator(StreamsClient, 'read', (grpc) => grpc.read(request, ...inside.callArguments({ requiresLeader: true }, { deadline: Infinity })))()
+      opened.then(
+        (made) => {
+          made.on('error', (error: Error) => over(() => reject(error)))
+          if (isOver) return made.cancel()
+          call = made
+          made.on('data', (message: ReadResp) => {
+            if (isOver) return
+            quiet.heard()
+            try {
+              onMessage(message)
+            } catch (error) {
+              over(() => reject(error instanceof Error ? error : new Error(String(error))))
+            }
+          })
+          made.on('end', () => over(resolve))
+        },
+        (error: unknown) => over(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      )
+    })
+
+  const openAppends: Connection['openAppends'] = async ({ answer, over }) => {
+    let grpc: InstanceType<Library['services']['StreamsClient']> | undefined
+    const call = await inside.GRPCStreamCreator(StreamsClient, 'batchAppend', (made) => {
+      grpc = made
+      return made.batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+    })()
+    call.on('data', answer)
+    call.on('error', (error: Error) => over(error))
+    call.on('end', () => over(new Error('EventStoreDB ended the call')))
+    const cancel = (): void => call.cancel()
+    return {
+      write: (request) => void call.write(request),
+      cancel,
+      abandon: (cause) => {
+        cancel()
+        if (grpc === undefined) return
+        inside.handleError(grpc, new library.client.UnavailableError(undefined, cause.message)).catch(nobody)
+      },
+    }
+  }
+
+  return {
+    library,
+    read,
+    openAppends,
+    version: () => askVersion(library, inside, world),
+    close: async () => {
+      await inside.dispose()
+      // The client leaves its channel open, and with it the process.
+      const channel = await inside.getChannel().catch(nobody)
+      channel?.close()
+    },
+  }
+}
