@@ -44,22 +44,6 @@ export interface Connection {
 /** A call's errors are handled where it was made; one that comes after its end is nobody's. */
 const nobody = (): void => undefined
 
-const VERSION_DEADLINE_MS = 5_000
-
-const askVersion = (library: Library, inside: ClientInside, world: World): Promise<string> =>
-  inside.execute(
-    library.features.ServerFeaturesClient,
-    'getSupportedMethods',
-    (client) =>
-      new Promise((resolve, reject) => {
-        const args = inside.callArguments({ requiresLeader: false }, { deadline: world.now() + VERSION_DEADLINE_MS })
-        client.getSupportedMethods(new library.shared.Empty(), ...args, (error: Error | null, supported?: SupportedMethods) => {
-          if (error !== null) reject(error)
-          else resolve(supported?.getEventStoreServerVersion() ?? '')
-        })
-      }),
-  )
-
 /** Watches for silence: `heard` puts it off. */
 const silence = (world: World, ms: number | undefined, onSilent: () => void): { readonly heard: () => void; readonly end: Cancel } => {
   if (ms === undefined) return { heard: nobody, end: nobody }
@@ -80,6 +64,36 @@ const silence = (world: World, ms: number | undefined, onSilent: () => void): { 
     end: () => cancel(),
   }
 }
+
+const VERSION_SILENCE_MS = 5_000
+
+const askVersion = (library: Library, inside: ClientInside, world: World): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let isOver = false
+    const over = (settle: () => void): void => {
+      if (isOver) return
+      isOver = true
+      quiet.end()
+      settle()
+    }
+    const quiet = silence(world, VERSION_SILENCE_MS, () => over(() => reject(new SilenceError(VERSION_SILENCE_MS))))
+    const asked = inside.execute(
+      library.features.ServerFeaturesClient,
+      'getSupportedMethods',
+      (client) =>
+        new Promise<string>((answered, failed) => {
+          client.getSupportedMethods(
+            new library.shared.Empty(),
+            ...inside.callArguments({ requiresLeader: false }, { deadline: Infinity }),
+            (error: Error | null, supported?: SupportedMethods) => (error === null ? answered(supported?.getEventStoreServerVersion() ?? '') : failed(error)),
+          )
+        }),
+    )
+    asked.then(
+      (version) => over(() => resolve(version)),
+      (error: unknown) => over(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    )
+  })
 
 /** Does not connect yet: the first call does. Throws for a connection string that the client does not understand. */
 export const connectionTo = (connectionString: string, library: Library, world: World): Connection => {

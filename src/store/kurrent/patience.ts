@@ -36,7 +36,7 @@ export class Patience {
       again: async () => {
         const now = this.#world.monotonic()
         this.#troubledSince ??= now
-        if (now - startedAt >= this.#ms || now - this.#troubledSince > this.#ms) return false
+        if (now - startedAt >= this.#ms || now - this.#troubledSince >= this.#ms) return false
         // Some chance in it, so that servers that lost the store together do not come back in step.
         await pause(this.#world, next * (0.5 + this.#world.random() / 2))
         next = Math.min(LONGEST_PAUSE_MS, next * 2)

@@ -1,12 +1,12 @@
 // The double's batch append: one call on which appends come and answers go, in order, as the server's worker does it.
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { sendUnaryData, ServerDuplexStream, ServerReadableStream } from '@grpc/grpc-js'
 import shared from '@eventstore/db-client/generated/shared_pb.js'
 import streams from '@eventstore/db-client/generated/streams_pb.js'
 import type { Status } from '@eventstore/db-client/generated/status_pb.js'
-import type { BatchAppendReq, BatchAppendResp } from '@eventstore/db-client/generated/streams_pb.js'
+import type { AppendReq, AppendResp, BatchAppendReq, BatchAppendResp } from '@eventstore/db-client/generated/streams_pb.js'
 import { sizeOf, type Expected, type NewEvent } from './log.ts'
 import type { NodeState } from './node-state.ts'
-import { answers, notLeader } from './refusals.ts'
+import { answers, callError, notLeader, notReady, streamDeleted } from './refusals.ts'
 
 type Call = ServerDuplexStream<BatchAppendReq, BatchAppendResp>
 
@@ -25,7 +25,7 @@ const expectedOf = (options: BatchAppendReq.Options): Expected => {
   return options.hasStreamExists() ? 'streamExists' : 'any'
 }
 
-const eventOf = (message: BatchAppendReq.ProposedMessage): NewEvent => {
+const eventOf = (message: BatchAppendReq.ProposedMessage | AppendReq.ProposedMessage): NewEvent => {
   const map = message.getMetadataMap()
   const contentType = map.get('content-type') ?? ''
   return { id: message.getId()?.getString() ?? '', type: map.get('type') ?? '', contentType, data: message.getData_asU8(), metadata: message.getCustomMetadata_asU8() }
@@ -152,4 +152,41 @@ export const serveBatchAppend = (node: NodeState, call: Call): void => {
   call.on('cancelled', over)
   call.on('error', over)
   call.on('close', over)
+}
+
+/** The older way, of one append a call; the client takes it where a call has credentials of its own. */
+export const serveAppend = (node: NodeState, call: ServerReadableStream<AppendReq, AppendResp>, done: sendUnaryData<AppendResp>): void => {
+  let stream = ''
+  let expected: Expected = 'any'
+  const events: NewEvent[] = []
+  call.on('data', (request: AppendReq) => {
+    const options = request.getOptions()
+    const message = request.getProposedMessage()
+    if (message !== undefined) events.push(eventOf(message))
+    if (options === undefined) return
+    stream = Buffer.from(options.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString()
+    expected = options.hasRevision() ? BigInt(options.getRevision()) : options.hasNoStream() ? 'noStream' : options.hasStreamExists() ? 'streamExists' : 'any'
+  })
+  call.on('end', () => {
+    node.counts.appends += 1
+    node.told('append')
+    if (node.faults.isStarting) return done(notReady())
+    if (events.reduce((size, event) => size + sizeOf(event), 0) > node.faults.maxAppendSize)
+      return done(callError(3, 'Maximum Append Size Exceeded.', { exception: 'maximum-append-size-exceeded', 'maximum-append-size': String(node.faults.maxAppendSize) }))
+    const written = node.log.append(stream, expected, events)
+    if (written.kind === 'deleted') return done(streamDeleted(stream))
+    const answer = new streams.AppendResp()
+    if (written.kind === 'conflict') {
+      const conflict = new streams.AppendResp.WrongExpectedVersion()
+      if (written.actual < 0) conflict.setCurrentNoStream(new shared.Empty())
+      else conflict.setCurrentRevision(String(written.actual))
+      return done(null, answer.setWrongExpectedVersion(conflict))
+    }
+    const success = new streams.AppendResp.Success()
+    success.setCurrentRevision(String(written.revision))
+    const position = new streams.AppendResp.Position()
+    position.setCommitPosition(String(written.position))
+    position.setPreparePosition(String(written.position))
+    done(null, answer.setSuccess(success.setPosition(position)))
+  })
 }

@@ -23,7 +23,7 @@ import type {
 } from '@eventstore/db-client/generated/streams_pb.js'
 import type { handleUnaryCall, sendUnaryData, ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
 import { realWorld } from '../../../src/world.ts'
-import { serveBatchAppend } from './appending.ts'
+import { serveAppend, serveBatchAppend } from './appending.ts'
 import { noCounts, noFaults, type Counts, type Faults } from './faults.ts'
 import { openFront, type Front } from './front.ts'
 import { DoubleLog, type Expected } from './log.ts'
@@ -131,10 +131,7 @@ const startServices = async (node: NodeState, version: string, members: () => Cl
   server.addService(StreamsService, {
     read: (call: ServerWritableStream<ReadReq, ReadResp>) => serveRead(node, call),
     batchAppend: (call: ServerDuplexStream<BatchAppendReq, BatchAppendResp>) => serveBatchAppend(node, call),
-    append: (call: ServerReadableStream<AppendReq, AppendResp>, done: sendUnaryData<AppendResp>) => {
-      call.resume()
-      done(callError(12, 'The double takes batch appends only'))
-    },
+    append: (call: ServerReadableStream<AppendReq, AppendResp>, done: sendUnaryData<AppendResp>) => serveAppend(node, call, done),
     delete: serveDelete<DeleteReq, DeleteResp>(node, 'deleteSoftly', () => new streams.DeleteResp()),
     tombstone: serveDelete<TombstoneReq, TombstoneResp>(node, 'tombstone', () => new streams.TombstoneResp()),
   })

@@ -38,8 +38,10 @@ export interface Counts {
   subscriptions: number
   /** Subscriptions that were ever opened. */
   subscribed: number
+  /** Where they began. */
+  readonly subscribedFrom: (bigint | 'start' | 'end')[]
   /** Connections that are open. */
   connections: number
 }
 
-export const noCounts = (): Counts => ({ appends: 0, reads: 0, appendCalls: 0, subscriptions: 0, subscribed: 0, connections: 0 })
+export const noCounts = (): Counts => ({ appends: 0, reads: 0, appendCalls: 0, subscriptions: 0, subscribed: 0, subscribedFrom: [], connections: 0 })

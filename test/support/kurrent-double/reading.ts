@@ -152,6 +152,7 @@ const subscribe = async (node: NodeState, call: Call, options: ReadReq.Options):
   call.on('close', () => drop('gone'))
   node.counts.subscriptions += 1
   node.counts.subscribed += 1
+  node.counts.subscribedFrom.push(from)
   node.told('subscription')
   try {
     while (dropped === undefined) {
