@@ -14,7 +14,7 @@ import { IDENTITY_STREAM, commitOf, isSystemEvent, positionOf, type StreamNames 
 
 const DEFAULT_MAX = 1_000
 /** Silence of a read of one stream that is a failure. */
-const STREAM_SILENCE_MS = 10_000
+const STREAM_SILENCE_MS = 5_000
 /** The same for $all, where the server may have to pass over much that is not Stint's. */
 const ALL_SILENCE_MS = 60_000
 /** Reads at a time. A server takes about a hundred calls on one connection, and lets the rest wait behind them. */

@@ -17,11 +17,14 @@ export interface Trying {
 export class Patience {
   readonly #world: World
   readonly #ms: number
+  readonly #closing: AbortSignal
   #troubledSince: number | undefined
 
-  constructor(world: World, ms: number) {
+  /** `closing` ends every wait. */
+  constructor(world: World, ms: number, closing: AbortSignal) {
     this.#world = world
     this.#ms = ms
+    this.#closing = closing
   }
 
   /** Something was answered. */
@@ -36,11 +39,11 @@ export class Patience {
       again: async () => {
         const now = this.#world.monotonic()
         this.#troubledSince ??= now
-        if (now - startedAt >= this.#ms || now - this.#troubledSince >= this.#ms) return false
+        if (this.#closing.aborted || now - startedAt >= this.#ms || now - this.#troubledSince >= this.#ms) return false
         // Some chance in it, so that servers that lost the store together do not come back in step.
-        await pause(this.#world, next * (0.5 + this.#world.random() / 2))
+        await pause(this.#world, next * (0.5 + this.#world.random() / 2), this.#closing)
         next = Math.min(LONGEST_PAUSE_MS, next * 2)
-        return true
+        return !this.#closing.aborted
       },
     }
   }

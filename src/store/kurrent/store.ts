@@ -108,7 +108,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const connection = await openConnection(connectionString, world)
   const wire = wireReader(connection)
   const sender = new AppendSender(connection, world, options.appendDeadlineMs ?? APPEND_DEADLINE_MS)
-  const patience = new Patience(world, options.patienceMs ?? PATIENCE_MS)
+  const ending = new AbortController()
+  const patience = new Patience(world, options.patienceMs ?? PATIENCE_MS, ending.signal)
   const parts = { connection, wire, sender, patience }
   const { version, identity } = await introduce(parts, world, connectionString).catch(async (cause: unknown) => {
     sender.close()
@@ -117,9 +118,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   })
   const { incarnation, origin } = identity
   const names = streamNames(prefixes)
-  let isClosed = false
   let acknowledged = origin
-  const reader = logReader({ ...parts, names, identity, isClosed: () => isClosed })
+  const reader = logReader({ ...parts, names, identity, isClosed: () => ending.signal.aborted })
   const appender = new Appender({
     ...{ sender, patience, world, incarnation, maxAppendBytes },
     lookFor: (append) => sightingOf(connection, wire, append),
@@ -138,11 +138,11 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     },
   })
   const unable = (what: string) => (): Promise<E.Either<StoreFault, never>> =>
-    Promise.resolve(E.left(new StoreFault('unavailable', isClosed ? 'The store is closed' : `EventStoreDB cannot ${what}`)))
+    Promise.resolve(E.left(new StoreFault('unavailable', ending.signal.aborted ? 'The store is closed' : `EventStoreDB cannot ${what}`)))
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await appender.stop()
-    isClosed = true
+    ending.abort()
     await tail.close()
     sender.close()
     await connection.close()
@@ -170,7 +170,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
       assertPrunable(asked)
       return unable('delete single events')
     },
-    truncate: truncation({ ...parts, world, isClosed: () => isClosed }),
+    truncate: truncation({ ...parts, world, isClosed: () => ending.signal.aborted }),
     close: () => (closing ??= close()),
   }
 }

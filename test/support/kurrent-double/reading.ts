@@ -173,7 +173,10 @@ const subscribe = async (node: NodeState, call: Call, options: ReadReq.Options):
         if (!isTaken && isLive && call.writableLength > PAGE) drop('slow')
         else if (!isTaken) await drained(call)
       }
-      if (checkpointEvery > 0 && considered % checkpointEvery === 0) await send(call, checkpointResponse(event.position))
+      if (checkpointEvery > 0 && considered % checkpointEvery === 0) {
+        await send(call, checkpointResponse(event.position))
+        node.told('checkpoint')
+      }
     }
   } finally {
     unlisten()
