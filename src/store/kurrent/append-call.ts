@@ -18,7 +18,8 @@ interface OpenCall {
   call?: AppendCall
   /** What was sent before it was open. */
   queued: (() => void)[]
-  heardAt: number
+  /** Whether anything was ever answered on it. */
+  isAnswered: boolean
 }
 
 export class AppendSender {
@@ -57,10 +58,10 @@ export class AppendSender {
   }
 
   #begin(): OpenCall {
-    const open: OpenCall = { pending: new Map(), queued: [], heardAt: -Infinity }
+    const open: OpenCall = { pending: new Map(), queued: [], isAnswered: false }
     const over = (cause: unknown): void => {
       if (this.#open === open) this.#open = undefined
-      const kind = open.heardAt === -Infinity && kindOfFailure(cause) === 'unsent' ? 'unsent' : 'unknown'
+      const kind = !open.isAnswered && kindOfFailure(cause) === 'unsent' ? 'unsent' : 'unknown'
       this.#settle(open, (pending) => pending.settle({ kind, cause }))
     }
     this.#connection.openAppends({ answer: (response) => this.#answered(open, response), over }).then(
@@ -81,7 +82,7 @@ export class AppendSender {
   }
 
   #answered(open: OpenCall, response: BatchAppendResp): void {
-    open.heardAt = this.#world.monotonic()
+    open.isAnswered = true
     const correlationId = response.getCorrelationId()?.getString() ?? ''
     const pending = open.pending.get(correlationId)
     // An answer that comes too late: whoever waited for it looks for its events itself.
@@ -120,9 +121,10 @@ export class AppendSender {
       lastSentAt = sentAt
       settle({ kind, cause })
     }
-    // Not a word since they were sent: the node hangs, or the way to it is gone. Where others were answered, only these answers were lost.
-    if (open.call === undefined || lastSentAt === -Infinity || open.heardAt >= lastSentAt) return
+    if (open.call === undefined || lastSentAt === -Infinity) return
+    // Where others were answered since, only these answers were lost.
+    if (!this.#connection.doubt(lastSentAt, cause)) return
     if (this.#open === open) this.#open = undefined
-    open.call.abandon(cause)
+    open.call.cancel()
   }
 }

@@ -8,9 +8,11 @@ import { insideOf, type ClientInside, type Library } from './client.ts'
 /** Raised where the server says nothing for too long; the code is that of a call that failed so. */
 export class SilenceError extends Error {
   readonly code = 14
+  readonly ms: number
   constructor(ms: number) {
     super(`EventStoreDB has not answered for ${ms} ms`)
     this.name = 'SilenceError'
+    this.ms = ms
   }
 }
 
@@ -25,8 +27,6 @@ export interface AppendCall {
   readonly write: (request: BatchAppendReq) => void
   /** Ends the call; who listens is told. */
   readonly cancel: () => void
-  /** As `cancel`, and has the client look for a node anew: this one does not answer. */
-  readonly abandon: (cause: Error) => void
 }
 
 export interface Connection {
@@ -35,6 +35,11 @@ export interface Connection {
   readonly read: (request: ReadReq, options: ReadOptions) => Promise<void>
   /** Opens a call of batch append. */
   readonly openAppends: (on: { readonly answer: (answer: BatchAppendResp) => void; readonly over: (cause: unknown) => void }) => Promise<AppendCall>
+  /**
+   * Something was not answered that was sent at this time of the monotonic clock. If nothing else was heard since, the node hangs or the way to it is gone:
+   * then the client is to look for a node anew, which by itself it would do only after its own signs of life have failed, in 20 seconds. Answers whether so.
+   */
+  readonly doubt: (sentAt: number, cause: Error) => boolean
   /** Says which version of the server answers. */
   readonly version: () => Promise<string>
   /** Ends every call and the connection. */
@@ -100,6 +105,15 @@ export const connectionTo = (connectionString: string, library: Library, world: 
   const client = library.client.EventStoreDBClient.connectionString(connectionString)
   const inside = insideOf(client)
   const { StreamsClient } = library.services
+  let heardAt = -Infinity
+  /** Of the newest call. */
+  let newest: InstanceType<typeof StreamsClient> | undefined
+
+  const doubt: Connection['doubt'] = (sentAt, cause) => {
+    if (heardAt > sentAt || newest === undefined) return false
+    inside.handleError(newest, new library.client.UnavailableError(undefined, cause.message)).catch(nobody)
+    return true
+  }
 
   const read: Connection['read'] = (request, { onMessage, silenceMs, signal }) =>
     new Promise((resolve, reject) => {
@@ -115,11 +129,18 @@ export const connectionTo = (connectionString: string, library: Library, world: 
         settle()
       }
       const aborted = (): void => over(resolve)
-      const quiet = silence(world, silenceMs, () => over(() => reject(new SilenceError(silenceMs ?? 0))))
+      const quiet = silence(world, silenceMs, () => {
+        const cause = new SilenceError(silenceMs ?? 0)
+        doubt(world.monotonic() - cause.ms, cause)
+        over(() => reject(cause))
+      })
       if (signal?.aborted === true) return aborted()
       signal?.addEventListener('abort', aborted, { once: true })
 
-      const opened = inside.GRPCStreamCreator(StreamsClient, 'read', (grpc) => grpc.read(request, ...inside.callArguments({ requiresLeader: true }, { deadline: Infinity })))()
+      const opened = inside.GRPCStreamCreator(StreamsClient, 'read', (grpc) => {
+        newest = grpc
+        return grpc.read(request, ...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+      })()
       opened.then(
         (made) => {
           made.on('error', (error: Error) => over(() => reject(error)))
@@ -127,6 +148,7 @@ export const connectionTo = (connectionString: string, library: Library, world: 
           call = made
           made.on('data', (message: ReadResp) => {
             if (isOver) return
+            heardAt = world.monotonic()
             quiet.heard()
             try {
               onMessage(message)
@@ -141,30 +163,24 @@ export const connectionTo = (connectionString: string, library: Library, world: 
     })
 
   const openAppends: Connection['openAppends'] = async ({ answer, over }) => {
-    let grpc: InstanceType<Library['services']['StreamsClient']> | undefined
-    const call = await inside.GRPCStreamCreator(StreamsClient, 'batchAppend', (made) => {
-      grpc = made
-      return made.batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+    const call = await inside.GRPCStreamCreator(StreamsClient, 'batchAppend', (grpc) => {
+      newest = grpc
+      return grpc.batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
     })()
-    call.on('data', answer)
+    call.on('data', (response: BatchAppendResp) => {
+      heardAt = world.monotonic()
+      answer(response)
+    })
     call.on('error', (error: Error) => over(error))
     call.on('end', () => over(new Error('EventStoreDB ended the call')))
-    const cancel = (): void => call.cancel()
-    return {
-      write: (request) => void call.write(request),
-      cancel,
-      abandon: (cause) => {
-        cancel()
-        if (grpc === undefined) return
-        inside.handleError(grpc, new library.client.UnavailableError(undefined, cause.message)).catch(nobody)
-      },
-    }
+    return { write: (request) => void call.write(request), cancel: () => call.cancel() }
   }
 
   return {
     library,
     read,
     openAppends,
+    doubt,
     version: () => askVersion(library, inside, world),
     close: async () => {
       await inside.dispose()

@@ -165,7 +165,10 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
   const { told, arrived } = arrivals()
   let held: (() => void)[] = []
   let behind = 0
-  const front = await openFront(() => behind)
+  const front = await openFront(
+    () => behind,
+    () => told('disconnection'),
+  )
   const state: NodeState = {
     log,
     faults,

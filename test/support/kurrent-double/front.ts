@@ -23,7 +23,7 @@ const listen = (server: Server, port: number): Promise<void> =>
   })
 
 /** Opens it on a free port, before what listens behind it. */
-export const openFront = async (behind: () => number): Promise<Front> => {
+export const openFront = async (behind: () => number, onGone: () => void): Promise<Front> => {
   const open = new Set<Socket>()
   let isFrozen = false
 
@@ -37,8 +37,9 @@ export const openFront = async (behind: () => number): Promise<Front> => {
       socket.setNoDelay(true)
       socket.on('error', cut)
       socket.on('close', () => {
-        open.delete(near)
+        const wasOpen = open.delete(near)
         cut()
+        if (wasOpen) onGone()
       })
     }
     open.add(near)

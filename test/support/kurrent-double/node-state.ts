@@ -2,7 +2,7 @@
 import type { Counts, Faults } from './faults.ts'
 import type { DoubleLog } from './log.ts'
 
-export type Told = 'append' | 'read' | 'subscription' | 'checkpoint'
+export type Told = 'append' | 'read' | 'subscription' | 'checkpoint' | 'disconnection'
 
 export interface NodeState {
   readonly log: DoubleLog
