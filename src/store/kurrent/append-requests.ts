@@ -83,7 +83,8 @@ const meaningOf = ({ shared }: Library, error: Status): Answer => {
       return { kind: 'final', cause: new Error(details?.unpack((bytes) => shared.BadRequest.deserializeBinary(bytes), type)?.getMessage() ?? saidBy(cause)) }
   }
   // "Server Is Not Ready", "Server Is Busy", no leader: said before the append is looked at.
-  return { kind: error.getCode() === NOT_HANDLED ? 'busy' : 'unknown', cause }
+  const code: number = error.getCode()
+  return { kind: code === NOT_HANDLED ? 'busy' : 'unknown', cause }
 }
 
 export const answerOf = (library: Library, response: BatchAppendResp): Answer => {

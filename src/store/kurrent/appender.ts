@@ -43,7 +43,14 @@ const REMEMBERED_MAX = 10_000
 const idsFor = (world: World, count: number): readonly string[] => {
   const first = world.uuid()
   const start = BigInt(`0x${first.slice(24)}`)
-  return Array.from({ length: count }, (_, index) => first.slice(0, 24) + BigInt.asUintN(48, start + BigInt(index)).toString(16).padStart(12, '0'))
+  return Array.from(
+    { length: count },
+    (_, index) =>
+      first.slice(0, 24) +
+      BigInt.asUintN(48, start + BigInt(index))
+        .toString(16)
+        .padStart(12, '0'),
+  )
 }
 
 /** Conflicts of one append that expects nothing, after which it is given back: so many others append to the stream at the same time. */

@@ -26,11 +26,7 @@ type CallArguments = Parameters<StreamsClient['read']> extends [unknown, (infer 
  */
 export interface ClientInside {
   readonly GRPCStreamCreator: <Call>(service: Library['services']['StreamsClient'], name: string, create: (client: StreamsClient) => Call) => () => Promise<Call>
-  readonly execute: <Answer>(
-    service: Library['features']['ServerFeaturesClient'],
-    name: string,
-    action: (client: ServerFeaturesClient) => Promise<Answer>,
-  ) => Promise<Answer>
+  readonly execute: <Answer>(service: Library['features']['ServerFeaturesClient'], name: string, action: (client: ServerFeaturesClient) => Promise<Answer>) => Promise<Answer>
   readonly callArguments: (base: { readonly requiresLeader: boolean }, options: { readonly deadline: number | Date }) => CallArguments
   readonly handleError: (client: StreamsClient, error: Error) => Promise<void>
   readonly getChannel: () => Promise<{ readonly close: () => void }>

@@ -30,7 +30,7 @@ const UNAUTHENTICATED = 16
 const UNSENT = /No connection established|Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|Failed to discover|Channel has been shut down/
 const BAD_POSITION = /ReadAllResult: (?:Error|InvalidPosition)|InvalidPosition/
 
-const wordsOf = ({ details, message }: Failure): string => `${typeof details === 'string' ? details : ''} ${typeof message === 'string' ? message : ''}`
+const wordsOf = ({ details, message }: Failure): string => [details, message].filter((words) => typeof words === 'string').join(' ')
 
 const typeOf = ({ type, metadata }: Failure): string => {
   if (typeof type === 'string') return type
@@ -39,7 +39,7 @@ const typeOf = ({ type, metadata }: Failure): string => {
 }
 
 export const kindOfFailure = (error: unknown): FailureKind => {
-  const failure = (error ?? {}) as Failure
+  const failure: Failure = error ?? {}
   switch (typeOf(failure)) {
     case 'access-denied':
       return 'denied'
@@ -65,8 +65,10 @@ export const kindOfFailure = (error: unknown): FailureKind => {
 
 /** The words of an error for people; some of the client's have none. */
 export const saidBy = (error: unknown): string => {
-  const words = wordsOf((error ?? {}) as Failure).trim()
-  return words === '' ? `${(error as Failure | undefined)?.code === undefined ? 'no reason given' : `gRPC code ${String((error as Failure).code)}`}` : words
+  const failure: Failure = error ?? {}
+  const words = wordsOf(failure).trim()
+  if (words !== '') return words
+  return failure.code === undefined ? 'no reason given' : `gRPC code ${String(failure.code)}`
 }
 
 /** What the port says of it, where nothing of the asker's was stored. */

@@ -139,8 +139,7 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
     return events
   }
 
-  const ofStream = async (stream: string, from: number, max: number): Promise<readonly RecordedEvent[]> =>
-    recorded(await wire.read(streamRequest(library, stream, { from, max })))
+  const ofStream = async (stream: string, from: number, max: number): Promise<readonly RecordedEvent[]> => recorded(await wire.read(streamRequest(library, stream, { from, max })))
 
   return {
     placeOf,
@@ -148,8 +147,7 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
       (stream, { from = 0, max = DEFAULT_MAX } = {}) =>
       () =>
         patiently(`The stream ${stream} cannot be read`, async () => (max < 1 ? [] : ofStream(stream, from, max))),
-    readFirst: (streams) => () =>
-      patiently('Streams cannot be read', async () => Promise.all(streams.map(async (stream) => (await ofStream(stream, 0, 1))[0]))),
+    readFirst: (streams) => () => patiently('Streams cannot be read', async () => Promise.all(streams.map(async (stream) => (await ofStream(stream, 0, 1))[0]))),
     readAll:
       ({ after, max = DEFAULT_MAX } = {}) =>
       async () => {

@@ -81,7 +81,11 @@ interface Parts {
 }
 
 /** Asks the server who it is and the log whose it is, for as long as trouble is sat out. */
-const introduce = async ({ connection, wire, sender, patience }: Parts, world: World, connectionString: string): Promise<{ readonly version: string; readonly identity: Identity }> => {
+const introduce = async (
+  { connection, wire, sender, patience }: Parts,
+  world: World,
+  connectionString: string,
+): Promise<{ readonly version: string; readonly identity: Identity }> => {
   const trying = patience.begin()
   for (;;) {
     try {

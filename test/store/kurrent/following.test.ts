@@ -196,7 +196,9 @@ describe('following the log', () => {
     const { items } = followed(store)
     await take(items, 1)
     const next = items.next()
-    double.log.append('a', 'any', [{ id: '11111111-1111-4111-8111-111111111111', type: 'OrderPlaced', contentType: 'application/json', data: Buffer.from('{}'), metadata: Buffer.from('{}') }])
+    double.log.append('a', 'any', [
+      { id: '11111111-1111-4111-8111-111111111111', type: 'OrderPlaced', contentType: 'application/json', data: Buffer.from('{}'), metadata: Buffer.from('{}') },
+    ])
     await expect(next).rejects.toMatchObject({ name: 'StoreFault', kind: 'damaged' })
   })
 })

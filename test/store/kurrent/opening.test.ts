@@ -51,7 +51,10 @@ describe('opening a store', () => {
   })
 
   it('refuses a server that does not say when a reader has caught up', async () => {
-    await expect(stage.store(await stage.double({ version: '22.10.5.0' }))).rejects.toMatchObject({ problem: 'not-a-store', message: expect.stringContaining('needs 23.10 or later') })
+    await expect(stage.store(await stage.double({ version: '22.10.5.0' }))).rejects.toMatchObject({
+      problem: 'not-a-store',
+      message: expect.stringContaining('needs 23.10 or later'),
+    })
   })
 
   it('refuses what is no connection string, without the password', async () => {

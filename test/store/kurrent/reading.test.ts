@@ -10,7 +10,13 @@ import { virtualWorld } from '../../support/virtual-world.ts'
 const stage = kurrentStage()
 
 /** What a program that is not Stint writes. */
-const strange = (type: string, data = '{}') => ({ id: '11111111-1111-4111-8111-111111111111', type, contentType: 'application/json', data: Buffer.from(data), metadata: Buffer.from('{}') })
+const strange = (type: string, data = '{}') => ({
+  id: '11111111-1111-4111-8111-111111111111',
+  type,
+  contentType: 'application/json',
+  data: Buffer.from(data),
+  metadata: Buffer.from('{}'),
+})
 
 const setMetadata = (double: Double, stream: string, metadata: Readonly<Record<string, unknown>>): unknown =>
   double.log.append(`$$${stream}`, 'any', [{ ...strange('$metadata', JSON.stringify(metadata)), id: `22222222-2222-4222-8222-${String(double.log.length).padStart(12, '0')}` }])
@@ -89,7 +95,8 @@ describe('what others have written', () => {
     setMetadata(double, 'workItem-a', { $maxCount: 10 })
     double.log.append('$ce-workItem', 'any', [{ ...strange('$>'), id: '33333333-3333-4333-8333-333333333333' }])
     await put(store, 'queue-a', [sample(2)])
-    for (let index = 0; index < 50; index += 1) double.log.append('orders-18', 'any', [{ ...strange('OrderPlaced'), id: `44444444-4444-4444-8444-${String(index).padStart(12, '0')}` }])
+    for (let index = 0; index < 50; index += 1)
+      double.log.append('orders-18', 'any', [{ ...strange('OrderPlaced'), id: `44444444-4444-4444-8444-${String(index).padStart(12, '0')}` }])
     const all = await everything(store)
     expect(all.map(({ stream }) => stream)).toEqual(['workItem-a', 'queue-a'])
     expect(right(await store.head()()).position).toBe(all[1]?.position)

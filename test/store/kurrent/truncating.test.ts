@@ -62,7 +62,12 @@ describe('truncating a stream', () => {
     await put(store, 'a', samples(5))
     double.node.faults.appends.push('timed out before', 'timed out', 'busy')
     right(await passUntil(world, store.truncate('a', 2)()))
-    right(await passUntil(world, Promise.all([store.truncate('a', 3)(), store.truncate('a', 4)()]).then(([, second]) => second)))
+    right(
+      await passUntil(
+        world,
+        Promise.all([store.truncate('a', 3)(), store.truncate('a', 4)()]).then(([, second]) => second),
+      ),
+    )
     expect(right(await store.readStream('a')()).map(({ revision }) => revision)).toEqual([4])
   })
 

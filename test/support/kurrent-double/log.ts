@@ -54,7 +54,9 @@ export class DoubleLog {
     this.#now = now
     // A new server writes an epoch and system events of its own before anybody's.
     this.#end = 271n
-    this.#write('$$$users', [{ id: '00000000-0000-4000-8000-0000000000a1', type: '$metadata', contentType: 'application/json', data: Buffer.from('{}'), metadata: Buffer.alloc(0) }])
+    this.#write('$$$users', [
+      { id: '00000000-0000-4000-8000-0000000000a1', type: '$metadata', contentType: 'application/json', data: Buffer.from('{}'), metadata: Buffer.alloc(0) },
+    ])
     this.#write('$users', [
       { id: '00000000-0000-4000-8000-0000000000a2', type: '$UserAdded', contentType: 'application/json', data: Buffer.from('"admin"'), metadata: Buffer.alloc(0) },
     ])
@@ -95,7 +97,9 @@ export class DoubleLog {
     const last = this.lastRevision(stream)
     if (this.#streams.get(stream)?.isTombstoned === true) return { kind: 'deleted' }
     if (!this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: last }
-    this.#write(stream, [{ id: '00000000-0000-4000-8000-0000000000a3', type: '$streamDeleted', contentType: 'application/octet-stream', data: Buffer.alloc(0), metadata: Buffer.alloc(0) }])
+    this.#write(stream, [
+      { id: '00000000-0000-4000-8000-0000000000a3', type: '$streamDeleted', contentType: 'application/octet-stream', data: Buffer.alloc(0), metadata: Buffer.alloc(0) },
+    ])
     const kept = this.#streams.get(stream)
     if (kept !== undefined) kept.isTombstoned = true
     for (const listener of this.#listeners) listener()
@@ -110,7 +114,13 @@ export class DoubleLog {
     const visible = kept.events.filter(({ revision }) => revision >= first)
     if (isBackwards) {
       const start = from === 'end' ? Number.MAX_SAFE_INTEGER : from === 'start' ? 0 : Number(from)
-      return { kind: 'events', events: visible.filter(({ revision }) => revision <= start).toReversed().slice(0, count) }
+      return {
+        kind: 'events',
+        events: visible
+          .filter(({ revision }) => revision <= start)
+          .toReversed()
+          .slice(0, count),
+      }
     }
     const start = from === 'start' ? 0 : from === 'end' ? Number.MAX_SAFE_INTEGER : Number(from)
     return { kind: 'events', events: visible.slice(Math.max(0, start - first)).slice(0, count) }

@@ -11,6 +11,7 @@ type Call = ServerWritableStream<ReadReq, ReadResp>
 
 /** Events of a page, and messages that a live subscription keeps for a reader. */
 const PAGE = 32
+const BACKWARDS = 1
 
 type Matches = (event: StoredEvent) => boolean
 
@@ -81,11 +82,16 @@ const send = async (call: Call, response: ReadResp): Promise<void> => {
   if (!call.write(response)) await drained(call)
 }
 
+const goesBackwards = (options: ReadReq.Options): boolean => {
+  const direction: number = options.getReadDirection()
+  return direction === BACKWARDS
+}
+
 const readStream = async (node: NodeState, call: Call, options: ReadReq.Options): Promise<void> => {
   const asked = options.getStream()
   const stream = Buffer.from(asked?.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString()
   const from = asked?.hasStart() === true ? 'start' : asked?.hasEnd() === true ? 'end' : BigInt(asked?.getRevision() ?? '0')
-  const read = node.log.readStream(stream, from, Number(options.getCount()), options.getReadDirection() === 1)
+  const read = node.log.readStream(stream, from, Number(options.getCount()), goesBackwards(options))
   if (read.kind === 'deleted') throw streamDeleted(stream)
   if (read.kind === 'notFound') {
     const notFound = new streams.ReadResp.StreamNotFound()
@@ -111,7 +117,7 @@ const readAll = async (node: NodeState, call: Call, options: ReadReq.Options): P
   const { matches } = filterOf(options)
   const from = positionOf(options)
   if (typeof from === 'bigint' && !log.isRecord(from)) throw badPosition()
-  const isBackwards = options.getReadDirection() === 1
+  const isBackwards = goesBackwards(options)
   const count = Number(options.getCount())
   let sent = 0
   // A position is inclusive forwards, and exclusive backwards.

@@ -24,8 +24,7 @@ export const streamDeleted = (stream: string): ServiceError =>
 export const accessDenied = (): ServiceError => callError(status.PERMISSION_DENIED, 'Access Denied', { exception: 'access-denied' })
 /** For `$all` from a position where no record begins. */
 export const badPosition = (): ServiceError => callError(status.UNKNOWN, 'Unexpected FilteredReadAllResult: Error')
-export const tooSlow = (): ServiceError =>
-  callError(status.ABORTED, 'Operation timed out: Consumer too slow to handle event while live. Client resubscription required.')
+export const tooSlow = (): ServiceError => callError(status.ABORTED, 'Operation timed out: Consumer too slow to handle event while live. Client resubscription required.')
 
 const packed = (name: string, bytes: Uint8Array): InstanceType<typeof anys.Any> => {
   const any = new anys.Any()
