@@ -42,6 +42,7 @@ const REMEMBERED_MAX = 10_000
 /** Ids of one append: new for each, as the server would take a known id for a repeat of what it knows, whatever it holds. The port has no such repeats. */
 const idsFor = (world: World, count: number): readonly string[] => {
   const first = world.uuid()
+  if (count === 1) return [first]
   const start = BigInt(`0x${first.slice(24)}`)
   return Array.from(
     { length: count },

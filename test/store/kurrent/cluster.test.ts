@@ -34,6 +34,21 @@ describe('a store over a cluster', () => {
     expect([a.counts.appendCalls, b.counts.appendCalls]).toEqual([0, 1])
   })
 
+  it('is not touched when a node that led before is restarted, with appends under way at the new leader', async () => {
+    const { double, world, store, a, b } = await three()
+    await put(store, 'a', [sample(1)])
+    double.lead(b)
+    right(await passUntil(world, store.readStream('a')()))
+    right(await passUntil(world, store.append('a', 0, [sample(2)])()))
+    b.faults.isHolding = true
+    const held = samples(20).map((event, index) => store.append(`s${index}`, 'noStream', [event])())
+    a.drop()
+    await a.stop()
+    await a.start()
+    b.letGo()
+    expect((await Promise.all(held)).map((answer) => right(answer).revision)).toEqual(held.map(() => 0))
+  })
+
   it('reads from the leader, so that what was acknowledged is seen', async () => {
     const { double, world, store, c } = await three()
     await put(store, 'a', samples(3))
