@@ -4,7 +4,15 @@ import type { StreamsClient } from '@eventstore/db-client/generated/streams_grpc
 import type { ServerFeaturesClient } from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 
 /** What is used of the library and of the protocol that it was generated from. */
-export const loadClient = async () => {
+export interface Library {
+  readonly client: typeof import('@eventstore/db-client')
+  readonly streams: typeof import('@eventstore/db-client/generated/streams_pb.js')
+  readonly shared: typeof import('@eventstore/db-client/generated/shared_pb.js')
+  readonly services: typeof import('@eventstore/db-client/generated/streams_grpc_pb.js')
+  readonly features: typeof import('@eventstore/db-client/generated/serverfeatures_grpc_pb.js')
+}
+
+export const loadClient = async (): Promise<Library> => {
   const [client, streams, shared, services, features] = await Promise.all([
     import('@eventstore/db-client'),
     import('@eventstore/db-client/generated/streams_pb.js'),
@@ -14,8 +22,6 @@ export const loadClient = async () => {
   ])
   return { client, streams: streams.default, shared: shared.default, services, features }
 }
-
-export type Library = Awaited<ReturnType<typeof loadClient>>
 
 /** The rest of a call's arguments: headers and options, as the client makes them with its credentials. */
 type CallArguments = Parameters<StreamsClient['read']> extends [unknown, (infer Headers)?, (infer Options)?] ? [NonNullable<Headers>, NonNullable<Options>] : never

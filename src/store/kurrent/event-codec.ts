@@ -1,6 +1,6 @@
 // How an event lies in EventStoreDB. The JSON of an event is the data of the stored event, byte for byte, and marked as JSON where there is no payload, so
 // that the server's projections and its pages can read it. A payload follows the JSON in the data as it is: base64 would make it a third larger, against
-// a limit of 1 MiB, and cost ten times as much to write and read. All else is in the metadata, as JSON whose last field is `meta` as it was given.
+// a limit of 1 MiB, and take ten times as long to write and three times as long to read. All else is in the metadata, as JSON whose last field is `meta` as it was given.
 import { StoreFault, type EventToAppend, type Position } from '../port.ts'
 
 /** An event as the wire takes it and gives it back. */

@@ -61,15 +61,15 @@ const assertVersion = (version: string): void => {
   throw new StoreOpenError('not-a-store', `The server is EventStoreDB ${version}; Stint needs ${OLDEST.major}.${OLDEST.minor} or later`)
 }
 
-/** Without the password. */
-const shown = (connectionString: string): string => connectionString.replace(/\/\/[^/@]*@/, '//…@')
+/** As it may be shown: without user and password. */
+export const shownConnection = (connectionString: string): string => connectionString.replace(/\/\/[^/@]*@/, '//…@')
 
 const openConnection = async (connectionString: string, world: World): Promise<Connection> => {
   const library = await loadClient()
   try {
     return connectionTo(connectionString, library, world)
   } catch (cause) {
-    throw new StoreOpenError('settings', `${shown(connectionString)} cannot be used: ${saidBy(cause)}`, { cause })
+    throw new StoreOpenError('settings', `${shownConnection(connectionString)} cannot be used: ${saidBy(cause)}`, { cause })
   }
 }
 
@@ -98,10 +98,14 @@ const introduce = async (
       if (cause instanceof StoreOpenError) throw cause
       const kind = kindOfFailure(cause)
       if (kind === 'denied')
-        throw new StoreOpenError('settings', `EventStoreDB at ${shown(connectionString)} denies access; check the user and its rights in the connection string`, { cause })
+        throw new StoreOpenError('settings', `EventStoreDB at ${shownConnection(connectionString)} denies access; check the user and its rights in the connection string`, {
+          cause,
+        })
       if (!('code' in (cause as object)) && kind !== 'unsent') throw new StoreOpenError('not-a-store', saidBy(cause), { cause })
       if (!(await trying.again()))
-        throw new StoreOpenError('io', `EventStoreDB at ${shown(connectionString)} does not answer (${saidBy(cause)}); is it running, and is the address right?`, { cause })
+        throw new StoreOpenError('io', `EventStoreDB at ${shownConnection(connectionString)} does not answer (${saidBy(cause)}); is it running, and is the address right?`, {
+          cause,
+        })
     }
   }
 }
