@@ -7,7 +7,7 @@ import { pause, realWorld } from '../../src/world.ts'
 export type RealEsdb = { readonly connectionString: string; readonly what: string; readonly stop: () => Promise<unknown> } | { readonly missing: string }
 
 /** Another image: STINT_TEST_ESDB_IMAGE. */
-const IMAGE = 'docker.io/eventstore/eventstore:23.10'
+const IMAGE = 'docker.io/eventstore/eventstore:23.10.1-bookworm-slim'
 /** For the image to come and the server to start. */
 const PATIENCE_MS = 180_000
 

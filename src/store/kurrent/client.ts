@@ -35,14 +35,13 @@ export interface ClientInside {
   readonly execute: <Answer>(service: Library['features']['ServerFeaturesClient'], name: string, action: (client: ServerFeaturesClient) => Promise<Answer>) => Promise<Answer>
   readonly callArguments: (base: { readonly requiresLeader: boolean }, options: { readonly deadline: number | Date }) => CallArguments
   readonly handleError: (client: StreamsClient, error: Error) => Promise<void>
-  readonly getChannel: () => Promise<{ readonly close: () => void }>
   readonly dispose: () => Promise<void>
 }
 
 /** The client's own parts. Throws if it is not the version that this was written for. */
 export const insideOf = (client: EventStoreDBClient): ClientInside => {
   const inside = client as unknown as ClientInside
-  for (const part of ['GRPCStreamCreator', 'execute', 'callArguments', 'handleError', 'getChannel', 'dispose'] as const) {
+  for (const part of ['GRPCStreamCreator', 'execute', 'callArguments', 'handleError', 'dispose'] as const) {
     if (typeof inside[part] !== 'function') throw new Error(`@eventstore/db-client has no ${part}: another version than 6.2.1 is installed`)
   }
   return inside

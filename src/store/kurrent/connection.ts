@@ -16,6 +16,17 @@ export class SilenceError extends Error {
   }
 }
 
+/** Raised where a call is ended because the client has gone to another node. */
+export class LeftError extends Error {
+  readonly code = 14
+  constructor() {
+    super('The client has gone to another node of EventStoreDB')
+    this.name = 'LeftError'
+  }
+}
+
+type GrpcClient = InstanceType<Library['services']['StreamsClient']>
+
 export interface ReadOptions {
   readonly onMessage: (message: ReadResp) => void
   /** Silence that is a failure; without it the connection's own signs of life decide. */
@@ -72,7 +83,7 @@ const silence = (world: World, ms: number | undefined, onSilent: () => void): { 
 
 const VERSION_SILENCE_MS = 5_000
 
-const askVersion = (library: Library, inside: ClientInside, world: World): Promise<string> =>
+const askVersion = (library: Library, inside: ClientInside, world: World, onChannel: (channel: { readonly close: () => void }) => void): Promise<string> =>
   new Promise((resolve, reject) => {
     let isOver = false
     const over = (settle: () => void): void => {
@@ -87,6 +98,7 @@ const askVersion = (library: Library, inside: ClientInside, world: World): Promi
       'getSupportedMethods',
       (client) =>
         new Promise<string>((answered, failed) => {
+          onChannel(client.getChannel())
           client.getSupportedMethods(
             new library.shared.Empty(),
             ...inside.callArguments({ requiresLeader: false }, { deadline: Infinity }),
@@ -107,7 +119,19 @@ export const connectionTo = (connectionString: string, library: Library, world: 
   const { StreamsClient } = library.services
   let heardAt = -Infinity
   /** Of the newest call. */
-  let newest: InstanceType<typeof StreamsClient> | undefined
+  let newest: GrpcClient | undefined
+  let channel: { readonly close: () => void } | undefined
+  /** Calls that last, each with the client that it was made on. */
+  const lasting = new Set<{ readonly grpc: GrpcClient; readonly leave: () => void }>()
+
+  /** Notes on which client a call is made. Once it is another, the one before was left for a reason: what lasts on it must not stay with a node that is cut off. */
+  const made = (grpc: GrpcClient): GrpcClient => {
+    channel = grpc.getChannel()
+    if (newest === grpc) return grpc
+    newest = grpc
+    for (const { grpc: old, leave } of lasting) if (old !== grpc) leave()
+    return grpc
+  }
 
   const doubt: Connection['doubt'] = (sentAt, cause) => {
     if (heardAt > sentAt || newest === undefined) return false
@@ -118,11 +142,13 @@ export const connectionTo = (connectionString: string, library: Library, world: 
   const read: Connection['read'] = (request, { onMessage, silenceMs, signal }) =>
     new Promise((resolve, reject) => {
       let call: { cancel: () => void } | undefined
+      let lasts: { readonly grpc: GrpcClient; readonly leave: () => void } | undefined
       let isOver = false
       const over = (settle: () => void): void => {
         if (isOver) return
         isOver = true
         quiet.end()
+        if (lasts !== undefined) lasting.delete(lasts)
         signal?.removeEventListener('abort', aborted)
         // Also where it has ended: without it a call that is left early stays open on both sides.
         call?.cancel()
@@ -138,15 +164,16 @@ export const connectionTo = (connectionString: string, library: Library, world: 
       signal?.addEventListener('abort', aborted, { once: true })
 
       const opened = inside.GRPCStreamCreator(StreamsClient, 'read', (grpc) => {
-        newest = grpc
-        return grpc.read(request, ...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+        const reading = made(grpc).read(request, ...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+        if (silenceMs === undefined && !isOver) lasting.add((lasts = { grpc, leave: () => over(() => reject(new LeftError())) }))
+        return reading
       })()
       opened.then(
-        (made) => {
-          made.on('error', (error: Error) => over(() => reject(error)))
-          if (isOver) return made.cancel()
-          call = made
-          made.on('data', (message: ReadResp) => {
+        (reading) => {
+          reading.on('error', (error: Error) => over(() => reject(error)))
+          if (isOver) return reading.cancel()
+          call = reading
+          reading.on('data', (message: ReadResp) => {
             if (isOver) return
             heardAt = world.monotonic()
             quiet.heard()
@@ -156,23 +183,29 @@ export const connectionTo = (connectionString: string, library: Library, world: 
               over(() => reject(error instanceof Error ? error : new Error(String(error))))
             }
           })
-          made.on('end', () => over(resolve))
+          reading.on('end', () => over(resolve))
         },
         (error: unknown) => over(() => reject(error instanceof Error ? error : new Error(String(error)))),
       )
     })
 
   const openAppends: Connection['openAppends'] = async ({ answer, over }) => {
+    let lasts: { readonly grpc: GrpcClient; readonly leave: () => void } | undefined
     const call = await inside.GRPCStreamCreator(StreamsClient, 'batchAppend', (grpc) => {
-      newest = grpc
-      return grpc.batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+      const appending = made(grpc).batchAppend(...inside.callArguments({ requiresLeader: true }, { deadline: Infinity }))
+      lasting.add((lasts = { grpc, leave: () => appending.cancel() }))
+      return appending
     })()
+    const ended = (cause: Error): void => {
+      if (lasts !== undefined) lasting.delete(lasts)
+      over(cause)
+    }
     call.on('data', (response: BatchAppendResp) => {
       heardAt = world.monotonic()
       answer(response)
     })
-    call.on('error', (error: Error) => over(error))
-    call.on('end', () => over(new Error('EventStoreDB ended the call')))
+    call.on('error', ended)
+    call.on('end', () => ended(new Error('EventStoreDB ended the call')))
     return { write: (request) => void call.write(request), cancel: () => call.cancel() }
   }
 
@@ -181,11 +214,13 @@ export const connectionTo = (connectionString: string, library: Library, world: 
     read,
     openAppends,
     doubt,
-    version: () => askVersion(library, inside, world),
+    version: () =>
+      askVersion(library, inside, world, (used) => {
+        channel = used
+      }),
     close: async () => {
       await inside.dispose()
       // The client leaves its channel open, and with it the process.
-      const channel = await inside.getChannel().catch(nobody)
       channel?.close()
     },
   }

@@ -49,6 +49,26 @@ describe('a store over a cluster', () => {
     expect((await Promise.all(held)).map((answer) => right(answer).revision)).toEqual(held.map(() => 0))
   })
 
+  it('leaves a node that it has gone from altogether: subscription and appends', async () => {
+    const { double, world, store, a, b } = await three()
+    await put(store, 'a', [sample(1)])
+    const ending = new AbortController()
+    const items = store.subscribe({ signal: ending.signal })[Symbol.asyncIterator]()
+    const began = a.arrived('subscription')
+    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
+    await began
+    // As one that is cut off from the others does, it answers nothing and ends nothing.
+    a.faults.appends.push(...Array.from({ length: 100 }, () => 'ignored' as const))
+    double.lead(b)
+    const moved = b.arrived('subscription')
+    right(await passUntil(world, store.readStream('a')()))
+    await passUntil(world, moved)
+    right(await passUntil(world, store.append('a', 0, [sample(2)])()))
+    expect(brief(await passUntil(world, take(items, 1)))).toEqual(['Sample2'])
+    expect([a.counts.appendCalls, a.counts.subscriptions, b.counts.appendCalls, b.counts.subscriptions]).toEqual([0, 0, 1, 1])
+    ending.abort()
+  })
+
   it('reads from the leader, so that what was acknowledged is seen', async () => {
     const { double, world, store, c } = await three()
     await put(store, 'a', samples(3))
