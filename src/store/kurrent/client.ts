@@ -1,15 +1,20 @@
 // The client library, loaded only where an EventStoreDB is used: it and what it brings take a tenth of a second and a dozen megabytes.
+import type * as client from '@eventstore/db-client'
 import type { EventStoreDBClient } from '@eventstore/db-client'
+import type * as features from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
+import type * as shared from '@eventstore/db-client/generated/shared_pb.js'
+import type * as services from '@eventstore/db-client/generated/streams_grpc_pb.js'
+import type * as streams from '@eventstore/db-client/generated/streams_pb.js'
 import type { StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type { ServerFeaturesClient } from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 
 /** What is used of the library and of the protocol that it was generated from. */
 export interface Library {
-  readonly client: typeof import('@eventstore/db-client')
-  readonly streams: typeof import('@eventstore/db-client/generated/streams_pb.js')
-  readonly shared: typeof import('@eventstore/db-client/generated/shared_pb.js')
-  readonly services: typeof import('@eventstore/db-client/generated/streams_grpc_pb.js')
-  readonly features: typeof import('@eventstore/db-client/generated/serverfeatures_grpc_pb.js')
+  readonly client: typeof client
+  readonly streams: typeof streams
+  readonly shared: typeof shared
+  readonly services: typeof services
+  readonly features: typeof features
 }
 
 export const loadClient = async (): Promise<Library> => {

@@ -10,7 +10,7 @@ import { faultOf, kindOfFailure } from './failures.ts'
 import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
 import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
-import { IDENTITY_STREAM, commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
+import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
 
 const DEFAULT_MAX = 1_000
 /** Silence of a read of one stream that is a failure. */
@@ -165,6 +165,3 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
       }),
   }
 }
-
-/** Whether an event keeps who the store is. */
-export const isIdentity = ({ stream }: WireEvent): boolean => stream === IDENTITY_STREAM
