@@ -55,7 +55,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   wire: { rooms: ['domain'], packages: PURE, node: false },
   api: { rooms: ['wire', 'engine', 'projections', 'world.ts'], node: true },
   client: { rooms: ['wire', 'world.ts'], packages: PURE, node: false },
-  embedded: { rooms: ['domain', 'store', 'projections', 'engine', 'wire', 'client', 'api/messages.ts', 'settings.ts', 'world.ts'], node: true },
+  embedded: { rooms: ['domain', 'store', 'projections', 'engine', 'wire', 'api/messages.ts', 'client', 'settings.ts', 'world.ts'], node: true },
   cli: { rooms: ['client', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
   offline: { rooms: ['domain', 'engine/queue-files.ts', 'store', 'projections', 'wire', 'settings.ts', 'api/settings.ts', 'world.ts'], node: true },
   'settings.ts': { rooms: ['domain', 'wire', 'api/settings.ts'], packages: PURE, node: false },

@@ -2,9 +2,9 @@
 import type * as client from '@eventstore/db-client'
 import type { EventStoreDBClient } from '@eventstore/db-client'
 import type * as features from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
-import type * as shared from '@eventstore/db-client/generated/shared_pb.js'
+import type shared from '@eventstore/db-client/generated/shared_pb.js'
 import type * as services from '@eventstore/db-client/generated/streams_grpc_pb.js'
-import type * as streams from '@eventstore/db-client/generated/streams_pb.js'
+import type streams from '@eventstore/db-client/generated/streams_pb.js'
 import type { StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type { ServerFeaturesClient } from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 
