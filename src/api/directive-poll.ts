@@ -30,15 +30,25 @@ const load = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem,
 }
 
 /** An open connection proves nothing about the process behind it, so a holder's poll ends well before its silence would be judged. */
-const heldWaitMs = (item: Existing): number | undefined => (isHeld(item) && item.kind === 'job' ? Math.max(1, item.lease.termMs / 2) : undefined)
+const heldWaitMs = (item: Existing): number | undefined => (isHeld(item) && (item.kind === 'job' || item.kind === 'long-task') ? Math.max(1, item.lease.termMs / 2) : undefined)
 
-/** Answers a poll; with `Stint-Lease` it is a sign of life, and what is answered counts as seen. */
-export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<Handled<DirectiveAnswer>> => {
-  const mayAtAll = visibleIfOwn(call, workItem)
+/** Who may ask: whether the item exists or not, and about the item as it is. */
+export interface Askers {
+  readonly atAll: () => E.Either<Problem, unknown>
+  readonly one: (item: Existing) => E.Either<Problem, unknown>
+}
+
+/** Answers a poll of those who may see the item, unless said otherwise; with `Stint-Lease` it is a sign of life, and what is answered counts as seen. */
+export const pollDirective = async (
+  call: Call,
+  workItem: WorkItemId,
+  { atAll, one }: Askers = { atAll: () => visibleIfOwn(call, workItem), one: (item) => visible(call, workItem, item) },
+): Promise<Handled<DirectiveAnswer>> => {
+  const mayAtAll = atAll()
   if (E.isLeft(mayAtAll)) return mayAtAll
   const found = await load(call, workItem)
   if (E.isLeft(found)) return found
-  const allowed = visible(call, workItem, found.right)
+  const allowed = one(found.right)
   if (E.isLeft(allowed)) return allowed
   const lease = call.headers['stint-lease']
 
@@ -52,7 +62,7 @@ export const pollDirective = async (call: Call, workItem: WorkItemId): Promise<H
     isCurrent: () => (call.engine.live(workItem) ?? item) === item,
   })
   const ask = async (): Promise<E.Either<Problem, Existing>> => {
-    const still = visible(call, workItem, found.right)
+    const still = one(found.right)
     if (E.isLeft(still)) return still
     if (lease === undefined) return load(call, workItem)
     const done = await execute(call, workItem, { type: 'AskDirective', by: call.principal.subject, lease: String(lease) })

@@ -8,6 +8,8 @@ import { createSeats } from './event-stream.ts'
 import { createWatchEvents } from './events.ts'
 import * as jobs from './jobs.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
+import * as longTasks from './long-tasks.ts'
+import * as nodes from './nodes.ts'
 import type { Metrics } from './metrics.ts'
 import { createListenToQueue } from './notifications.ts'
 import { openApiDocument } from './openapi.ts'
@@ -34,6 +36,8 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
     ...work,
     ...queues,
     ...contracts,
+    ...longTasks,
+    ...nodes,
     ...requestWork,
     callRequest: requests.callRequest,
     callRequestByKey: requests.callRequestByKey,

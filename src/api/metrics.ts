@@ -2,7 +2,8 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Engine } from '../engine/engine.ts'
-import { queueGauges } from './queue-metrics.ts'
+import { longTaskGauges } from './long-task-metrics.ts'
+import { queueFigures } from './queue-metrics.ts'
 
 export interface Metrics {
   /** A request was answered after so many seconds. */
@@ -103,7 +104,8 @@ export const createMetrics = (engine: Engine): Metrics => {
   total('stint_items_erased_total', 'Settled work items of which the sweeper left only the tombstone', () => swept().erased)
   total('stint_events_pruned_total', 'Erased events whose rows were deleted', () => swept().pruned)
 
-  const measureQueues = queueGauges(engine, registers)
+  longTaskGauges(engine, registers)
+  const measureQueues = queueFigures(engine, registers)
 
   const counted = (events: number): void => {
     recorded.inc(events)

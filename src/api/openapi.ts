@@ -2,6 +2,8 @@
 import * as items from '../wire/items.ts'
 import * as contracts from '../wire/contracts.ts'
 import * as jobs from '../wire/jobs.ts'
+import * as longTasks from '../wire/long-tasks.ts'
+import * as nodes from '../wire/nodes.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
 import * as queues from '../wire/queues.ts'
 import * as requests from '../wire/requests.ts'
@@ -28,6 +30,11 @@ const named = {
   Reply: requests.replyBody,
   Effect: requests.effect,
   Usage: requests.usage,
+  LongTask: longTasks.longTask,
+  NewLongTask: longTasks.dispatchBody,
+  Node: nodes.node,
+  NodeRegistration: nodes.registerNodeBody,
+  Operation: nodes.declaredOperation,
   Queue: queues.queue,
   Bulk: queues.bulk,
   Report: items.reportBody,

@@ -1,6 +1,6 @@
 // What callers are shown: rows, leases and events in the JSON of the surface. Signs of life are laid over what is recorded; leases go to their holder only.
 import { isJsonMediaType } from '../engine/digest.ts'
-import type { Presence, QueueGate } from '../engine/engine.ts'
+import type { NodeGate, Presence, QueueGate } from '../engine/engine.ts'
 import type { Ending, ItemRow } from '../projections/tables.ts'
 import type { HistoryEvent, Receipt } from '../wire/items.ts'
 import type { JobProxy } from '../wire/jobs.ts'
@@ -38,7 +38,7 @@ export const instantOf = (ms: number): string => {
   }
   return kept.text
 }
-const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
+export const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
 const secondsIf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
 
 /** The caller's name for the item in its collection. */
@@ -200,6 +200,10 @@ const dataView = ({ type, data }: StoredEvent): unknown => {
       const { token: _secret, ...rest } = parsed as { readonly token?: string }
       return rest
     }
+    case 'OperationDispatched': {
+      const { lease: _secret, ...rest } = parsed as { readonly lease?: string }
+      return rest
+    }
     case 'Completed':
       return completedView(parsed as CompletedData)
     default:
@@ -234,15 +238,15 @@ const QUEUE_GATES: Readonly<Record<QueueGate['gate'], string>> = {
   'no-worker': 'It is due, and no worker is waiting for the tasks of its queue.',
 }
 
-/** Why it is in the state it is in, as of `now`; `behind` is what its queue holds it back by. */
-export const whyView = (item: Existing, now: number, behind?: QueueGate): t.TypeOf<typeof why> => {
+/** Why it is in the state it is in, as of `now`; `behind` is what its queue or its node holds it back by. */
+export const whyView = (item: Existing, now: number, behind?: QueueGate | NodeGate): t.TypeOf<typeof why> => {
   // Its own delay counts from its last event, which the wall may have been set back behind.
   const found = whyNotRunning(item, Math.max(now, item.updatedAt))
   if (found === undefined) throw new Error('An item that exists has a gate')
   const { since, holder, directive, failure } = found
   const isHeldBack = behind !== undefined && found.gate === 'ready'
   const gate = isHeldBack ? behind.gate : found.gate
-  const detail = isHeldBack ? QUEUE_GATES[behind.gate] : found.detail
+  const detail = isHeldBack ? ('detail' in behind ? behind.detail : QUEUE_GATES[behind.gate]) : found.detail
   const until = isHeldBack ? behind.until : found.until
   return { state: surfaceState(item), gate, detail, since: instantIf(since), until: instantIf(until), holder: isHeld(item) ? holderName(item) : holder?.name, directive, failure }
 }

@@ -2,11 +2,12 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type * as wire from '../wire/service.ts'
 import { contractOfRequest, parseWorkItemId, queueOfTask, type ParsedWorkItemId, type WorkItemId } from '../wire/words.ts'
-import { execute, ok, type Handle } from './call.ts'
+import { execute, ok, type Call, type Handle } from './call.ts'
 import { pollDirective } from './directive-poll.ts'
 import { direct, showHistory, showItem, showWhy } from './items.ts'
 import { reportJob } from './jobs.ts'
 import { longTaskView } from './long-task-views.ts'
+import { reportLongTask, sendingFor } from './long-tasks.ts'
 import { hasRole } from './principal.ts'
 import { invalid, problem, type Problem } from './problem.ts'
 import { reportRequest } from './request-work.ts'
@@ -24,7 +25,7 @@ const idOf = (params: { readonly workItem: string }): E.Either<Problem, WorkItem
   return E.isLeft(parsed) ? parsed : E.right(params.workItem)
 }
 
-const itemView = (one: Shown) => {
+const itemView = (call: Call, one: Shown) => {
   switch (one.item.kind) {
     case 'job':
       return jobView(one)
@@ -33,13 +34,13 @@ const itemView = (one: Shown) => {
     case 'request':
       return requestView(one)
     case 'long-task':
-      return longTaskView(one)
+      return longTaskView(one, { sending: sendingFor(call, one) })
   }
 }
 
 export const showWorkItem: Handle<typeof wire.showWorkItem> = ({ params }, call) => {
   const id = idOf(params)
-  return E.isLeft(id) ? id : showItem(call, id.right, itemView)
+  return E.isLeft(id) ? id : showItem(call, id.right, (one) => itemView(call, one))
 }
 
 export const workItemHistory: Handle<typeof wire.workItemHistory> = ({ params, query }, call) => {
@@ -72,6 +73,9 @@ export const reportWorkItem: Handle<typeof wire.reportWorkItem> = ({ params, bod
       const { contract = '', caller } = contractOfRequest(params.workItem) ?? {}
       return reportRequest({ params: { contract, id }, query: { caller }, body }, call)
     }
+    case 'long-task':
+      if (!hasRole(call.principal, ['node'])) return E.left(problem('forbidden', 'Reports on long tasks come from those with the role node.'))
+      return reportLongTask({ params: { id }, query: {}, body }, call)
   }
 }
 

@@ -17,13 +17,18 @@ const holderName = (holder: unknown): string => (isData(holder) ? textOf(holder[
 
 const RELEASED: Readonly<Record<string, string>> = { client: 'by its caller', time: 'because its time was over', force: 'by force' }
 
+/** Of an outbox: effects by their place, and the outcome itself. */
 const effectsText = (effects: unknown): string =>
-  Array.isArray(effects) ? effects.map((effect) => (isData(effect) ? `${textOf(effect['index'])} ${textOf(effect['outcome'])}` : textOf(effect))).join(', ') : textOf(effects)
+  Array.isArray(effects) ? effects.map((effect) => (isData(effect) ? `${textOf(effect['entry'])} ${textOf(effect['outcome'])}` : textOf(effect))).join(', ') : textOf(effects)
+
+const ENDED: Readonly<Record<string, string>> = { cancelled: 'had been cancelled', aborted: 'had been aborted', timedOut: 'had timed out' }
 
 const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   JobRegistered: (data) => `registered: ${textOf(data['service'])} on ${textOf(data['server'])}${because(data['label'])}`,
   TaskInserted: (data) => `inserted into ${textOf(data['app'])}/${textOf(data['queue'])}`,
   RequestAccepted: (data) => `accepted for ${textOf(data['caller'])}: ${textOf(data['bytes'])} bytes`,
+  OperationDispatched: (data) =>
+    data['reportTo'] === undefined ? `dispatched to ${textOf(data['node'])}: ${textOf(data['operation'])}` : `taken from ${textOf(data['reportTo'])}: ${textOf(data['operation'])}`,
   Leased: (data) => `leased to ${holderName(data['holder'])} (lease ${textOf(data['lease'])})`,
   LeaseExtended: (data) => `lease ${textOf(data['lease'])} extended`,
   LeaseReleased: (data) => `given back${data['busy'] === true ? ', busy' : ''}${because(data['reason'])}`,
@@ -47,9 +52,11 @@ const SENTENCES: Readonly<Record<string, (data: Data) => string>> = {
   Failed: (data) => `failed: ${textOf(data['code'])}${because(data['message'])}`,
   Aborted: (data) => `aborted${because(data['reason'])}`,
   Cancelled: (data) => `cancelled by ${textOf(data['by'])}${because(data['reason'])}`,
+  TimedOut: (data) => (data['cause'] === 'stalled' ? 'timed out: it made no progress' : 'timed out'),
   LateResultRecorded: () => 'a late result was kept',
   EffectsCarriedOut: (data) => `effects carried out: ${effectsText(data['effects'])}`,
-  Erased: (data) => `erased by ${textOf(data['eraser'])}${because(data['reason'])}; it was a ${textOf(data['kind'])} that had ${textOf(data['end'])}`,
+  Erased: (data) =>
+    `erased by ${textOf(data['eraser'])}${because(data['reason'])}; it was a ${textOf(data['kind']).replace('-', ' ')} that ${ENDED[textOf(data['end'])] ?? `had ${textOf(data['end'])}`}`,
   ReplyReleased: (data) => `reply released ${RELEASED[textOf(data['how'])] ?? textOf(data['how'])}`,
 }
 
@@ -68,6 +75,7 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   DeadLettered: 'red',
   Aborted: 'magenta',
   Cancelled: 'gray',
+  TimedOut: 'red',
   HolderLost: 'yellow',
   HolderFound: 'green',
   DirectiveGiven: 'magenta',

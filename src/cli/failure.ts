@@ -70,6 +70,8 @@ const ABSENT: readonly (readonly [path: RegExp, what: (...parts: readonly string
     (contract) => `\`stint requests list -c ${contract}\` shows those there are; --caller names whose it is.`,
   ],
   [/^\/v1\/contracts\/([^/?]+)/, (contract) => `contract ${contract}`, () => '`stint contracts list` shows those there are; `stint contracts put` sets one up.'],
+  [/^\/v1\/long-tasks\/([^/?]+)/, (id) => `long task ${id}`, () => '`stint long-tasks list` shows those there are.'],
+  [/^\/v1\/nodes\/([^/?]+)/, (node) => `node ${node}`, () => '`stint nodes list` shows those that are registered; a node registers itself when it starts.'],
   [/^\/v1\/tokens\/([^/?]+)/, (id) => `token ${id}`, () => '`stint tokens list` shows those there are.'],
 ]
 
@@ -82,6 +84,7 @@ const doorPath = (path: string): string => {
   const [kind, ...segments] = decodeURIComponent(workItem).split('/')
   const [app, queue, id] = segments
   if (kind === 'request') return `/v1/contracts/${app}/requests/${id}`
+  if (kind === 'long-task') return `/v1/long-tasks/${segments.join('/')}`
   return kind === 'task' ? `/v1/queues/${app}/${queue}/tasks/${id}` : `/v1/jobs/${segments.join('/')}`
 }
 
@@ -123,6 +126,10 @@ const rightsAdvice = ({ problem, code }: StintError): string | undefined => {
   return detail.startsWith('Expected the role ') ? '`stint tokens add --role ROLE` makes a token with a role.' : undefined
 }
 
+/** What to do, as people on a command line do it; else what the surface says of the code. */
+const adviceOn = (refusal: StintError, known: { readonly advice: string }): string =>
+  refusal.code === 'unknown-operation' ? '`stint nodes list` shows what each node can run.' : (rightsAdvice(refusal) ?? known.advice)
+
 const describeRefusal = (refusal: StintError): Described => {
   const { problem, status, code } = refusal
   const absence = absenceOf(refusal)
@@ -133,7 +140,7 @@ const describeRefusal = (refusal: StintError): Described => {
   const known = isProblemCode(code) ? problems[code] : undefined
   const which = problem.detail === undefined && status === 404 ? problem.instance : problem.detail
   const first = [problem.title ?? known?.title ?? code, fields.length > 0 ? undefined : which].filter((part) => part !== undefined && part !== '')
-  return { exitCode: exitCodeOf(status, code), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [rightsAdvice(refusal) ?? known.advice])] }
+  return { exitCode: exitCodeOf(status, code), lines: [first.join(' '), ...fields, ...(known === undefined || fields.length > 0 ? [] : [adviceOn(refusal, known)])] }
 }
 
 /** The last of the causes: what the system said, without what the layers above made of it. */

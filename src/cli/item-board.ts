@@ -1,8 +1,11 @@
-// The picture that `jobs watch`, `tasks watch` and `requests watch` draw: a line for each item with its bar, as many as fit, and a line that sums up. Pure: items and sizes in, lines out.
+// The picture that `jobs watch`, `tasks watch` and `requests watch` draw: a line for each item with its bar, as many as fit, and a line that sums up; its parts are those of
+// the board of long tasks too. Pure: items and sizes in, lines out.
 import { states, type State } from '../wire/items.ts'
+import type { NodeShown } from '../wire/nodes.ts'
 import type { Kind } from '../wire/words.ts'
+import { bytesRateText, isBytes } from './bytes.ts'
 import { formatDuration } from './duration.ts'
-import { placeOf, titleOf, type Item } from './item.ts'
+import { KIND_TEXT, placeOf, titleOf, type Item } from './item.ts'
 import { rateOf, remainingMs, type Pace } from './item-pace.ts'
 import { countsText as progressCounts, fractionOf, isSettled, LOOKS } from './look.ts'
 import { bar } from './terminal/bar.ts'
@@ -25,6 +28,8 @@ export interface BoardView {
   readonly now: number
   /** How many there are of each state in all, where that is known beyond the items that were read. */
   readonly counts?: Counts | undefined
+  /** Nodes on which items run, where they are known. */
+  readonly nodes?: readonly NodeShown[] | undefined
   /** There are older items that were not read. */
   readonly more?: boolean
   /** Said in the last line, in place of a count that may be old. */
@@ -76,12 +81,14 @@ const COLUMNS = [
 type ColumnName = (typeof COLUMNS)[number]['name']
 type Row = Readonly<Record<ColumnName, Cell>> & { readonly fraction: number | undefined }
 
-const rateText = (rate: number | undefined, unit: string | undefined): string => {
+/** `12.5 MiB/s`, `20 files/s`; empty while it is not known. */
+export const rateText = (rate: number | undefined, unit: string | undefined): string => {
   if (rate === undefined) return ''
+  if (isBytes(unit)) return bytesRateText(rate)
   return `${rate >= 10 ? Math.round(rate) : rate.toFixed(1)}${unit === undefined ? '' : ` ${unit}`}/s`
 }
 
-const isMoving = ({ state }: Item): boolean => state === 'running' || state === 'aborting'
+export const isMoving = ({ state }: Item): boolean => state === 'running' || state === 'aborting'
 
 const timeText = (item: Item, pace: Pace | undefined, now: number): string => {
   if (item.settledAt !== undefined) return `in ${formatDuration(Date.parse(item.settledAt) - Date.parse(item.createdAt))}`
@@ -89,25 +96,29 @@ const timeText = (item: Item, pace: Pace | undefined, now: number): string => {
   return left === undefined ? '' : `${formatDuration(left)} left`
 }
 
-const rowOf = (item: Item, pace: Pace | undefined, now: number): Row => {
+/** What it does, or what became of it: how long it has been silent, why it failed, else its phase. */
+const phaseCell = (item: Item, now: number): Cell => {
+  const { state, holder, outcome } = item
+  if (state === 'lost' && holder?.lastSeenAt !== undefined) return { text: `silent for ${formatDuration(now - Date.parse(holder.lastSeenAt))}`, colour: 'yellow' }
+  if (outcome !== undefined && 'failed' in outcome) return { text: plain(`${outcome.failed.code}: ${outcome.failed.message}`), colour: 'red' }
+  return { text: plain(item.phase ?? item.progress?.message ?? ''), colour: 'dim' }
+}
+
+const rowOf = (item: Item, pace: Pace | undefined, now: number, place: string): Row => {
   const { symbol, colour } = LOOKS[item.state]
   const fraction = item.state === 'completed' ? 1 : fractionOf(item.progress)
-  const isLost = item.state === 'lost' && item.holder?.lastSeenAt !== undefined
   return {
     fraction,
     symbol: { text: symbol, colour },
     name: { text: plain(titleOf(item)) },
-    place: { text: plain(placeOf(item)), colour: 'dim' },
+    place: { text: plain(place), colour: 'dim' },
     state: { text: item.state, colour },
     bar: { text: '', colour },
     percent: { text: fraction === undefined ? '' : `${Math.floor(fraction * 100)}%` },
     counts: { text: plain(progressCounts(item.progress) ?? '') },
     rate: { text: isMoving(item) ? plain(rateText(rateOf(pace), item.progress?.unit)) : '' },
     left: { text: timeText(item, pace, now) },
-    phase: {
-      text: isLost ? `silent for ${formatDuration(now - Date.parse(item.holder?.lastSeenAt ?? ''))}` : plain(item.phase ?? item.progress?.message ?? ''),
-      colour: isLost ? 'yellow' : 'dim',
-    },
+    phase: phaseCell(item, now),
   }
 }
 
@@ -146,23 +157,33 @@ const lineOf = (row: Row, widths: ReadonlyMap<ColumnName, number>, paint: Paint)
   return cells.join(' '.repeat(GAP))
 }
 
+/** A line for each item, in columns that they share, none wider than `width`. */
+export const itemLines = (
+  items: readonly Item[],
+  { paces, now, placed = placeOf }: Pick<BoardView, 'paces' | 'now'> & { readonly placed?: (item: Item) => string },
+  width: number,
+  paint: Paint,
+): readonly string[] => {
+  const table = items.map((item) => rowOf(item, paces.get(item.id), now, placed(item)))
+  const widths = layout(table, width)
+  return table.map((row) => lineOf(row, widths, paint))
+}
+
+/** The line that sums up: how many of what there are of each state, and what is to be said beside it. */
+export const summaryLine = (what: string, counts: string, tail: readonly string[], width: number): string => {
+  const line = [[what, counts].filter((part) => part !== '').join(': '), ...tail.filter((part) => part !== '')].join(' · ')
+  return widthOf(line) > width ? cut(plain(line), width) : line
+}
+
 /** The lines of the board, each at most `columns - 1` wide, at most `rows - 1` of them: a full line would make some terminals scroll. */
 export const boardLines = ({ kind = 'job', items, counts, paces, now, more, trouble }: BoardView, { columns, rows }: BoardSize, paint: Paint): readonly string[] => {
   const width = Math.max(20, columns - 1)
   const room = Math.max(1, rows - 3)
   const shown = boardOrder(items).slice(0, room)
-  const table = shown.map((item) => rowOf(item, paces.get(item.id), now))
-  const widths = layout(table, width)
   const total = counts === undefined ? items.length : Object.values(counts).reduce((sum, count) => sum + count, 0)
   // With counts of all the items that were read are no whole to be missing from.
   const hidden = counts === undefined ? items.length - shown.length : 0
-  const summary = [
-    `${total.toLocaleString('en')}${more === true && counts === undefined ? ' newest' : ''} ${kind}${total === 1 ? '' : 's'}`,
-    countsText(counts ?? countsOf(items), paint),
-  ]
-    .filter((part) => part !== '')
-    .join(': ')
-  const tail = [hidden > 0 ? `${hidden} not shown` : '', trouble === undefined ? '' : paint('yellow', trouble)].filter((part) => part !== '').join(' · ')
-  const last = [summary, tail].filter((part) => part !== '').join(' · ')
-  return [...table.map((row) => lineOf(row, widths, paint)), widthOf(last) > width ? cut(plain(last), width) : last]
+  const what = `${total.toLocaleString('en')}${more === true && counts === undefined ? ' newest' : ''} ${KIND_TEXT[kind]}${total === 1 ? '' : 's'}`
+  const tail = [hidden > 0 ? `${hidden} not shown` : '', trouble === undefined ? '' : paint('yellow', trouble)]
+  return [...itemLines(shown, { paces, now }, width, paint), summaryLine(what, countsText(counts ?? countsOf(items), paint), tail, width)]
 }

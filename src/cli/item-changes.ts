@@ -2,21 +2,24 @@
 import type { Http } from '../client/http.ts'
 import type { HistoryEvent } from '../wire/items.ts'
 import { showWorkItem } from '../wire/service.ts'
+import type { NodeShown } from '../wire/nodes.ts'
 import type { Kind } from '../wire/words.ts'
 import { meantBy, type Item } from './item.ts'
-import type { Counts } from './item-board.ts'
+import type { BoardSize, BoardView, Counts } from './item-board.ts'
 import { isSettled } from './look.ts'
+import type { Paint } from './terminal/text.ts'
 
 export interface Looked {
   readonly items: readonly Item[]
   readonly more: boolean
   readonly counts?: Counts | undefined
+  readonly nodes?: readonly NodeShown[] | undefined
   /** The log up to here is in what was looked at. */
   readonly position: string | undefined
 }
 
 /** What does not change about an item, by the names that the surface and the event of its birth have for it. */
-export type Facts = Readonly<Partial<Record<'service' | 'server' | 'label' | 'app' | 'queue' | 'tag' | 'contract' | 'caller', string | undefined>>>
+export type Facts = Readonly<Partial<Record<'service' | 'server' | 'label' | 'app' | 'queue' | 'tag' | 'contract' | 'caller' | 'operation' | 'node', string | undefined>>>
 
 export interface Watched {
   readonly kind: Kind
@@ -28,6 +31,10 @@ export interface Watched {
   readonly prefix: string
   /** What the filter lets through, as it is now. */
   readonly list: (http: Http) => Promise<Looked>
+  /** The nodes on which its items run, as far as the reader may look at them. */
+  readonly nodes?: (http: Http) => Promise<readonly NodeShown[] | undefined>
+  /** How it is drawn, where one line an item under each other is not enough. */
+  readonly draw?: (view: BoardView, size: BoardSize, paint: Paint) => readonly string[]
 }
 
 export interface Seen {
@@ -37,7 +44,7 @@ export interface Seen {
 }
 
 const BIRTHS = new Set(['JobRegistered', 'TaskInserted', 'RequestAccepted', 'OperationDispatched'])
-const ENDINGS = new Set(['Completed', 'Failed', 'Aborted', 'Cancelled', 'DeadLettered'])
+const ENDINGS = new Set(['Completed', 'Failed', 'Aborted', 'Cancelled', 'TimedOut', 'DeadLettered'])
 
 const fits = ({ workItems, filter }: Watched, { workItem, facts }: Seen): boolean => {
   if (workItems.length > 0) return workItems.includes(workItem)

@@ -29,13 +29,18 @@ const REACHED: Readonly<Record<'abort' | 'pause' | 'resume', readonly State[]>> 
 export const askedText = (directive: 'abort' | 'pause' | 'resume', state: State): string =>
   REACHED[directive].includes(state) || isSettled(state) ? state : `${state}, ${directive} asked for`
 
-/** How a lost item ends if nobody returns, and when; `until` is the time that the server names. */
-const lostEnd = ({ directive }: Item, until: string, now: number): string =>
-  `it settles as ${directive === 'abort' ? 'aborted' : 'failed'} at ${until} (in ${formatDuration(Date.parse(until) - now)})`
+/** How a lost item ends if nobody returns, and when; `until` is the time that the server names. Of a long task only its timeout decides. */
+const lostEnd = ({ kind, directive }: Item, until: string, now: number): string =>
+  `it ${kind === 'long-task' ? 'times out' : `settles as ${directive === 'abort' ? 'aborted' : 'failed'}`} at ${until} (in ${formatDuration(Date.parse(until) - now)})`
+
+/** When a lost item ends: as the server names it, or as a long task says by itself. */
+const lostUntil = (item: Item, until: string | undefined): string | undefined => until ?? ('timeoutAt' in item ? item.timeoutAt : undefined)
 
 /** What becomes of a lost item. */
-export const lostText = (item: Item, until: string | undefined, now: number): string =>
-  until === undefined ? 'It is lost: its holder has been silent.' : `It is lost; if nobody returns, ${lostEnd(item, until, now)}.`
+export const lostText = (item: Item, named: string | undefined, now: number): string => {
+  const until = lostUntil(item, named)
+  return until === undefined ? 'It is lost: its holder has been silent.' : `It is lost; if nobody returns, ${lostEnd(item, until, now)}.`
+}
 
 /** The answer to why, as far as the server puts it: durations are for the reader to tell. */
 export interface Reason {
@@ -45,7 +50,8 @@ export interface Reason {
 }
 
 /** Sentences about what holds an item back, the wish of an administrator that stands among them. */
-export const whyLines = (item: Item, { gate, detail, until }: Reason, now: number): readonly string[] => {
+export const whyLines = (item: Item, { gate, detail, until: named }: Reason, now: number): readonly string[] => {
+  const until = gate === 'lost' ? lostUntil(item, named) : named
   const { holder, receipt } = item
   const silence = holder?.lastSeenAt === undefined ? '' : ` for ${formatDuration(now - Date.parse(holder.lastSeenAt))}`
   const first =

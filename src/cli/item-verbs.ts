@@ -1,12 +1,13 @@
-// The verbs that mean the same for a job, a task and a request: history, why, wait, abort, pause and resume. How an item is named is its noun's own; everything behind the name is here.
+// The verbs that mean the same for a job, a task, a request and a long task: history, why, wait, abort, pause and resume. How an item is named is its noun's own; everything behind the name is here.
 import type { Command } from 'commander'
 import type { HistoryEvent, State } from '../wire/items.ts'
+import { directLongTask } from '../wire/long-tasks.ts'
 import { giveDirective, showWorkItem, workItemHistory, workItemWhy } from '../wire/service.ts'
 import type { Kind } from '../wire/words.ts'
 import { action, durationFlag, wordsFlag, type Context } from './context.ts'
 import { historyColumns } from './event-text.ts'
 import { examples } from './help.ts'
-import { wordsOf, type Meant } from './item.ts'
+import { KIND_TEXT, wordsOf, type Meant } from './item.ts'
 import { askedText, lostText, whyLines } from './item-text.ts'
 import { judgeWait, waitForItem } from './item-wait.ts'
 import { printList, printOne } from './output.ts'
@@ -52,16 +53,19 @@ const sayWhatFollows = async (context: Context, meant: Meant): Promise<void> => 
   const params = { workItem: meant.workItem }
   const item = await http.call(showWorkItem, { params })
   if (item.state === 'lost') return say(lostText(item, (await http.call(workItemWhy, { params })).until, world.now()))
-  if (item.receipt !== undefined && item.receipt.resolution === undefined)
-    say(`Its holder is told with its next report or poll. \`stint ${meant.kind}s wait ${wordsOf(meant)}\` waits for the end.`)
+  if (item.receipt === undefined || item.receipt.resolution !== undefined) return
+  const told = meant.kind === 'long-task' ? 'Its node is told at once, and with the answer to its next report.' : 'Its holder is told with its next report or poll.'
+  say(`${told} \`stint ${meant.kind}s wait ${wordsOf(meant)}\` waits for the end.`)
 }
 
 type Directive = 'abort' | 'pause' | 'resume'
 
 const direct = async (context: Context, directive: Directive, reason: string | undefined, meant: Meant): Promise<void> => {
   const { kind, id, workItem } = meant
-  if (directive === 'abort') await context.confirm(`Abort ${kind} ${id}? This is final.`)
-  const answer = await context.http.call(giveDirective, { params: { workItem }, body: { directive, ...(reason === undefined ? {} : { reason }) } })
+  if (directive === 'abort') await context.confirm(`Abort ${KIND_TEXT[kind]} ${id}? This is final.`)
+  const body = { directive, ...(reason === undefined ? {} : { reason }) }
+  // Its own door lets in whoever may dispatch; the general one administrators only.
+  const answer = kind === 'long-task' ? await context.http.call(directLongTask, { params: { id }, body }) : await context.http.call(giveDirective, { params: { workItem }, body })
   if (context.format !== 'table') return printOne(context, { id, ...answer }, [])
   context.out(`${id}  ${askedText(directive, answer.state)}`)
   await sayWhatFollows(context, meant)
@@ -84,10 +88,17 @@ const wait = async (context: Context, { for: wanted = [SETTLED], timeout }: Wait
   judgeWait(asked, item)
 }
 
+const PAUSES: Readonly<Record<Kind, string>> = {
+  job: 'ask a job to park at its next checkpoint',
+  task: 'keep a task from being leased, or ask its holder to park it',
+  request: 'keep a request from being leased, or ask its holder to park it',
+  'long-task': 'keep a long task from being sent, or ask its node to park it; its time runs on',
+}
+
 const DEEDS: readonly (readonly [Directive, (kind: Kind) => string])[] = [
-  ['abort', (kind) => `abort a ${kind}; final`],
-  ['pause', (kind) => (kind === 'job' ? 'ask a job to park at its next checkpoint' : `keep a ${kind} from being leased, or ask its holder to park it`)],
-  ['resume', (kind) => `let a paused ${kind} go on`],
+  ['abort', (kind) => `abort a ${KIND_TEXT[kind]}; final`],
+  ['pause', (kind) => PAUSES[kind]],
+  ['resume', (kind) => `let a paused ${KIND_TEXT[kind]} go on`],
 ]
 
 /** Adds `history` and `why`. */
@@ -97,8 +108,8 @@ export const addLooks = <Options>(noun: Command, { kind, named, find, examples: 
       .action(action(async (context: Context, options: Options, id: string | undefined) => run(context, await find(context, options, id, 'newest'))))
       .addHelpText('after', examples(...[first, ...more].map((name) => `stint ${kind}s ${verb} ${name}`)))
   }
-  look('history', `everything that happened to a ${kind}`, history)
-  look('why', `why a ${kind} is in the state it is in`, why)
+  look('history', `everything that happened to a ${KIND_TEXT[kind]}`, history)
+  look('why', `why a ${KIND_TEXT[kind]} is in the state it is in`, why)
 }
 
 const WAIT = `
@@ -107,7 +118,7 @@ Exit codes: 0 when it is in the state that was asked for, 1 when it ended in ano
 
 /** Adds `wait`. */
 export const addWait = <Options>(noun: Command, { kind, states, named, find, examples: [first] }: Naming<Options>): void => {
-  named(noun.command('wait').description(`wait until a ${kind} is in a state`))
+  named(noun.command('wait').description(`wait until a ${KIND_TEXT[kind]} is in a state`))
     .option('--for <states>', `any of these, separated by commas: ${[SETTLED, ...states].join(', ')} (default: ${SETTLED})`, wordsFlag([SETTLED, ...states]))
     .option('--timeout <duration>', 'give up after 30s, 5m, 2h … with exit code 124', durationFlag)
     .action(action(async (context: Context, options: Options & WaitOptions, id: string | undefined) => wait(context, options, await find(context, options, id, 'refuse'))))

@@ -6,7 +6,7 @@ import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { formatDuration } from './duration.ts'
 import { CliFailure, EXIT } from './failure.ts'
-import type { Item, Meant } from './item.ts'
+import { KIND_TEXT, type Item, type Meant } from './item.ts'
 import { isSettled, outcomeText } from './look.ts'
 
 /** Seconds of one long poll, at most; the server cuts at 60. */
@@ -33,7 +33,7 @@ const hasReached = ({ states, isSettledWanted }: Wait, { state }: Item): boolean
 const isOver = (wait: Wait, item: Item): boolean => hasReached(wait, item) || isSettled(item.state)
 
 const timedOut = ({ meant: { kind, id }, timeoutMs }: Wait, last: Item): CliFailure =>
-  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; ${kind} ${id} is ${last.state}.`)
+  new CliFailure(EXIT.timeout, `The time of ${formatDuration(timeoutMs ?? 0)} is over; ${KIND_TEXT[kind]} ${id} is ${last.state}.`)
 
 /** The item once it is in one of the states, or settled in another one. Throws with exit code 124 when the time is over. */
 export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Promise<Item> => {
@@ -58,7 +58,7 @@ export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Pr
       })
       awaySince = undefined
       etag = answer.headers.get('etag') ?? etag
-      if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for ${kind} ${id}, which is ${answer.body.state}.`)
+      if (last === undefined && answer.body !== undefined && !isOver(wait, answer.body)) say(`Waiting for ${KIND_TEXT[kind]} ${id}, which is ${answer.body.state}.`)
       last = answer.body ?? last
       if (last !== undefined && isOver(wait, last)) return last
     } catch (cause) {
@@ -76,6 +76,7 @@ export const waitForItem = async ({ http, world, say }: Context, wait: Wait): Pr
 export const judgeWait = (wait: Wait, item: Item): void => {
   if (hasReached(wait, item)) return
   const { kind, id } = wait.meant
+  const what = KIND_TEXT[kind]
   const { state, outcome } = item
-  throw new CliFailure(EXIT.failed, `${kind[0]?.toUpperCase()}${kind.slice(1)} ${id} is ${state}${outcome === undefined ? '' : ` (${outcomeText(outcome)})`}.`)
+  throw new CliFailure(EXIT.failed, `${what[0]?.toUpperCase()}${what.slice(1)} ${id} is ${state}${outcome === undefined ? '' : ` (${outcomeText(outcome)})`}.`)
 }

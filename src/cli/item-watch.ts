@@ -1,13 +1,14 @@
-// `watch` of jobs, tasks and requests: a board of bars that is redrawn in place on a terminal, one line a change elsewhere.
+// `watch` of jobs, tasks, requests and long tasks: a board of bars that is redrawn in place on a terminal, one line a change elsewhere.
 import { events } from '../client/events.ts'
+import type { Http } from '../client/http.ts'
 import { showWorkItem } from '../wire/service.ts'
 import { pause } from '../world.ts'
 import type { Context } from './context.ts'
 import { clockOf, colourOf, sentenceOf } from './event-text.ts'
 import { CliFailure, EXIT, mayPass } from './failure.ts'
-import type { Item } from './item.ts'
+import { KIND_TEXT, type Item } from './item.ts'
 import { boardLines, countsOfStates, type BoardSize } from './item-board.ts'
-import { itemsSeen, seenOf, type Looked, type Seen, type Watched } from './item-changes.ts'
+import { itemsSeen, seenOf, type Facts, type Looked, type Seen, type Watched } from './item-changes.ts'
 import { observe, type Pace } from './item-pace.ts'
 import { isSettled, LOOKS, progressText } from './look.ts'
 import { openScreen } from './terminal/screen.ts'
@@ -21,10 +22,16 @@ const LOOK_EVERY_MS = 500
 const PRINTED_MAX = 10_000
 
 /** The items as they are now. */
-const look = async ({ http }: Context, { workItems, list }: Watched): Promise<Looked> => {
+const lookAt = async (http: Http, { workItems, list }: Watched): Promise<Looked> => {
   if (workItems.length === 0) return list(http)
   const answers = await Promise.all(workItems.map((workItem) => http.exchange(showWorkItem, { params: { workItem }, attemptsMax: 1 })))
   return { items: answers.flatMap(({ body }) => (body === undefined ? [] : [body])), more: false, position: answers[0]?.headers.get('stint-position') ?? undefined }
+}
+
+/** The items as they are now, with the nodes that they run on where it is asked for them. */
+const look = async ({ http }: Context, watched: Watched): Promise<Looked> => {
+  const [looked, nodes] = await Promise.all([lookAt(http, watched), watched.nodes?.(http)])
+  return nodes === undefined ? looked : { ...looked, nodes }
 }
 
 /** Ids were given and all of them have ended: nothing is left to watch. */
@@ -79,7 +86,7 @@ const watchOnTerminal = async (context: Context, watched: Watched, signal: Abort
   try {
     for (;;) {
       paces = new Map(looked.items.map((item) => [item.id, observe(paces.get(item.id), item, world.monotonic())]))
-      screen.draw(boardLines({ ...looked, kind: watched.kind, paces, now: world.now(), trouble }, sizeOf(process.stdout), paint))
+      screen.draw((watched.draw ?? boardLines)({ ...looked, kind: watched.kind, paces, now: world.now(), trouble }, sizeOf(process.stdout), paint))
       if (failure !== undefined) throw failure
       if (signal.aborted || isOver(watched, looked.items)) break
       await pause(world, LOOK_EVERY_MS, signal)
@@ -105,9 +112,14 @@ const watchOnTerminal = async (context: Context, watched: Watched, signal: Abort
 const stateText = ({ paint }: Context, { state, progress }: Item): string =>
   paint(LOOKS[state].colour, [state, progressText(progress)].filter((part) => part !== undefined).join(' '))
 
+const placeOfFacts = ({ service, server, operation, node, tag, caller }: Facts): string => {
+  if (service !== undefined) return `${service}@${server}`
+  return operation === undefined ? (tag ?? caller ?? '') : `${operation}@${node}`
+}
+
 /** A line of a change: where and what the item is stands as it was born, because that does not change. */
 const printLine = ({ out, paint }: Context, time: string, { id, facts }: Seen, what: string): void => {
-  const place = facts.service === undefined ? (facts.tag ?? facts.caller ?? '') : `${facts.service}@${facts.server}`
+  const place = placeOfFacts(facts)
   const label = facts.label === undefined ? '' : `  "${plain(facts.label)}"`
   out(`${paint('dim', clockOf(time))}  ${id}${place === '' ? '' : `  ${plain(place)}`}${label}  ${what}`)
 }
@@ -122,7 +134,7 @@ const watchOffTerminal = async (context: Context, watched: Watched, signal: Abor
   const first = await look(context, watched)
   if (first.more) {
     const [many, which] = [PAGE.toLocaleString('en'), kind === 'task' ? 'first' : 'newest']
-    say(`stint: There are more than ${many} ${kind}s: only the ${which} ${many} are shown as they are now. Changes are shown of all.`)
+    say(`stint: There are more than ${many} ${KIND_TEXT[kind]}s: only the ${which} ${many} are shown as they are now. Changes are shown of all.`)
   }
   const seen = itemsSeen(http, watched, first.items)
   const printed = new Map<string, string>()

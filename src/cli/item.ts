@@ -9,6 +9,9 @@ import { contractOfRequest, parseWorkItemId, queueOfTask, type Kind } from '../w
 /** Any work item as the surface shows it. */
 export type Item = JobProxy | Task | RequestShown | LongTaskShown
 
+/** What people call a work item of the kind. */
+export const KIND_TEXT: Readonly<Record<Kind, string>> = { job: 'job', task: 'task', request: 'request', 'long-task': 'long task' }
+
 /** The work item that a person means. */
 export interface Meant {
   readonly kind: Kind
@@ -34,7 +37,7 @@ export const meantBy = (workItem: string): Meant | undefined => {
 /** What people know it by. */
 export const titleOf = (item: Item): string => ('label' in item ? (item.label ?? item.id) : item.id)
 
-/** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it, a request with its contract and caller. */
+/** Where it is: a job at its service and server, a task with its holder, or under its tag while nobody holds it, a request with its contract and caller, a long task by its operation on its node. */
 export const placeOf = (item: Item): string => {
   if ('service' in item) return `${item.service}@${item.server}`
   if ('operation' in item) return `${item.operation}@${item.node}`

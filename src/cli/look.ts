@@ -1,5 +1,6 @@
 // How states and progress look to people: one symbol and colour for each state, one way of writing how far something is and how it ended.
 import type { State } from '../wire/items.ts'
+import { bytesOfText, bytesText, isBytes } from './bytes.ts'
 import type { Item } from './item.ts'
 import type { Colour } from './terminal/text.ts'
 
@@ -38,9 +39,10 @@ export const fractionOf = (progress: Progress): number | undefined => {
 
 const percent = (fraction: number): string => `${Math.floor(fraction * 100)}%`
 
-/** `400/1000 files`, or what of it is known. */
+/** `400/1000 files`, `3.5/200.0 MiB`, or what of it is known. */
 export const countsText = (progress: Progress): string | undefined => {
   if (progress?.done === undefined) return undefined
+  if (isBytes(progress.unit)) return progress.total === undefined ? bytesText(progress.done) : bytesOfText(progress.done, progress.total)
   const of = progress.total === undefined ? '' : `/${progress.total}`
   return `${progress.done}${of}${progress.unit === undefined ? '' : ` ${progress.unit}`}`
 }

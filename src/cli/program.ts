@@ -9,6 +9,8 @@ import { addEvents } from './events.ts'
 import { describeFailure, EXIT, usage, type ExitCode } from './failure.ts'
 import { examples } from './help.ts'
 import { addJobs } from './jobs.ts'
+import { addLongTasks } from './long-tasks.ts'
+import { addNodes } from './nodes.ts'
 import { addQueues } from './queues.ts'
 import { addRequests } from './requests.ts'
 import { settingsTable, withSettings } from './server-options.ts'
@@ -69,7 +71,7 @@ Exit codes: 0 ok, 1 the work failed, 2 usage, 3 not found, 4 conflict, 5 unreach
 const build = (): Command => {
   const program = new Command('stint')
   program
-    .description('Event-sourced workflow engine: one log for job proxies, task queues and exactly-once requests.')
+    .description('Event-sourced workflow engine: one log for job proxies, task queues, exactly-once requests and long tasks.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'explain a command')
     .configureHelp({ showGlobalOptions: true })
@@ -83,6 +85,8 @@ const build = (): Command => {
   addTasks(program)
   addContracts(program)
   addRequests(program)
+  addLongTasks(program)
+  addNodes(program)
   addEvents(program)
   addTokens(program)
   addAudit(program)

@@ -1,5 +1,6 @@
 // Queues as they are shown: the columns of a list, the fields of one, and the mistakes of their files.
-import type { Bulk, Queue, QueueSettings, QueueStatistics } from '../wire/queues.ts'
+import type { Bulk, Queue, QueueSettings, QueueStatistics, QueueTotals } from '../wire/queues.ts'
+import { bytesText } from './bytes.ts'
 import { formatAge, formatDuration } from './duration.ts'
 import { ago } from './item-text.ts'
 import type { Column } from './terminal/table.ts'
@@ -54,14 +55,6 @@ type Line = readonly [name: string, value: string | undefined]
 const quantilesText = (found: QueueStatistics['waitSeconds']): string | undefined =>
   found === undefined ? undefined : `p50 ${duration(found.p50)}, p90 ${duration(found.p90)}, p99 ${duration(found.p99)}, max ${duration(found.max)} (of ${count(found.count)})`
 
-const KIB = 1024
-const bytesText = (bytes: number): string => {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
-  const power = bytes < KIB ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(KIB)))
-  const value = bytes / KIB ** power
-  return `${Number.isInteger(value) ? count(value) : value.toFixed(1)} ${units[power]}`
-}
-
 /** A limit of 0 counts as 1: a task that is never tried would be of no use. */
 export const attemptsOf = (retryLimit: number): number => Math.max(1, retryLimit)
 
@@ -84,15 +77,36 @@ const settingsLines = (settings: QueueSettings): readonly Line[] => {
   ]
 }
 
+const TOTAL_WORDS = {
+  inserted: 'inserted',
+  leased: 'leased',
+  completed: 'completed',
+  failed: 'failed',
+  retried: 'to be tried again',
+  released: 'given back',
+  expired: 'expired',
+  deadLettered: 'dead-lettered',
+  redriven: 'redriven',
+  cancelled: 'cancelled',
+  aborted: 'aborted',
+} as const satisfies Record<keyof QueueTotals, string>
+
+/** What has ever happened; what never did is left out. */
+const totalsText = (totals: QueueTotals): string | undefined => {
+  const happened = (Object.keys(TOTAL_WORDS) as readonly (keyof QueueTotals)[]).filter((what) => totals[what] > 0)
+  return happened.length === 0 ? undefined : happened.map((what) => `${count(totals[what])} ${TOTAL_WORDS[what]}`).join(', ')
+}
+
 const statisticsLines = ({ statistics, storedBytes }: Queue, now: number): readonly Line[] => [
   ['oldest waits', statistics.oldestDueAt === undefined ? undefined : `since ${statistics.oldestDueAt} (${ago(statistics.oldestDueAt, now)})`],
   ['dead letters', some(statistics.deadLetters)],
   [
-    'ever',
+    'tasks',
     Object.entries(statistics.states)
       .map(([state, number]) => `${count(number)} ${state}`)
       .join(', '),
   ],
+  ['ever', totalsText(statistics.totals)],
   ['last minute', `${count(statistics.insertedLastMinute)} inserted, ${count(statistics.leasedLastMinute)} leased, ${count(statistics.completedLastMinute)} completed`],
   ['last hour', `${count(statistics.insertedLastHour)} inserted, ${count(statistics.leasedLastHour)} leased, ${count(statistics.completedLastHour)} completed`],
   ['waited', quantilesText(statistics.waitSeconds)],

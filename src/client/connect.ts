@@ -9,6 +9,9 @@ import { createContracts, type Contracts } from './contracts.ts'
 import { createHttp, type Fetch, type Http } from './http.ts'
 import { createJobServer, type JobServer, type JobServerOptions } from './job-server.ts'
 import { createJobs, type Ended, type Jobs } from './jobs.ts'
+import { createLongTasks, type LongTasks } from './long-tasks.ts'
+import { createManagement, type Management, type ManagementOptions } from './management.ts'
+import { createNodes, type Nodes } from './nodes.ts'
 import { createProducer, type Producer, type ProducerOptions } from './producer.ts'
 import { createQueues, type Queues } from './queues.ts'
 import { createRequester, type Requester, type RequesterOptions } from './requester.ts'
@@ -45,6 +48,9 @@ export interface Stint extends AsyncDisposable {
   readonly tasks: Tasks
   readonly contracts: Contracts
   readonly requests: Requests
+  readonly longTasks: LongTasks
+  /** Implementation nodes, which run long tasks. */
+  readonly nodes: Nodes
   readonly tokens: Tokens
   /** What happens, as it happens; goes on by itself after a cut. `for await (const event of stint.events({ kind: 'job' }))`. */
   readonly events: (filter?: EventFilter) => AsyncIterable<HistoryEvent>
@@ -65,11 +71,13 @@ export interface Stint extends AsyncDisposable {
    * to every duplicate (`HandlerReply`); what it throws ends the execution: `PermanentFailure` for good, `GiveBack` for somebody else, anything else for another try.
    */
   readonly requestWorker: <Body = unknown>(options: RequestWorkerOptions, handler: RequestHandler<Body>) => Worker
+  /** Gives operations to implementation nodes: `const copy = await stint.management().dispatch(new CopyImage(args), { node: 'disk-1' })`, and then `await copy.result()`. */
+  readonly management: (options?: ManagementOptions) => Management
   /** Any route of the table, typed by it. */
   readonly call: Http['call']
   readonly exchange: Http['exchange']
   readonly callMany: Http['callMany']
-  /** Closes job servers, as their `closeMode` says, producers, workers and requesters, then ends every call and stream. */
+  /** Closes job servers, as their `closeMode` says, producers, workers, requesters and managements, then ends every call and stream. */
   readonly close: () => Promise<void>
 }
 
@@ -85,6 +93,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
   if (!/^https?:$/.test(new URL(url).protocol)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
   const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
+  const longTasks = createLongTasks(http)
   const parts = new Set<{ readonly close: () => Promise<void> }>()
 
   /** What is closed with the client, unless it was closed before. */
@@ -107,6 +116,8 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     tasks: createTasks(http),
     contracts: createContracts(http),
     requests: createRequests(http),
+    longTasks,
+    nodes: createNodes(http),
     tokens: {
       add: (body, { signal } = {}) => http.call(addToken, { body, signal }),
       list: ({ signal } = {}) => http.call(listTokens, { signal }),
@@ -120,6 +131,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
     worker: (given, handler) => part((onClosed) => createWorker(http, given, handler, onClosed)),
     requester: (given) => part((onClosed) => createRequester(http, given, onClosed)),
     requestWorker: (given, handler) => part((onClosed) => createRequestWorker(http, given, handler, onClosed)),
+    management: (given = {}) => part((onClosed) => createManagement(http, longTasks, given, onClosed)),
     call: http.call,
     exchange: http.exchange,
     callMany: http.callMany,

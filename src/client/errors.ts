@@ -160,7 +160,43 @@ export class Unanswered extends Error {
   }
 }
 
-/** The client, job server, producer, worker or requester was closed. */
+/** How a long task, or any work item, can end without completing, as it is shown. */
+export interface NotCompletedOutcome {
+  readonly failed?: { readonly code: string; readonly message: string; readonly detail?: unknown } | undefined
+  readonly aborted?: { readonly reason: string; readonly partial?: unknown } | undefined
+  readonly cancelled?: { readonly reason?: string | undefined } | undefined
+  readonly timedOut?: { readonly cause: 'total' | 'stalled' } | undefined
+}
+
+const endWords = ({ failed, aborted, cancelled, timedOut }: NotCompletedOutcome): string => {
+  if (failed !== undefined) return `it failed (${failed.code}): ${failed.message}`
+  if (aborted !== undefined) return `it was aborted: ${aborted.reason}`
+  if (cancelled !== undefined) return `it was cancelled before it began${cancelled.reason === undefined ? '' : `: ${cancelled.reason}`}`
+  if (timedOut !== undefined) return timedOut.cause === 'stalled' ? 'it timed out, because it made no progress' : 'it timed out'
+  return 'it ended otherwise'
+}
+
+/** A long task ended, and not by completing: it failed, was aborted or cancelled, or its time was over. */
+export class NotCompleted extends Error {
+  override readonly name = 'NotCompleted'
+  readonly id: string
+  /** `failed`, `aborted`, `cancelled` or `timedOut`. */
+  readonly state: string
+  /** The code of a failure; else the state. */
+  readonly code: string
+  /** How it ended, with exactly one field; a partial result stands in `aborted`. */
+  readonly outcome: NotCompletedOutcome
+
+  constructor(id: string, state: string, outcome: NotCompletedOutcome) {
+    super(`Expected long task ${id} to complete, but ${endWords(outcome)}.`)
+    this.id = id
+    this.state = state
+    this.code = outcome.failed?.code ?? state
+    this.outcome = outcome
+  }
+}
+
+/** The client, job server, producer, worker, requester or management was closed. */
 export class Closed extends Error {
   override readonly name = 'Closed'
 

@@ -25,11 +25,13 @@ export {
   Closed,
   GiveBack,
   LeaseLost,
+  NotCompleted,
   PermanentFailure,
   StintError,
   Unanswered,
   UnexpectedAnswer,
   Unreachable,
+  type NotCompletedOutcome,
   type ProblemDocument,
 } from './errors.ts'
 export { isOverloaded, type Load } from './load.ts'
@@ -43,13 +45,17 @@ export type { CloseMode, JobServer, JobServerOptions, RunOptions, Started } from
 export type { Ended, Given, JobFilter, Jobs, Page, Why } from './jobs.ts'
 export type { Duration } from './duration.ts'
 export { longTask, type Before, type LongTask, type Operation, type OperationClass, type OperationContext } from './long-task-class.ts'
+export type { LongTaskFilter, LongTasks } from './long-tasks.ts'
+export type { Dispatched, DispatchOptions, Management, ManagementOptions, NamedOperation, ResultOf } from './management.ts'
 export type { Handler, Middleware, MiddlewareOptions, RequestLike, ResponseLike } from './middleware.ts'
 export type { NewTask, TaskOptions } from './new-task.ts'
+export type { Nodes } from './nodes.ts'
 export type { Producer, ProducerOptions, Put, PutOptions } from './producer.ts'
 export type { Queues } from './queues.ts'
 export type { GivenReply, ReleasePolicy } from './reply.ts'
 export type { AskOptions, ReleaseMode, Reply, Requester, RequesterOptions, RequestOptions, Resumed } from './requester.ts'
 export type { Released, RequestFilter, RequestName, Requests } from './requests.ts'
+export type { SendingOptions } from './sender.ts'
 export type { QueueName, TaskEnd, TaskFilter, TaskName, Tasks } from './tasks.ts'
 export type { Directive } from './wish.ts'
 export type { RequestHandler, RequestWorkerOptions, TaskHandler, Worker, WorkerFigures, WorkerOptions, WorkingOptions } from './worker.ts'
@@ -58,6 +64,8 @@ export type { WorkerTask } from './task-source.ts'
 export { verifyWebhook, WebhookRejected, type VerifiedWebhook, type VerifyOptions, type WebhookFault, type WebhookHeaders } from './webhook.ts'
 export type { HistoryEvent, Outcome, Progress, Receipt, State } from '../wire/items.ts'
 export type { JobProxy } from '../wire/jobs.ts'
+export type { LongTaskShown } from '../wire/long-tasks.ts'
+export type { NodeShown } from '../wire/nodes.ts'
 export type { ContractBody, ContractShown } from '../wire/contracts.ts'
 export type { Bulk, Queue } from '../wire/queues.ts'
 export type { RequestShown } from '../wire/requests.ts'

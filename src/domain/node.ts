@@ -55,7 +55,8 @@ const isKnown = (type: string): type is keyof typeof nodeEvents => Object.hasOwn
 /** The event that was stored as this type, version and (already parsed) data. */
 export const decodeNodeEvent = (type: string, v: number, data: unknown): E.Either<UndecodableEvent, NodeEvent> => {
   if (!isKnown(type)) return E.left({ reason: 'unknown-type', detail: `Expected a known event of a node, but it is "${type.slice(0, 60)}".` })
-  if (v !== NODE_EVENT_VERSION) return E.left({ reason: 'newer-version', detail: `Expected ${type} of version ${NODE_EVENT_VERSION} at most, but it has version ${v}.` })
+  if (v > NODE_EVENT_VERSION) return E.left({ reason: 'newer-version', detail: `Expected ${type} of version ${NODE_EVENT_VERSION} at most, but it has version ${v}.` })
+  if (v !== NODE_EVENT_VERSION) return E.left({ reason: 'invalid', detail: `Expected a version from 1, but ${type} has version ${v}.` })
   const event: unknown = typeof data === 'object' && data !== null ? { ...data, type } : data
   const codec: t.Mixed = nodeEvents[type]
   return codec.is(event) ? E.right(event as NodeEvent) : E.left({ reason: 'invalid', detail: `Expected ${type} of version ${v} to be sound, but it is not.` })

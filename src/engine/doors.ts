@@ -1,4 +1,5 @@
-// What stands over the work items for each door: queues with their notifications (B), contracts with their outboxes (C). Made together, since they ask each other.
+// What stands over the work items for each door: queues with their notifications (B), contracts with their outboxes (C), nodes with what is given out to them (D). Made together,
+// since they ask each other.
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
 import type { RetryPolicy } from '../domain/work-item/commands.ts'
@@ -15,6 +16,7 @@ import type { Lookup } from './delivery/addresses.ts'
 import type { Engine } from './engine.ts'
 import type { Handler } from './handle.ts'
 import type { Live } from './live.ts'
+import { createLongTasks } from './long-tasks/long-tasks.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createNotifiedTasks } from './queues/notified-tasks.ts'
 import { createQueueBook } from './queues/queue-book.ts'
@@ -44,12 +46,15 @@ export interface DoorsOptions {
 
 export interface Doors {
   /** What the engine shows of them. */
-  readonly face: Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'notifications' | 'deliveries'>
+  readonly face: Pick<
+    Engine,
+    'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'longTasks' | 'notifications' | 'deliveries' | 'openEntriesOf'
+  >
   readonly retryFor: (item: Existing) => RetryPolicy
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
-  /** Reads what the log says of queues and contracts, and goes on with what a stop left undone. */
+  /** Reads what the log says of queues, contracts and nodes, and goes on with what a stop left undone. */
   readonly recovered: (found: Recovered) => Promise<E.Either<StoreFault, void>>
-  /** Effects are carried out and listeners told from now on, beginning with what is there. */
+  /** Effects are carried out, listeners told and nodes called from now on, beginning with what is there. */
   readonly begin: () => void
   readonly stop: () => void
   /** Resolves when nothing of them gives commands any more. */
@@ -77,6 +82,7 @@ export const createDoors = (options: DoorsOptions): Doors => {
     isStopping,
   })
   const outboxes = createOutboxes({ ...parts, tasks, contracts })
+  const longTasks = createLongTasks({ ...{ store, handler, live, world, patterns, secretOf, onTrouble }, bookOptions: books, userAgent: options.userAgent, lookup: options.lookup })
   const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble })
   const queues = createQueues({ book, tasks, bulks, notifications, position, isOpen: isOpen.queues })
   const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
@@ -86,41 +92,48 @@ export const createDoors = (options: DoorsOptions): Doors => {
       insertTask: tasks.insert,
       leaseTasks: tasks.lease,
       takeBack: tasks.takeBack,
-      gateOf: tasks.gateOf,
+      gateOf: (item, workItem) => tasks.gateOf(item) ?? longTasks.gateOf(item, workItem),
       admits: tasks.admits,
       retryFor,
       queues,
       contracts,
+      longTasks,
       notifications,
       deliveries,
+      openEntriesOf: outboxes.openOf,
     },
     retryFor,
     changed: (workItem, before, after) => {
       tasks.changed(workItem, before, after)
       contracts.changed(workItem, before, after)
+      longTasks.changed(workItem, before, after)
       if (hasBegun && isOwing(after)) outboxes.changed(workItem)
     },
-    recovered: async ({ queues: names, contracts: known }) => {
+    recovered: async ({ queues: names, contracts: known, nodes }) => {
       const loaded = await book.loadAll(names)
       if (E.isLeft(loaded)) return loaded
       for (const name of names) void bulks.carryOn(name)
-      return contracts.loadAll(known)
+      const configured = await contracts.loadAll(known)
+      return E.isLeft(configured) ? configured : longTasks.loadAll(nodes)
     },
     begin: () => {
       hasBegun = true
       for (const [workItem, { item }] of live.entries()) if (isOwing(item)) outboxes.changed(workItem)
       for (const [key] of book.entries()) refresh(key)
+      longTasks.begin()
     },
     stop: () => {
       tasks.stop()
       contracts.stop()
       outboxes.stop()
+      longTasks.stop()
       notifications.stop()
       void deliveries.close()
     },
     close: async () => {
       await bulks.close()
       await outboxes.close()
+      await longTasks.close()
       await deliveries.close()
     },
   }

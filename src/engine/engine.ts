@@ -7,7 +7,9 @@ import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
 import type { Contracts } from './contracts/contracts.ts'
 import type { Deliveries } from './delivery/deliveries.ts'
+import type { LongTasks } from './long-tasks/long-tasks.ts'
 import type { Notifications } from './queues/notifications.ts'
+import type { OpenEntry } from './contracts/open-entries.ts'
 import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
@@ -108,6 +110,16 @@ export interface QueueGate {
   readonly until?: number | undefined
 }
 
+/** What a long task waits for beside its own state. */
+export interface NodeGate {
+  /** `sending`: to be taken by its node, which is there as far as anybody knows. */
+  readonly gate: 'node-unknown' | 'node-down' | 'sending'
+  /** A sentence. */
+  readonly detail: string
+  /** When its time is over, milliseconds since 1970 UTC. */
+  readonly until?: number | undefined
+}
+
 export interface Check {
   readonly name: string
   readonly ok: boolean
@@ -194,17 +206,21 @@ export interface Engine {
   readonly retryFor: TaskQueues['retryFor']
   /** Gives back, uncounted, a lease of which its holder never heard; nobody is passed over for it (rules 27). */
   readonly takeBack: TaskQueues['takeBack']
-  /** What holds a waiting task back beside its own state. */
-  readonly gateOf: TaskQueues['gateOf']
+  /** What holds a waiting task or long task back beside its own state. */
+  readonly gateOf: (item: Existing, workItem: WorkItemId) => QueueGate | NodeGate | undefined
   readonly admits: TaskQueues['admits']
   readonly queues: Queues
   /** What callers have at contracts, to hold against their quota. */
   readonly requestUsage: RequestUsage
   readonly contracts: Contracts
+  /** Nodes, and what is given out to them. */
+  readonly longTasks: LongTasks
   /** News of work, for those who listen to a queue. */
   readonly notifications: Notifications
   /** Messages that this server sends out, until they are acknowledged. */
   readonly deliveries: Omit<Deliveries, 'close'>
+  /** What of a settled item is not carried out yet, and how far it is. */
+  readonly openEntriesOf: (workItem: WorkItemId) => readonly OpenEntry[]
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */

@@ -17,6 +17,7 @@ import type { World } from '../world.ts'
 import type { Busy, CommandToDo, Context, Done, Engine, Refusal } from './engine.ts'
 import { toAppend } from './envelope.ts'
 import type { Live } from './live.ts'
+import { tellsNews } from './long-tasks/news.ts'
 import type { PresenceTable } from './presence.ts'
 
 /** Decisions tried before a command gives up; on one server the second always succeeds. */
@@ -125,8 +126,11 @@ export const createHandler = (options: {
     const { position } = appended.right
     options.onAppended(position, events.length)
     if (item.status === 'absent') throw new Error(`${command.type} on ${workItem} was recorded but left the work item absent`)
-    // First the sign of life: who looks at deadlines because of this change must not count a silence that is over.
-    if (isFromHolder(command) && isHeld(item)) presence.seen(workItem)
+    // First the signs of life: who looks at deadlines because of this change must not count a silence that is over.
+    if (isFromHolder(command) && isHeld(item)) {
+      if (tellsNews(command, before.item, events, presence.get(workItem)?.progress)) presence.moved(workItem)
+      presence.seen(workItem)
+    }
     live.put(workItem, before.item, item, position)
     return E.right({ item, before: before.item, events, position })
   }
@@ -158,8 +162,9 @@ export const createHandler = (options: {
   }
 
   /** Notes the sign of life, and of its progress what was not recorded. */
-  const heard = (workItem: WorkItemId, toDo: CommandToDo, isRecordedNow: boolean): void => {
+  const heard = (workItem: WorkItemId, toDo: CommandToDo, { item, events, recorded: isRecordedNow }: Done): void => {
     const progress = toDo.type === 'Report' ? toDo.progress : undefined
+    if (events.length === 0 && tellsNews(toDo, item, events, presence.get(workItem)?.progress)) presence.moved(workItem)
     if (progress !== undefined && isRecordedNow) presence.recorded(workItem)
     presence.seen(workItem, isRecordedNow ? undefined : progress)
   }
@@ -173,7 +178,7 @@ export const createHandler = (options: {
       if (E.isLeft(found)) return found
       const done = await once(workItem, toDo, context, found.right, payload)
       if (E.isRight(done)) {
-        if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right.recorded)
+        if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right)
         return done
       }
       if (done.left !== 'conflict') return E.left(done.left)

@@ -23,7 +23,8 @@ const decodeAll = (events: readonly RecordedEvent[]): E.Either<StoreFault, reado
 
 const isBirth = (event: WorkItemEvent): event is Birth =>
   event.type === 'JobRegistered' || event.type === 'TaskInserted' || event.type === 'RequestAccepted' || event.type === 'OperationDispatched'
-const isEnding = (event: WorkItemEvent): event is Ending => event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled'
+const isEnding = (event: WorkItemEvent): event is Ending =>
+  event.type === 'Completed' || event.type === 'Failed' || event.type === 'Aborted' || event.type === 'Cancelled' || event.type === 'TimedOut'
 
 export const createRead = (store: EventStore, handler: Handler): Engine['read'] => {
   const part = async (workItem: WorkItemId, from: number, max: number) => {

@@ -2,6 +2,7 @@
 // Nothing is skipped: an event that this version does not know stops the start and is named (rules 15).
 import * as E from 'fp-ts/lib/Either.js'
 import { contractOfStream } from '../domain/contract.ts'
+import { nodeOfStream } from '../domain/node.ts'
 import { queueOfStream } from '../domain/queue/config.ts'
 import { absent } from '../domain/work-item/state.ts'
 import { createFold } from '../projections/fold.ts'
@@ -22,6 +23,8 @@ export interface Recovered {
   readonly queues: readonly { readonly app: string; readonly queue: string }[]
   /** Contracts whose streams the log has. */
   readonly contracts: readonly string[]
+  /** Nodes whose streams the log has. */
+  readonly nodes: readonly string[]
 }
 
 /** Fills `live`. Left when the log cannot be read or holds what this version does not know. */
@@ -55,5 +58,6 @@ export const recover = async (options: {
   for (const [workItem, { item, position: at }] of fold.live) live.put(workItem, absent, item, at)
   const queues = [...bookStreams].flatMap((stream) => queueOfStream(stream) ?? [])
   const contracts = [...bookStreams].flatMap((stream) => contractOfStream(stream) ?? [])
-  return E.right({ kept: fromTables, folded, position: position ?? head.right.position, queues, contracts })
+  const nodes = [...bookStreams].flatMap((stream) => nodeOfStream(stream) ?? [])
+  return E.right({ kept: fromTables, folded, position: position ?? head.right.position, queues, contracts, nodes })
 }

@@ -16,7 +16,7 @@ import type { Handler } from './handle.ts'
 
 /** How long things are kept, in milliseconds; undefined: for ever. */
 export interface Retention {
-  /** Of jobs and tasks, from their settlement. */
+  /** Of jobs, tasks and long tasks, from their settlement. */
   readonly settledMs?: number | undefined
   /** Of requests, from the release of their reply. */
   readonly releasedMs?: number | undefined

@@ -5,6 +5,7 @@ import { streamOf, workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { decodeEvent } from '../domain/work-item/codec.ts'
 import { SETTLING, isTombstone, type WorkItemEvent } from '../domain/work-item/events.ts'
 import { contractOfStream } from '../domain/contract.ts'
+import { nodeOfStream } from '../domain/node.ts'
 import { queueOfStream } from '../domain/queue/config.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
 import { absent, isLive, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
@@ -12,8 +13,8 @@ import { ERASED_DATA, StoreFault, type EventReader, type Position, type Recorded
 import type { Batch, Fact, ItemChange, Known, LoadItem } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
-/** Raised when `evolve` makes something else of the same events: states that were kept under another number are folded anew (rules 12). */
-export const FOLD_VERSION = 3
+/** Raised when `evolve` makes something else of the same events, or another kind of stream has a book: states that were kept under another number are folded anew (rules 12). */
+export const FOLD_VERSION = 4
 
 /** An event that this version cannot read; it is never skipped (rules 15). */
 export interface UnreadableEvent {
@@ -36,8 +37,8 @@ export interface Fold {
 
 const EVENTS_OF_A_STREAM = 1_000
 
-/** Streams of queues and contracts: whoever starts on the log has to read them. */
-const isBookStream = (stream: string): boolean => queueOfStream(stream) !== undefined || contractOfStream(stream) !== undefined
+/** Streams of queues, contracts and nodes: whoever starts on the log has to read them. */
+const isBookStream = (stream: string): boolean => queueOfStream(stream) !== undefined || contractOfStream(stream) !== undefined || nodeOfStream(stream) !== undefined
 
 /** The work-item event that was recorded; Left with a sentence that names it when this version cannot read it. */
 export const readEvent = (recorded: RecordedEvent): E.Either<UnreadableEvent, WorkItemEvent> => {

@@ -37,10 +37,10 @@ export interface ItemChange {
   readonly position: Position
 }
 
-/** A stretch of the log, folded. Of streams that are no work item only those of queues and contracts are told; the others are counted and passed over. */
+/** A stretch of the log, folded. Of streams that are no work item only those of queues, contracts and nodes are told; the others are counted and passed over. */
 export interface Batch {
   readonly changes: readonly ItemChange[]
-  /** Streams of queues and contracts that begin in it: whoever starts on the log has to read them. */
+  /** Streams of queues, contracts and nodes that begin in it: whoever starts on the log has to read them. */
   readonly bookStreams: readonly string[]
   readonly events: number
   /** Of the last event. */

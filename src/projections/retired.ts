@@ -1,4 +1,4 @@
-// What may be erased once its time is over, in the order in which it became so: jobs and tasks from their settlement, requests from the release of their reply, or their end without one. An item that still owes
+// What may be erased once its time is over, in the order in which it became so: jobs, tasks and long tasks from their settlement, requests from the release of their reply, or their end without one. An item that still owes
 // effects is not among them yet. Rows leave with the item.
 import type { DatabaseSync } from 'node:sqlite'
 import { expiryOf, hasNoReply } from '../domain/policy/release.ts'
@@ -32,8 +32,15 @@ const retiredBy = ({ after, facts }: ItemChange): Fact | undefined => {
   return facts.findLast(({ event }) => retiring.has(event.type))
 }
 
-/** From when on it counts: a request without a reply from the end of the time for which one would be kept, since its reason is told until then. */
-const sinceOf = (after: WorkItem, { time }: Fact): number => Math.floor(after.status === 'settled' && hasNoReply(after) ? Math.max(time, expiryOf(after) ?? time) : time)
+/**
+ * From when on it counts: a request without a reply from the end of the time for which one would be kept, since its reason is told until then; whatever is no
+ * request from its settlement, however late its end was acknowledged.
+ */
+const sinceOf = (after: WorkItem, { time }: Fact): number => {
+  if (after.status !== 'settled') return Math.floor(time)
+  if (after.kind !== 'request') return Math.floor(after.settledAt)
+  return Math.floor(hasNoReply(after) ? Math.max(time, expiryOf(after) ?? time) : time)
+}
 
 const open = (db: DatabaseSync): OpenedProjection => {
   const add = db.prepare('INSERT INTO retired (position, created, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
@@ -53,7 +60,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const retired: Projection = {
   name: 'retired',
-  version: 2,
+  version: 3,
   schema,
   tables: [{ name: 'retired', key: ['position'] }],
   outlivesErasure: true,

@@ -5,6 +5,7 @@ import type { EventOfType } from '../domain/work-item/events.ts'
 import type { Existing, Held, Owing, SurfaceState, Waiting } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
 import type { Order } from './cursor.ts'
+import type { Totals } from './totals.ts'
 
 export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'> | EventOfType<'OperationDispatched'>
 /** The event that settled an item. */
@@ -31,6 +32,8 @@ export interface ItemFilter {
   readonly tag?: string | undefined
   /** Of tasks: their concurrency key. */
   readonly key?: string | undefined
+  /** Of long tasks: name of the operation's class. */
+  readonly operation?: string | undefined
   readonly state?: SurfaceState | undefined
   /** Only items that can still change, dead letters apart. */
   readonly live?: true | undefined
@@ -64,6 +67,8 @@ export interface ScopeStatistics {
   readonly waitMs?: Quantiles | undefined
   /** The earliest time, to the second, at which a waiting task is or was due; there while one waits. */
   readonly oldestDueAt?: number | undefined
+  /** Of tasks: what has ever happened to them, erased ones too. */
+  readonly totals?: Totals | undefined
   /** Of tasks, there when the question says what time it is. */
   readonly recent?: Recent | undefined
 }
@@ -164,7 +169,7 @@ export interface Tables {
   readonly liveItems: () => Promise<{
     readonly position: Position | undefined
     readonly items: readonly { readonly workItem: WorkItemId; readonly item: Waiting | Held | Owing; readonly position: Position }[]
-    /** Streams of the queues and contracts that the log has, as of the same position. */
+    /** Streams of the queues, contracts and nodes that the log has, as of the same position. */
     readonly bookStreams: readonly string[]
   }>
   /** Tells that the log reaches to `head`; returns at once. */
@@ -178,7 +183,7 @@ export interface Tables {
   readonly usage: (filter: UsageFilter) => Promise<Page<CallerUsage> | { readonly invalid: 'cursor' }>
   /** Requests whose reply has expired and is not released yet. */
   readonly expiring: (filter: DueFilter) => Promise<DuePage>
-  /** What may be erased, as far as its effects and its reply are concerned: settled jobs and tasks, released requests. */
+  /** What may be erased, as far as its effects and its reply are concerned: settled jobs, tasks and long tasks whose end is acknowledged, released requests. */
   readonly retired: (filter: RetiredFilter) => Promise<DuePage>
   readonly status: () => TablesStatus
   readonly close: () => Promise<void>

@@ -40,8 +40,15 @@ export interface Walk {
 type Asked = readonly (readonly [column: string, value: string | undefined])[]
 
 const walkOf = (from: string, fromArgs: readonly SQLInputValue[], { live, deadLetter, ...filter }: ItemFilter, others: Asked = []): Walk => {
-  const columns: Asked = [...others, ['server', filter.server], ['label', filter.label], ['tag', filter.tag], ['task_key', filter.key], ['made_by', filter.by]]
-  const asked = columns.filter((column) => column[1] !== undefined)
+  const own: Asked = [
+    ['server', filter.server],
+    ['label', filter.label],
+    ['tag', filter.tag],
+    ['task_key', filter.key],
+    ['operation', filter.operation],
+    ['made_by', filter.by],
+  ]
+  const asked = [...others, ...own].filter((column) => column[1] !== undefined)
   const liveness = [...(live === undefined ? [] : ['live = 1']), ...(deadLetter === undefined ? [] : [deadLetter ? 'live = 2' : 'live <> 2'])]
   return { from, fromArgs, rest: [...asked.map(([name]) => `${name} = ?`), ...liveness].join(' AND '), restArgs: asked.map((column) => column[1] as string) }
 }
@@ -74,6 +81,13 @@ export const walksOf = (filter: ItemFilter): readonly Walk[] => {
       ]
     if (state !== undefined) return [walkOf("work_items INDEXED BY requests_by_state WHERE kind = 'request' AND scope = ? AND state = ?", [scope, state], filter)]
     return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'request' AND scope = ?", [scope], filter)]
+  }
+  if (kind === 'long-task') {
+    const inState = (each: string): Walk => walkOf("work_items INDEXED BY long_tasks_by_state WHERE kind = 'long-task' AND state = ?", [each], filter, [['scope', scope]])
+    if (state !== undefined) return [inState(state)]
+    if (scope !== undefined) return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'long-task' AND scope = ?", [scope], filter)]
+    // Whatever else is asked: among all work items they are few.
+    return states.map(inState)
   }
   const byState = (each: string): Walk => walkOf("work_items INDEXED BY jobs_by_state WHERE kind = 'job' AND state = ?", [each], filter, [['scope', scope]])
   if (state !== undefined) return [byState(state)]
@@ -150,7 +164,7 @@ export interface WorkItemQuestions {
   readonly page: (paging: Paging, walks: readonly Walk[]) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
   readonly liveItems: () => readonly string[]
-  /** Streams of all queues that the log has. */
+  /** Streams of all queues, contracts and nodes that the log has. */
   readonly bookStreams: () => readonly string[]
 }
 

@@ -10,20 +10,22 @@ import { sequenceOf } from './sequence.ts'
 const schema = `
   CREATE TABLE work_items (
     created INTEGER PRIMARY KEY, work_item TEXT NOT NULL, kind TEXT NOT NULL, scope TEXT NOT NULL, state TEXT NOT NULL, /* 1: live, 2: dead letter */ live INTEGER NOT NULL,
-    server TEXT, label TEXT, tag TEXT, task_key TEXT, /* of tasks: their order in the queue, with created */ rank INTEGER, due INTEGER, made_by TEXT NOT NULL
+    server TEXT, label TEXT, tag TEXT, task_key TEXT, operation TEXT, /* of tasks: their order in the queue, with created */ rank INTEGER, due INTEGER, made_by TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX work_items_live ON work_items (work_item) WHERE live = 1;
-  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created) WHERE kind = 'job' OR kind = 'request' OR live = 1;
+  CREATE INDEX work_items_by_scope ON work_items (kind, scope, created) WHERE kind = 'job' OR kind = 'request' OR kind = 'long-task' OR live = 1;
   CREATE INDEX jobs_by_state ON work_items (state, created) WHERE kind = 'job';
   CREATE INDEX requests_by_state ON work_items (scope, state, created) WHERE kind = 'request';
+  CREATE INDEX long_tasks_by_state ON work_items (state, created) WHERE kind = 'long-task';
   CREATE INDEX tasks_by_state ON work_items (scope, state, rank, due, created) WHERE kind = 'task';
   CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL) STRICT;
   CREATE TABLE work_item_facts (created INTEGER PRIMARY KEY, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
   CREATE TABLE book_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 
-/** Service of a job, `<app>/<queue>` of a task, contract of a request: what lists and statistics are grouped by. */
-export const scopeOf = (item: Existing): string => (item.task === undefined ? (item.job?.service ?? item.request?.contract ?? '') : `${item.task.app}/${item.task.queue}`)
+/** Service of a job, `<app>/<queue>` of a task, contract of a request, node of a long task: what lists and statistics are grouped by. */
+export const scopeOf = ({ job, task, request, operation }: Existing): string =>
+  task === undefined ? (job?.service ?? request?.contract ?? operation?.node ?? '') : `${task.app}/${task.queue}`
 
 /** Of what was erased no row is left: lists show and statistics count what is kept (rules 26). */
 export const isErased = (item: WorkItem): boolean => item.status === 'settled' && item.erased === true
@@ -83,7 +85,7 @@ const shownFacts = (change: ItemChange): Facts => {
 
 const open = (db: DatabaseSync): OpenedProjection => {
   const addItem = db.prepare(
-    'INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, tag, task_key, rank, due, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, tag, task_key, operation, rank, due, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
   const addState = db.prepare('INSERT INTO work_item_states (created, position, item) VALUES (?, ?, ?)')
   const addFacts = db.prepare('INSERT INTO work_item_facts (created, birth, ending, late) VALUES (?, ?, ?, ?)')
@@ -98,9 +100,9 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const removals = ['work_items', 'work_item_states', 'work_item_facts'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
   const add = ({ workItem, created, after, position }: ItemChange, facts: Facts): void => {
-    const { kind, job, task, by } = after
+    const { kind, job, task, operation, by } = after
     const { rank, due } = placeOf(after)
-    const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, rank, due, by]
+    const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, operation?.operation ?? null, rank, due, by]
     addItem.run(created, workItem, kind, scopeOf(after), surfaceState(after), livenessOf(after), ...asked)
     addState.run(created, sequenceOf(position), JSON.stringify(after))
     addFacts.run(created, facts.birth, facts.ending, facts.late)
@@ -137,7 +139,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const workItems: Projection = {
   name: 'work-items',
-  version: 3,
+  version: 4,
   schema,
   tables: [
     { name: 'work_items', key: ['created'] },

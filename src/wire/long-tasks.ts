@@ -59,6 +59,7 @@ export const dispatchOperation = route({
   summary: 'Record an operation in the long-task table, and send it to its node until that has taken it',
   roles: ['management'],
   body: dispatchBody,
+  carriesContent: true,
   many: true,
   answers: { 201: longTask, 200: longTask },
   headers: ['Idempotency-Key'],

@@ -2,6 +2,8 @@
 import * as contracts from './contracts.ts'
 import * as audit from './audit.ts'
 import * as jobs from './jobs.ts'
+import * as longTasks from './long-tasks.ts'
+import * as nodes from './nodes.ts'
 import * as queues from './queues.ts'
 import * as requests from './requests.ts'
 import type { Route } from './route.ts'
@@ -12,6 +14,7 @@ export const routes = {
   askJobDirective: jobs.askJobDirective,
   reportJobs: jobs.reportJobs,
   reportJob: jobs.reportJob,
+  reportLongTasks: longTasks.reportLongTasks,
   leaseTasks: tasks.leaseTasks,
   completeTask: tasks.completeTask,
   insertTask: tasks.insertTask,
@@ -50,6 +53,18 @@ export const routes = {
   directRequest: requests.directRequest,
   requestHistory: requests.requestHistory,
   requestWhy: requests.requestWhy,
+  dispatchOperation: longTasks.dispatchOperation,
+  listLongTasks: longTasks.listLongTasks,
+  showLongTask: longTasks.showLongTask,
+  reportLongTask: longTasks.reportLongTask,
+  askLongTaskDirective: longTasks.askLongTaskDirective,
+  directLongTask: longTasks.directLongTask,
+  longTaskHistory: longTasks.longTaskHistory,
+  longTaskWhy: longTasks.longTaskWhy,
+  registerNode: nodes.registerNode,
+  listNodes: nodes.listNodes,
+  showNode: nodes.showNode,
+  removeNode: nodes.removeNode,
   putContract: contracts.putContract,
   listContracts: contracts.listContracts,
   showContract: contracts.showContract,

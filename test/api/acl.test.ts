@@ -93,7 +93,20 @@ describe('the access lists', () => {
     const leased = await api.post(`${tasks}/lease`, { tag: id }, { token: tokenOf(holder) ?? '' })
     const purge = await api.post(`/v1/queues/${app}/mail/purge`, { tag: 'none' }, { token: tokenOf('admin@shop.example') })
     const { lease } = leased.body.items[0]
-    return { contract: 'none', request: 'none', requestLease: 'none', job: 'none', jobLease: lease, task: id, taskLease: lease, tokenId: 'none', bulk: purge.body.id }
+    return {
+      contract: 'none',
+      request: 'none',
+      requestLease: 'none',
+      node: 'none',
+      longTask: 'none',
+      longTaskLease: 'none',
+      job: 'none',
+      jobLease: lease,
+      task: id,
+      taskLease: lease,
+      tokenId: 'none',
+      bulk: purge.body.id,
+    }
   }
 
   const requestOf = (route: AnyRoute, app: App, made: Made): Request => {

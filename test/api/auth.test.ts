@@ -7,13 +7,15 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createServer } from '../../src/api/server.ts'
+import { LOOPBACK_PATTERNS } from '../../src/domain/policy/url-pattern.ts'
 import { roles, type Role } from '../../src/wire/route.ts'
 import type { RouteName } from '../../src/wire/routes.ts'
-import { settle } from '../support/engine.ts'
+import { settle, startEngine } from '../support/engine.ts'
 import { allRoutes, closeAll, startApi, type AnyRoute, type TestApi } from '../support/api.ts'
 import { make, pathOf, validRequests, type Made } from '../support/requests.ts'
 
 const tokensOn = { settings: { auth: { tokens: true } } }
+const withNodes = async () => ({ ...tokensOn, engine: await startEngine({ settings: { allowUrls: LOOPBACK_PATTERNS } }) })
 
 const send = async (api: TestApi, route: AnyRoute, made: Made, token: string | undefined) => {
   const request_ = validRequests[route.name as RouteName](made)
@@ -30,7 +32,7 @@ describe('a route', () => {
   let count = 0
 
   beforeAll(async () => {
-    api = await startApi(tokensOn)
+    api = await startApi(await withNodes())
     for (const role of roles) tokens.set(role, await api.tokenFor(`${role}@example.com`, role))
   })
   afterAll(closeAll)
@@ -43,6 +45,8 @@ describe('a route', () => {
       producer: of('producer'),
       worker: of('worker'),
       admin: of('admin'),
+      management: of('management'),
+      node: of('node'),
       writers: ['producer@example.com'],
       users: ['worker@example.com'],
     })
@@ -76,14 +80,26 @@ describe('own and foreign', () => {
   const tokens: Record<string, string> = {}
 
   beforeAll(async () => {
-    api = await startApi(tokensOn)
-    const people = { ann: ['jobServer', 'producer', 'worker'], bob: ['jobServer', 'producer'], wendy: ['worker'], vera: ['viewer'], adam: ['admin'] } as const
+    api = await startApi(await withNodes())
+    const people = {
+      ann: ['jobServer', 'producer', 'worker'],
+      bob: ['jobServer', 'producer'],
+      wendy: ['worker'],
+      vera: ['viewer'],
+      mark: ['management'],
+      mia: ['management'],
+      nora: ['node'],
+      ned: ['node'],
+      adam: ['admin'],
+    } as const
     for (const [name, own] of Object.entries(people)) tokens[name] = await api.tokenFor(`${name}@example.com`, ...own)
     made = await make(api, 'own', {
       jobServer: tokens['ann'],
       producer: tokens['ann'],
       worker: tokens['ann'],
       admin: tokens['adam'],
+      management: tokens['mark'],
+      node: tokens['nora'],
       writers: ['ann@example.com'],
       users: ['ann@example.com', 'wendy@example.com'],
     })
@@ -105,11 +121,22 @@ describe('own and foreign', () => {
     expect(await Promise.all(['bob', 'vera'].map((who) => statusFor(name, who)))).toEqual([403, 403])
   })
 
+  const READS_OF_LONG_TASKS: readonly RouteName[] = ['showLongTask', 'longTaskHistory', 'longTaskWhy', 'askLongTaskDirective']
+
+  it.each(READS_OF_LONG_TASKS)('%s: a long task is seen by whoever gave it out, viewers and administrators', async (name) => {
+    expect(await Promise.all(['mark', 'vera', 'adam'].map((who) => statusFor(name, who)))).toEqual([200, 200, 200])
+    expect(await Promise.all(['mia', 'bob', 'wendy', 'ned'].map((who) => statusFor(name, who)))).toEqual([403, 403, 403, 403])
+    // The node that has it may ask what is wanted of it, and nothing more.
+    expect(await statusFor(name, 'nora')).toBe(name === 'askLongTaskDirective' ? 200 : 403)
+  })
+
   it('lists show what one may see', async () => {
     await settle()
     const count = async (path: string, who: string) => (await api.get(path, { token: tokens[who] })).body.items.length
     expect(await Promise.all(['ann', 'bob', 'vera', 'adam'].map((who) => count('/v1/jobs', who)))).toEqual([1, 0, 1, 1])
     expect(await Promise.all(['ann', 'wendy', 'adam'].map((who) => count('/v1/queues/shop/own/tasks', who)))).toEqual([1, 1, 1])
+    expect(await Promise.all(['mark', 'mia', 'vera', 'adam'].map((who) => count('/v1/long-tasks', who)))).toEqual([1, 0, 1, 1])
+    expect(await Promise.all(['mark', 'nora', 'vera', 'adam'].map((who) => count('/v1/nodes', who)))).toEqual([1, 1, 1, 1])
   })
 
   it('reports come from the maker alone, even with the right lease', async () => {

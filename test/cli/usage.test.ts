@@ -17,10 +17,12 @@ const COMMANDS = [
     (verb) => ['tasks', verb],
   ),
   ...['list', 'show', 'watch', 'pause', 'resume', 'purge', 'redrive', 'check'].map((verb) => ['queues', verb]),
+  ...['dispatch', 'list', 'show', 'watch', 'history', 'why', 'abort', 'pause', 'resume', 'wait'].map((verb) => ['long-tasks', verb]),
+  ...['list', 'show', 'remove'].map((verb) => ['nodes', verb]),
   ...['watch', 'list'].map((verb) => ['events', verb]),
   ...['add', 'list', 'revoke'].map((verb) => ['tokens', verb]),
   ['audit', 'list'],
-  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'queues', 'tasks', 'events', 'tokens', 'audit'].map((noun) => [noun]),
+  ...['serve', 'demo', 'doctor', 'replay', 'verify', 'backup', 'restore', 'jobs', 'queues', 'tasks', 'long-tasks', 'nodes', 'events', 'tokens', 'audit'].map((noun) => [noun]),
 ]
 
 let url = ''
@@ -125,6 +127,9 @@ describe('a server that cannot be reached', () => {
     ['events watch'],
     ['events list'],
     ['jobs wait x'],
+    ['long-tasks watch'],
+    ['long-tasks dispatch X --node a'],
+    ['nodes list'],
     ['tokens list'],
     ['queues list'],
     ['queues watch'],

@@ -197,7 +197,7 @@ describe('tasks of one key', () => {
     else await test.engine.execute(idOf('k2'), command, context())
     await settle()
     const k3 = test.engine.live(idOf('k3'))
-    expect([how, k3 && test.engine.gateOf(k3)]).toEqual([how, { gate: 'no-worker' }])
+    expect([how, k3 && test.engine.gateOf(k3, idOf('k3'))]).toEqual([how, { gate: 'no-worker' }])
     expect(await take(test, { max: 9 })).toEqual(['k3'])
   })
 

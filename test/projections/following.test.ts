@@ -27,8 +27,8 @@ const counting = (version = 1, fail: (count: number) => boolean = () => false): 
     const drop = db.prepare(`DELETE FROM counting_v${version} WHERE created = ?`)
     return {
       apply: ({ changes }) => {
-        for (const { created, after } of changes)
-          if (isErased(after)) drop.run(created)
+        for (const { created, replaces, after } of changes)
+          if (isErased(after)) drop.run(replaces ?? created)
           else if (fail(Number(count.get(created)?.['changes']))) throw new Error('It is too much')
       },
     }

@@ -287,9 +287,12 @@ describe('what is due', () => {
 /** The same, the long way: items as each event left them, and since when each is retired, with the place of that event in the log. */
 const byHand = (log: readonly Said[]) => {
   const items = new Map<WorkItemId, WorkItem>()
-  /** What ended without a reply is told until a reply would be gone. */
-  const untold = (item: WorkItem, time: number): number =>
-    item.status === 'settled' && item.kind === 'request' && item.end !== 'completed' ? Math.max(time, expiryOf(item) ?? time) : time
+  /** What ended without a reply is told until a reply would be gone; and of what is no request it counts when it ended, however late that was acknowledged. */
+  const untold = (item: WorkItem, time: number): number => {
+    if (item.status !== 'settled') return time
+    if (item.kind !== 'request') return item.settledAt
+    return item.end === 'completed' ? time : Math.max(time, expiryOf(item) ?? time)
+  }
   const since = new Map<WorkItemId, number>()
   const isOver = (item: WorkItem): boolean =>
     item.status === 'settled' && item.erased !== true && !isOwing(item) && (item.kind !== 'request' || item.released !== undefined || item.end !== 'completed')
@@ -336,7 +339,7 @@ describe('for any log, wherever the batches end', () => {
         const found = await dueOf(tables.expiring, Number.MAX_SAFE_INTEGER)
         expect(found.map(({ workItem, at }) => ({ workItem, at })).toSorted(byName)).toEqual(expiring.toSorted(byName))
         expect(found.map(({ at }) => at)).toEqual(found.map(({ at }) => at).toSorted((a, b) => a - b))
-        for (const kind of ['job', 'task', 'request'] as const) {
+        for (const kind of ['job', 'task', 'request', 'long-task'] as const) {
           const over = all.flatMap(([workItem, item]) => {
             const at = since.get(workItem)
             return at !== undefined && item.status === 'settled' && item.erased !== true && item.kind === kind ? [{ workItem, at }] : []

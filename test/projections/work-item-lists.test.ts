@@ -2,7 +2,9 @@
 import fc from 'fast-check'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { contractStream } from '../../src/domain/contract.ts'
 import { taskId, type WorkItemId } from '../../src/domain/ids.ts'
+import { nodeStream } from '../../src/domain/node.ts'
 import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import { surfaceState, type SurfaceState, type TaskFacts } from '../../src/domain/work-item/state.ts'
 import { cursorAfter } from '../../src/projections/cursor.ts'
@@ -10,7 +12,7 @@ import type { ItemFilter, ItemRow, Tables } from '../../src/projections/tables.t
 import { sqlOf, walksOf } from '../../src/projections/work-item-lists.ts'
 import { scopeOf, workItems } from '../../src/projections/work-items.ts'
 import { right } from '../support/engine.ts'
-import { appendLog, draws, randomLog } from '../support/random-log.ts'
+import { appendLog, draws, NODES, OPERATIONS, randomLog } from '../support/random-log.ts'
 import { everyRow } from '../support/replay.ts'
 import { BIRTH, completed, JOB, jobLeased, phase, sampleEvents, taskLeased } from '../support/samples.ts'
 import { allOf, append, caughtUp, freshStore, idsOf, job, openFor, pageOf, task } from '../support/tables.ts'
@@ -94,12 +96,15 @@ describe('a list of work items', () => {
 
   it('equals a filter over all rows, for any log and any filter', async () => {
     const filters = fc.record({
-      kind: fc.constantFrom('job', 'task'),
-      scope: fc.option(fc.constantFrom('search', 'mail & post', 'Übersicht', 'shop/queue-1', 'none'), { nil: undefined }),
+      kind: fc.constantFrom('job', 'task', 'long-task'),
+      scope: fc.option(fc.constantFrom('search', 'mail & post', 'Übersicht', 'shop/queue-1', ...NODES, 'none'), { nil: undefined }),
+      operation: fc.option(fc.constantFrom(...OPERATIONS), { nil: undefined, freq: 1 }),
       server: fc.option(fc.constantFrom('node-0', 'node-1'), { nil: undefined }),
       label: fc.option(fc.constant('even'), { nil: undefined }),
-      state: fc.option(fc.constantFrom<SurfaceState>('waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled'), { nil: undefined }),
-      by: fc.option(fc.constantFrom('servers-0', 'producer'), { nil: undefined }),
+      state: fc.option(fc.constantFrom<SurfaceState>('waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled', 'timedOut'), {
+        nil: undefined,
+      }),
+      by: fc.option(fc.constantFrom('servers-0', 'producer', 'management'), { nil: undefined }),
       order: fc.constantFrom('newest', 'oldest'),
       limit: fc.integer({ min: 1, max: 5 }),
     })
@@ -108,10 +113,11 @@ describe('a list of work items', () => {
       (filter.scope ?? scopeOf(item)) === scopeOf(item) &&
       (filter.server ?? item.job?.server) === item.job?.server &&
       (filter.label ?? item.job?.label) === item.job?.label &&
+      (filter.operation ?? item.operation?.operation) === item.operation?.operation &&
       (filter.state ?? surfaceState(item)) === surfaceState(item) &&
       (filter.by ?? item.by) === item.by
     await fc.assert(
-      fc.asyncProperty(draws(200), fc.array(filters, { minLength: 5, maxLength: 5 }), async (drawn, asked) => {
+      fc.asyncProperty(draws(200), fc.array(filters, { minLength: 8, maxLength: 8 }), async (drawn, asked) => {
         const { store, tables } = await opened()
         await appendLog(store, randomLog(drawn))
         await caughtUp(tables, store)
@@ -290,17 +296,20 @@ describe('dead letters', () => {
   })
 })
 
-describe('the streams of queues', () => {
+describe('the streams of queues, contracts and nodes', () => {
   it('are known with the live items, each once', async () => {
     const { store, tables } = await opened()
-    const configured = async (stream: string, index: number) =>
-      right(await store.append(stream, 'any', [{ id: `${stream}-${index}`, type: 'QueueConfigured', v: 1, time: 1, data: '{}', meta: '{}' }])())
+    const configured = async (stream: string, index: number, type = 'QueueConfigured') =>
+      right(await store.append(stream, 'any', [{ id: `${stream}-${index}`, type, v: 1, time: 1, data: '{}', meta: '{}' }])())
     await configured('queue-shop/mail', 0)
     await configured('queue-shop/mail', 1)
     await configured('queue-bank/mail', 0)
+    await configured(nodeStream('nas-1'), 0, 'NodeRegistered')
+    await configured(nodeStream('nas-1'), 1, 'NodeRemoved')
+    await configured(contractStream('payments'), 0, 'ContractConfigured')
     await append(store, ...task('mail', 't'))
     await caughtUp(tables, store)
-    expect((await tables.liveItems()).bookStreams).toEqual(['queue-bank/mail', 'queue-shop/mail'])
+    expect((await tables.liveItems()).bookStreams).toEqual(['contract-payments', 'node-nas-1', 'queue-bank/mail', 'queue-shop/mail'])
   })
 })
 
@@ -352,6 +361,13 @@ describe('the way SQLite goes about a list', () => {
     expect(wayOf({ state: 'lost' })).toBe('SEARCH work_items USING COVERING INDEX jobs_by_state (state=? AND created<?)')
     expect(wayOf({ state: 'lost', scope: 'mail', label: 'x' })).toBe('SEARCH work_items USING INDEX jobs_by_state (state=? AND created<?)')
     expect(wayOf({ kind: 'task', scope: 'shop/mail', live: true, order: 'oldest' })).toBe('SEARCH work_items USING INDEX work_items_by_scope (kind=? AND scope=? AND created>?)')
+    expect(wayOf({ kind: 'long-task', scope: 'nas-1' })).toBe('SEARCH work_items USING COVERING INDEX work_items_by_scope (kind=? AND scope=? AND created<?)')
+    expect(wayOf({ kind: 'long-task', state: 'running' })).toBe('SEARCH work_items USING COVERING INDEX long_tasks_by_state (state=? AND created<?)')
+    expect(wayOf({ kind: 'long-task', scope: 'nas-1', state: 'running' })).toBe('SEARCH work_items USING INDEX long_tasks_by_state (state=? AND created<?)')
+    // However many tasks and jobs there are, they are not looked at.
+    for (const filter of [{}, { operation: 'CopyImage' }, { operation: 'CopyImage', scope: 'nas-1' }, { by: 'management', state: 'timedOut' }] as const)
+      for (const way of wayOf({ kind: 'long-task', ...filter }).split('\n'))
+        expect(way).toMatch(/^SEARCH work_items USING (COVERING )?INDEX (long_tasks_by_state|work_items_by_scope) /)
     for (const filter of [{ scope: 'mail', server: 'one', order: 'oldest' }, {}, { kind: 'task', scope: 'shop/mail', order: 'queue', tag: 'a', live: true }] as const) {
       expect(wayOf(filter)).not.toMatch(/SCAN|TEMP B-TREE/)
     }
@@ -370,12 +386,16 @@ describe('the way SQLite goes about a list', () => {
       { kind: 'job', live: 0 },
       { kind: 'task', live: 1 },
       { kind: 'task', live: 0 },
+      { kind: 'request', live: 1 },
+      { kind: 'request', live: 0 },
+      { kind: 'long-task', live: 1 },
+      { kind: 'long-task', live: 0 },
     ]
     const conditions = (db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'work_items' AND sql IS NOT NULL").all() as unknown as { sql: string }[]).map(
       ({ sql }) => sql.split(' WHERE ')[1] ?? 'true',
     )
     const indexesOf = ({ kind, live }: { kind: string; live: number }): number =>
       (db.prepare(`SELECT ${conditions.map((condition) => `(${condition})`).join(' + ')} AS count FROM (SELECT ? AS kind, ? AS live)`).get(kind, live) as { count: number }).count
-    expect(rows.map(indexesOf)).toEqual([3, 2, 3, 1])
+    expect(rows.map(indexesOf)).toEqual([3, 2, 3, 1, 3, 2, 3, 2])
   })
 })

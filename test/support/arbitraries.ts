@@ -29,7 +29,11 @@ const textOf = (name: string, schema: Schema): fc.Arbitrary<string> => {
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
   if (name === 'id') return fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...IDS) }, { weight: 1, arbitrary: fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/) })
   if (name === 'lease') return fc.oneof({ weight: 4, arbitrary: fc.constant(CURRENT_LEASE) }, { weight: 1, arbitrary: fc.stringMatching(/^[1-3]\.[A-Za-z0-9]{8}$/) })
-  if (name === 'workItem') return fc.constantFrom(...IDS.flatMap((id) => [`job/${id}`, `task/shop/mail/${id}`]))
+  if (name === 'workItem') return fc.constantFrom(...IDS.flatMap((id) => [`job/${id}`, `task/shop/mail/${id}`, `long-task/${id}`]))
+  if (name === 'node') return fc.constantFrom(...IDS.slice(0, 2))
+  if (name === 'operation') return fc.constantFrom('CopyImage', 'Ping')
+  // Nobody listens at the first two.
+  if (name === 'url') return fc.constantFrom('http://127.0.0.1:9', 'http://127.0.0.1:9/base/', 'https://example.com', 'no url', 'ftp://x', 'http://127.0.0.1:9?x')
   if (name === 'app') return fc.constant('shop')
   if (name === 'queue') return fc.constantFrom('mail', 'print')
   if (name === 'payloadBase64') return fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString('base64'))

@@ -1,21 +1,22 @@
 // Logs of many work items that lived as chance would have it: commands drawn for the state that an item is in, decided by the rules themselves.
 import * as E from 'fp-ts/lib/Either.js'
 import fc from 'fast-check'
-import { jobId, requestId, streamOf, taskId, type Kind, type WorkItemId } from '../../src/domain/ids.ts'
+import { jobId, longTaskId, requestId, streamOf, taskId, type Kind, type WorkItemId } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
 import type { Command, RetryPolicy } from '../../src/domain/work-item/commands.ts'
 import { decide, timeOf } from '../../src/domain/work-item/decide.ts'
 import type { Effect, Release, WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import { evolve } from '../../src/domain/work-item/evolve.ts'
-import { absent, isHeld, type Existing, type RequestFacts, type WorkItem } from '../../src/domain/work-item/state.ts'
+import { absent, isHeld, type Existing, type OperationFacts, type RequestFacts, type WorkItem } from '../../src/domain/work-item/state.ts'
 import type { EventStore, Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
-import { BIRTH, GRANT, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS } from './samples.ts'
+import { BIRTH, dispatchOperation, GRANT, HOLDER, insertTask, JOB, NEXT_HOLDER, registerJob, TASK, TERM_MS } from './samples.ts'
 
 /** Which item is next, what happens to it, and how much later. */
 export type Draw = readonly [item: number, choice: number, laterMs: number]
 
-const ITEMS = 60
+/** The last quarter of them are long tasks. */
+export const ITEMS = 80
 export const draws = (max: number): fc.Arbitrary<readonly Draw[]> => fc.array(fc.tuple(fc.nat(ITEMS - 1), fc.nat(999), fc.nat(60_000)), { maxLength: max, size: 'max' })
 
 /** What one command recorded. */
@@ -28,11 +29,18 @@ export interface Said {
 const SERVICES = ['search', 'mail & post', 'Übersicht']
 export const CONTRACTS = ['orders', 'mail & post'] as const
 export const CALLERS = ['anna', 'bert & co', 'Übersee'] as const
-const RELEASES: readonly Release[] = [{ policy: 'required' }, { policy: 'encouraged', retainMs: 1_200_000 }, { policy: 'none-required', retainMs: 1_000 }]
+export const NODES = ['nas-1', 'nas & 2', 'Österreich'] as const
+export const OPERATIONS = ['CopyImage', 'hash & compare'] as const
+const RELEASES: readonly Release[] = [
+  { policy: 'required' },
+  { policy: 'encouraged', retainMs: 1_200_000 },
+  { policy: 'none-required', retainMs: 1_000 },
+  { policy: 'encouraged', retainMs: 30 * 86_400_000 },
+]
 
 /** One of these by the item's number, whatever its kind. */
 const ofGroup = <Value>(values: readonly Value[], item: number): Value => values[Math.floor(item / 3) % values.length] as Value
-const kindAt = (item: number): Kind => (['job', 'task', 'request'] as const)[item % 3] ?? 'job'
+const kindAt = (item: number): Kind => (item >= (ITEMS * 3) / 4 ? 'long-task' : ((['job', 'task', 'request'] as const)[item % 3] ?? 'job'))
 
 const idOf = (item: number): WorkItemId => {
   switch (kindAt(item)) {
@@ -42,6 +50,8 @@ const idOf = (item: number): WorkItemId => {
       return taskId('shop', `queue-${ofGroup([0, 1, 2], item)}`, `t${item}`)
     case 'request':
       return requestId(ofGroup(CONTRACTS, item), ofGroup(CALLERS, item), `r${item}`)
+    case 'long-task':
+      return longTaskId(`l${item}`)
   }
 }
 
@@ -57,6 +67,16 @@ const requestOf = (item: number, choice: number, time: number): RequestFacts => 
   bytes: choice,
   dueAt: time,
   ...(choice % 5 === 0 ? { callback: 'http://127.0.0.1/done' } : {}),
+})
+
+/** Every third is in the log of the node that runs it. */
+const operationOf = (item: number, choice: number): OperationFacts => ({
+  operation: ofGroup(OPERATIONS, item),
+  node: ofGroup(NODES, item),
+  lease: '1.sent',
+  progressEveryMs: 5_000,
+  ...(choice % 3 === 0 ? { reportTo: 'http://127.0.0.1/stint', onRestart: choice % 2 === 0 ? 'resume' : 'fail' } : { timeoutMs: 600_000 + choice }),
+  ...(choice % 4 === 0 ? { stalledAfterMs: 60_000 } : {}),
 })
 
 const birthOf = (item: number, choice: number, time: number): Command => {
@@ -75,6 +95,8 @@ const birthOf = (item: number, choice: number, time: number): Command => {
       const leaseTo = choice % 4 === 0 ? { leaseTo: GRANT } : {}
       return { type: 'AcceptRequest', time, by: 'gateway', request: requestOf(item, choice, time), mediaType: 'application/json', digest: `print ${item}`, ...leaseTo }
     }
+    case 'long-task':
+      return dispatchOperation(time, { operation: operationOf(item, choice) })
   }
 }
 
@@ -89,12 +111,27 @@ const endingsFor = (item: Existing, time: number, by: string, lease: string): re
     { type: 'Reply', time, by, lease, reply, digest: `reply ${time}`, effects: [EFFECT, EFFECT] },
     { type: 'AcceptRequest', time, by: 'gateway', request: requestOf(1, 1, time), mediaType: 'text/plain', digest: item.digest, leaseTo: GRANT },
     { type: 'Interrupt', time: time + 3_600_000, lease: lastLease },
-    { type: 'ReleaseReply', time, by: 'anna', how: 'client' },
     { type: 'ReleaseReply', time, by: 'stint', how: 'time' },
     { type: 'NoteEffects', time, effects: [{ entry: 0, outcome: 'done' }] },
     { type: 'NoteEffects', time, effects: (item.status === 'settled' ? (item.outbox ?? []) : []).map((entry) => ({ entry, outcome: 'done' as const })) },
-    // Seldom, as nothing comes after it.
-    ...(time % 3 === 0 ? [{ type: 'Erase', time, by: 'stint' } as const] : []),
+    // Not of every item: nothing comes after it, and a long log should not end in tombstones and released replies alone.
+    ...(item.createdAt % 2 === 0 ? [] : [{ type: 'ReleaseReply', time, by: 'anna', how: 'client' } as const]),
+    ...(item.createdAt % 3 === 1 ? [{ type: 'Erase', time, by: 'stint' } as const] : []),
+  ]
+}
+
+/** What belongs to long tasks alone: taken by answer or by report, lost by their node, over; and what is told late by a node that nobody knew had it. */
+const ofLongTasks = (item: Existing, time: number): readonly Command[] => {
+  if (item.operation === undefined) return []
+  const takenBy = { ...HOLDER, name: item.operation.node }
+  const byNode = { type: 'Report', time, by: HOLDER.subject, lease: item.operation.lease, takenBy, retry: { pauseMs: 0 } } as const
+  return [
+    { type: 'TakeOperation', time, holder: takenBy },
+    { ...byNode, phase: `phase ${time % 3}` },
+    { ...byNode, outcome: { completed: { result: { at: time } } }, digest: `completed ${time}` },
+    { type: 'FailOperation', time, code: 'gone', message: 'Its node does not know it any more.' },
+    { type: 'TimeOut', time: time + 600_999, cause: 'total' },
+    { type: 'TimeOut', time, cause: 'stalled' },
   ]
 }
 
@@ -130,6 +167,7 @@ const commandsFor = (item: Existing, time: number): readonly Command[] => {
     { type: 'LoseHolder', time, lease: number, lastSeenAt: item.updatedAt },
     { type: 'GiveUpLost', time: time + JOB.lostAfterMs, lease: number },
     ...endingsFor(item, time, by, token),
+    ...ofLongTasks(item, time),
   ]
 }
 

@@ -1,14 +1,13 @@
 // A storm of requests: a real server that is killed with SIGKILL and started again while requests and their duplicates come in at random, to workers of a contract and to services
 // that execute for themselves, which are killed too. What every caller was told, and what was done outside, is then held against the log.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { withLog } from '../../src/offline/log.ts'
 import { pause, realWorld } from '../../src/world.ts'
 import { EFFECTS_FILE, TOLD_FILE } from '../recovery/programs/storm-execution.ts'
 import { openLossyProxy, type LossyProxy } from './lossy-proxy.ts'
+import { openPrograms, type Programs } from './programs.ts'
 import { checkRequestHistory, logOf, type EffectSeen, type Exchange, type Verdict, type WorkerSaw } from './request-history.ts'
 import { openCalls, type Calls } from './storm-calls.ts'
 import { virtualWorld } from './virtual-world.ts'
@@ -65,49 +64,6 @@ export interface Storm {
   /** Holds what was seen against the log; after `close`. */
   readonly judge: () => Promise<Verdict>
 }
-
-/** Processes of the storm. One that ends without having been told to is a failure of the whole. */
-const openPrograms = (directory: string) => {
-  const alive = new Set<ChildProcess>()
-  const toEnd = new WeakSet<ChildProcess>()
-  const { promise: failed, reject } = Promise.withResolvers<never>()
-  failed.catch(() => undefined)
-  const killAll = (): void => {
-    for (const child of alive) child.kill('SIGKILL')
-  }
-  process.once('exit', killAll)
-
-  /** Resolves with the first line that it says. */
-  const start = async (command: readonly string[]): Promise<{ readonly child: ChildProcess; readonly line: string }> => {
-    // Compiled code is kept, as it would be by an installed package: the sources are stripped of their types only once.
-    const env = { ...process.env, NODE_COMPILE_CACHE: join(directory, 'compiled') }
-    const child = spawn(process.execPath, command, { cwd: directory, env, stdio: ['ignore', 'pipe', 'inherit'] })
-    alive.add(child)
-    void once(child, 'close').then(([code, signal]) => {
-      alive.delete(child)
-      if (!toEnd.has(child)) reject(new Error(`${command.join(' ')} ended by itself: ${String(code ?? signal)}`))
-    })
-    const said = once(createInterface({ input: child.stdout }), 'line')
-    const [line] = (await Promise.race([said, failed])) as [string]
-    return { child, line }
-  }
-
-  const end = async (child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> => {
-    toEnd.add(child)
-    const ended = once(child, 'close')
-    child.kill(signal)
-    const [code] = (await ended) as [number | null]
-    return code
-  }
-
-  const close = async (): Promise<void> => {
-    await Promise.all([...alive].map((child) => end(child, 'SIGKILL')))
-    process.off('exit', killAll)
-  }
-  return { start, end, close, failed }
-}
-
-type Programs = ReturnType<typeof openPrograms>
 
 const setUp = async (url: string): Promise<void> => {
   const answer = await fetch(`${url}/v1/contracts/${CONTRACT}`, {

@@ -25,6 +25,11 @@ export interface Made {
   /** Leased. */
   readonly request: string
   readonly requestLease: string
+  /** Registered, where this machine may be called. */
+  readonly node: string
+  /** Taken by that node. */
+  readonly longTask: string
+  readonly longTaskLease: string
 }
 
 export interface Makers {
@@ -32,12 +37,27 @@ export interface Makers {
   readonly producer?: string | undefined
   readonly worker?: string | undefined
   readonly admin?: string | undefined
+  readonly management?: string | undefined
+  readonly node?: string | undefined
   /** Who is on the lists of the queue; nobody needs to be where no auth is configured. */
   readonly writers?: readonly string[]
   readonly users?: readonly string[]
 }
 
-/** Makes a job, a leased task and a leased request of this name, by these tokens. */
+/** Nobody listens there. */
+const NODE_URL = 'http://127.0.0.1:9'
+
+/** Gives an operation to a node, which takes it by its first report. */
+const makeLongTask = async (api: TestApi, name: string, { management, node: reporter }: Makers): Promise<Pick<Made, 'node' | 'longTask' | 'longTaskLease'>> => {
+  const node = `n-${name}`
+  await api.post('/v1/nodes', { id: node, url: NODE_URL, operations: [{ operation: 'CopyImage', long: true }] }, { token: reporter })
+  await api.post('/v1/long-tasks', { id: name, operation: 'CopyImage', node, args: { n: 1 } }, { token: management })
+  const longTaskLease = api.engine.live(`long-task/${name}`)?.operation?.lease ?? '1.none'
+  await api.post(`/v1/nodes/${node}/reports`, { id: name, lease: longTaskLease }, { token: reporter })
+  return { node, longTask: name, longTaskLease }
+}
+
+/** Makes a job, a leased task, a leased request and a long task of this name, by these tokens. */
 export const make = async (api: TestApi, name: string, tokens: Makers = {}): Promise<Made> => {
   if (tokens.writers !== undefined || tokens.users !== undefined)
     await configure(api, queueConfig('shop', name, { writers: [...(tokens.writers ?? [])], users: [...(tokens.users ?? [])] }))
@@ -52,6 +72,7 @@ export const make = async (api: TestApi, name: string, tokens: Makers = {}): Pro
   await api.ask('PUT', `/v1/contracts/${contract}/requests/${name}`, { body: { n: 1 }, token: tokens.producer })
   const given = await api.post(`/v1/contracts/${contract}/lease`, {}, { token: tokens.worker })
   return {
+    ...(await makeLongTask(api, name, tokens)),
     contract,
     request: name,
     requestLease: given.body.items?.[0]?.lease ?? '1.none',
@@ -69,6 +90,7 @@ const oneTask = (made: Made) => ({ ...queue(made), id: made.task })
 const held = (made: Made) => ({ id: made.task, lease: made.taskLease })
 const oneRequest = (made: Made) => ({ contract: made.contract, id: made.request })
 const oneItem = (made: Made) => ({ workItem: `job/${made.job}` })
+const oneLongTask = (made: Made) => ({ id: made.longTask })
 
 /** A request for each route that succeeds; a route without one does not compile. */
 export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>> = {
@@ -149,6 +171,28 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   directRequest: (made) => ({ params: oneRequest(made), query: { caller: 'local' }, body: { directive: 'pause' } }),
   requestHistory: (made) => ({ params: oneRequest(made), query: { caller: 'local', limit: '10' } }),
   requestWhy: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
+  reportLongTasks: (made) => ({ params: { node: made.node }, body: { id: made.longTask, lease: made.longTaskLease, phase: 'copy' } }),
+  dispatchOperation: (made) => ({
+    body: { operation: 'CopyImage', node: made.node, args: { n: 1 }, timeoutSeconds: 60, progressEverySeconds: 1, stalledAfterSeconds: 30 },
+  }),
+  listLongTasks: (made) => ({ query: { node: made.node, operation: 'CopyImage', state: 'running', limit: '10' } }),
+  showLongTask: (made) => ({ params: oneLongTask(made) }),
+  reportLongTask: (made) => ({ params: oneLongTask(made), body: { lease: made.longTaskLease, phase: 'copy', progress: { fraction: 0.5 } } }),
+  askLongTaskDirective: (made) => ({ params: oneLongTask(made) }),
+  directLongTask: (made) => ({ params: oneLongTask(made), body: { directive: 'pause', reason: 'lunch' } }),
+  longTaskHistory: (made) => ({ params: oneLongTask(made), query: { limit: '10' } }),
+  longTaskWhy: (made) => ({ params: oneLongTask(made) }),
+  registerNode: (made) => ({
+    body: {
+      id: `${made.node}-other`,
+      url: NODE_URL,
+      operations: [{ operation: 'CopyImage', long: true, timeoutSeconds: 60, progressEverySeconds: 1, stalledAfterSeconds: 30 }],
+      instance: 'i1',
+    },
+  }),
+  listNodes: () => ({ query: { limit: '10' } }),
+  showNode: (made) => ({ params: { node: made.node } }),
+  removeNode: (made) => ({ params: { node: made.node } }),
   putContract: (made) => ({
     params: { contract: made.contract },
     body: {

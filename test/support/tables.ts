@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { onTestFinished } from 'vitest'
-import { jobId, streamOf, taskId, type WorkItemId } from '../../src/domain/ids.ts'
+import { jobId, longTaskId, streamOf, taskId, type WorkItemId } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
 import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
+import type { OperationFacts } from '../../src/domain/work-item/state.ts'
 import { projections } from '../../src/projections/index.ts'
 import { tablesInProcess, type InProcessOptions } from '../../src/projections/open.ts'
 import type { Projection } from '../../src/projections/projection.ts'
@@ -15,8 +16,8 @@ import { memoryStore, type MemoryStore } from '../../src/store/memory.ts'
 import type { EventReader, EventStore, Position } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from './engine.ts'
-import { randomLog } from './random-log.ts'
-import { BIRTH, JOB, registered, TASK } from './samples.ts'
+import { ITEMS, randomLog } from './random-log.ts'
+import { BIRTH, dispatched, JOB, registered, TASK } from './samples.ts'
 
 /** Longer than any test may take. */
 const CAUGHT_UP_MS = 600_000
@@ -66,6 +67,8 @@ export const task = (queue: string, id: string, by = 'producer'): readonly [Work
   { type: 'TaskInserted', ...TASK, queue, by, digest: 'content', mediaType: 'application/json' },
 ]
 
+export const longTask = (id: string, facts: Partial<OperationFacts> = {}): readonly [WorkItemId, WorkItemEvent] => [longTaskId(id), { ...dispatched, ...facts }]
+
 export const freshStore = (): MemoryStore => memoryStore({ world: realWorld })
 
 export const pageOf = async (tables: Tables, filter: Partial<ItemFilter>): Promise<Page<ItemRow>> => {
@@ -88,7 +91,11 @@ export const allOf = async (tables: Tables, filter: Partial<ItemFilter>): Promis
 }
 
 /** A log of so many draws, always the same. */
-export const fixedLog = (length: number) => randomLog(Array.from({ length }, (_, index) => [(index * 7) % 60, (index * index * 37) % 1_000, (index * 131) % 60_000] as const))
+export const fixedLog = (length: number) => {
+  let seed = 7
+  const below = (max: number): number => (seed = (seed * 48_271) % 0x7f_ff_ff_ff) % max
+  return randomLog(Array.from({ length }, () => [below(ITEMS), below(1_000), below(60_000)] as const))
+}
 
 /** Opens a file of tables and hears what it says. */
 export const openFile = async (file: string, reader: EventReader, given: readonly Projection[] = projections): Promise<{ readonly tables: Tables; readonly said: string[] }> => {

@@ -3,13 +3,13 @@ import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
 import { hasCome } from '../policy/deadline.ts'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../policy/streams.ts'
-import type { Command, CommandOfType, Rejection } from './commands.ts'
+import type { Command, CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, giveDirective, letGo } from './directives.ts'
-import type { WorkItemEvent } from './events.ts'
+import { SETTLING, type WorkItemEvent } from './events.ts'
 import { evolveAll } from './evolve.ts'
 import { askDirective, extendLease, hasDeadLetters, releaseLease, report } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
-import { dispatchOperation, failOperation, hasPromisedSilence, isRunHere, takeOperation, timeOut } from './operations.ts'
+import { brokenOff, dispatchOperation, failOperation, hasPromisedSilence, isRunHere, takeOperation, timeOut } from './operations.ts'
 import { acceptRequest, erase, interrupt, noteEffects, releaseReply, reply } from './requests.ts'
 import { isHeld, isUnresolved, leasable, nounOf, surfaceState, type Existing, type WorkItem } from './state.ts'
 
@@ -53,8 +53,8 @@ const leaseItem = (c: CommandOfType<'LeaseItem'>, item: WorkItem): WorkItemDecis
   if (item.kind === 'long-task' && !isRunHere(item)) return reject({ type: 'not-possible', state, detail: 'Expected a task or a request: a long task is taken by its node.' })
   if (item.status !== 'waiting') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${nounOf(item)}, but it is ${state}.` })
   if (item.will !== 'normal') return reject({ type: 'not-possible', state, detail: `Expected to lease a waiting ${nounOf(item)}, but it is paused.` })
-  const facts = leasable(item)
   if (isRunHere(item)) return accept(leasedTo(c, nextLease(item), c.time))
+  const facts = leasable(item)
   if (facts === undefined) return reject({ type: 'not-possible', state, detail: 'Expected a request for workers, but this one is run by middleware.' })
   if (!hasCome(c, facts.dueAt)) return reject({ type: 'not-possible', state, detail: `Expected to lease a ${item.kind} that is due, but its delay has not passed.` })
   return accept(leasedTo(c, nextLease(item), c.time))
@@ -80,14 +80,20 @@ const redrive = (c: CommandOfType<'Redrive'>, item: WorkItem): WorkItemDecision 
   return accept<WorkItemEvent>({ type: 'Redriven', by: c.by, dueAt: c.time })
 }
 
+/** Why nothing follows on the attempt whose lease ended; undefined: another attempt does. */
+const noneFollows = ({ attemptsMax }: RetryPolicy, item: Existing): { readonly code: string; readonly message: string } | undefined => {
+  if (attemptsMax === undefined || item.attempt < attemptsMax) return brokenOff(item)
+  const code = item.kind === 'task' ? 'lease-expired' : 'interrupted'
+  return { code, message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
+}
+
 /** A timer speaks of the lease it was set for; a lease that is gone or has been extended makes it moot, not wrong. */
 const expireLease = (c: CommandOfType<'ExpireLease'>, item: WorkItem): WorkItemDecision => {
   if (!isHeld(item) || item.lease.number !== c.lease || hasPromisedSilence(item) || !hasCome(c, item.lease.until)) return accept()
   const expired: WorkItemEvent = { type: 'LeaseExpired', lease: c.lease }
   const freed = letGo(item, expired, 'Its lease ended while it was to be aborted.')
-  if (item.will === 'abort' || c.retry.attemptsMax === undefined || item.attempt < c.retry.attemptsMax) return accept(...freed)
-  const code = item.kind === 'request' ? 'interrupted' : 'lease-expired'
-  const why = { code, message: `The lease of attempt ${item.attempt} ended, and no attempt is left.` }
+  const why = noneFollows(c.retry, item)
+  if (item.will === 'abort' || why === undefined) return accept(...freed)
   if (!hasDeadLetters(c.retry, item)) return accept<WorkItemEvent>(expired, ...directiveEnded(item, 'overtaken'), { type: 'Failed', ...why })
   return accept<WorkItemEvent>(...freed, { type: 'DeadLettered', ...why })
 }
@@ -178,7 +184,8 @@ const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): 
       state: surfaceState(item),
       detail: `Expected room in its stream, but it holds nearly all of the ${STREAM_EVENTS_MAX} events that one work item may have.`,
     })
-  const kept = events.filter((event) => event.type !== 'Leased')
+  // Unless it was taken, done and told of in one.
+  const kept = events.some(({ type }) => SETTLING.has(type)) ? events : events.filter(({ type }) => type !== 'Leased')
   const after = evolveAll(item, kept, c.time)
   return after.status === 'absent' || after.status === 'settled' || after.status === 'deadLetter' ? accept(...kept) : accept(...kept, ...ending(c, after))
 }

@@ -1,7 +1,7 @@
 // What a holder may say: reports, questions, extensions and give-backs, each under the lease it was given. A lease that is not the current one says nothing (design 10).
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
-import { extensionMs, hasMoved, progressIntervalMs } from '../policy/streams.ts'
+import { extensionMs, hasMoved, operationPromiseMs, progressIntervalMs } from '../policy/streams.ts'
 import type { CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, letGo } from './directives.ts'
 import type { Outcome, Progress, WorkItemEvent } from './events.ts'
@@ -25,8 +25,9 @@ export const heldBy = (c: { readonly by: string; readonly lease: string }, item:
 /** A call under the current lease is a sign of life: it finds a lost holder, and makes the promise longer when less than one silence of it is left (rules 16). */
 const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
   if (!hasPromisedSilence(item)) return []
-  const number = item.lease.number
-  const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + extensionMs(item.lease.termMs, item.revision) }
+  const { number, termMs } = item.lease
+  const reach = item.kind === 'long-task' ? operationPromiseMs(termMs, item.revision) : extensionMs(termMs, item.revision)
+  const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + reach }
   if (item.status === 'lost') return [{ type: 'HolderFound', lease: number }, extended]
   return item.lease.until - time < item.lease.termMs ? [extended] : []
 }
@@ -35,21 +36,22 @@ const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
 const seen = (item: Held): readonly WorkItemEvent[] =>
   isUnresolved(item.receipt) && item.receipt.seenAt === undefined ? [{ type: 'DirectiveSeen', number: item.receipt.number }] : []
 
-const isSame = (a: Progress, b: Progress): boolean => a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
+export const isSameProgress = (a: Progress, b: Progress): boolean =>
+  a.fraction === b.fraction && a.done === b.done && a.total === b.total && a.unit === b.unit && a.message === b.message
 
 /** The first progress is recorded, and what travels with news that is; progress alone when it is time and it has moved (rules 14, 19). */
 const progressed = (c: CommandOfType<'Report' | 'AskDirective'>, item: Held, withNews: boolean): readonly WorkItemEvent[] => {
   if (c.progress === undefined) return []
   const recorded: readonly WorkItemEvent[] = [{ type: 'ProgressReported', progress: c.progress }]
   if (item.progress === undefined || item.progressAt === undefined) return recorded
-  if (isSame(item.progress, c.progress)) return []
+  if (isSameProgress(item.progress, c.progress)) return []
   const isDue = c.time - item.progressAt >= progressIntervalMs(item.revision) && hasMoved(item.progress, c.progress)
   return withNews || isDue ? recorded : []
 }
 
 /** Whether all that a report said stands in the stream, judged on the item after it: progress alone may be noted only (rules 19). */
 export const isRecorded = (c: Pick<CommandOfType<'Report'>, 'progress' | 'outcome'>, after: WorkItem): boolean =>
-  c.progress === undefined || c.outcome !== undefined || (after.status !== 'absent' && after.progress !== undefined && isSame(after.progress, c.progress))
+  c.progress === undefined || c.outcome !== undefined || (after.status !== 'absent' && after.progress !== undefined && isSameProgress(after.progress, c.progress))
 
 const refused = (c: CommandOfType<'Report'>, item: Held): readonly WorkItemEvent[] =>
   c.refuse !== undefined && item.receipt?.number === c.refuse.directive ? directiveEnded(item, 'refused', c.refuse.reason) : []
@@ -134,8 +136,8 @@ export const askDirective = (c: CommandOfType<'AskDirective'>, item: WorkItem): 
 export const extendLease = (c: CommandOfType<'ExtendLease'>, item: WorkItem): HoldingDecision => {
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
-  const { lease, kind } = held.right
-  if (kind === 'job' || kind === 'long-task') return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
+  const { lease } = held.right
+  if (hasPromisedSilence(held.right)) return accept<WorkItemEvent>(...signOfLife(held.right, c.time), ...seen(held.right))
   // Completion counts until the expiry is recorded, an extension only while the lease runs: on the server's clock, since the wall can be set (rules 17).
   if (!(c.stands ?? c.time < lease.until))
     return reject({ type: 'stale-lease', state: surfaceState(held.right), detail: 'Expected a lease that still runs, but its time is over.' })

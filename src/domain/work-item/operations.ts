@@ -1,7 +1,8 @@
 // The rules of a long task (D): dispatched with its lease, taken by its node, timed by whoever gave it out. In the log of the node that runs it the same item has no
 // time of its own, and its outcome is owed to the management node until that has acknowledged it.
 import { accept, reject, type Decision } from '../decider.ts'
-import { hasCome } from '../policy/deadline.ts'
+import { hasCome, stallsAfterMs, timesOutAt } from '../policy/deadline.ts'
+import { operationPromiseMs } from '../policy/streams.ts'
 import type { CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded } from './directives.ts'
 import type { EventOfType, Holder, WorkItemEvent } from './events.ts'
@@ -17,12 +18,12 @@ export const silenceMs = ({ progressEveryMs }: Pick<OperationFacts, 'progressEve
 /** Whether it is run from this very log: an implementation node's own entity. */
 export const isRunHere = (item: Existing): boolean => item.operation?.reportTo !== undefined
 
-/** Whether its holder promised not to be silent for longer than its term; a lease of the others ends by itself. */
+/** Whether its holder promised not to be silent for longer than its term: then every word under the lease is a sign of life. A lease of the others ends, and is extended, as the engine says. */
 export const hasPromisedSilence = (item: Existing): boolean => item.kind === 'job' || (item.kind === 'long-task' && !isRunHere(item))
 
 const taken = ({ lease, progressEveryMs }: OperationFacts, holder: Holder, time: number): EventOfType<'Leased'> => {
   const termMs = silenceMs({ progressEveryMs })
-  return { type: 'Leased', lease: 1, token: lease, holder, termMs, until: time + 2 * termMs }
+  return { type: 'Leased', lease: 1, token: lease, holder, termMs, until: time + operationPromiseMs(termMs, 0) }
 }
 
 /** Dispatched and not taken yet, as far as the log knows. */
@@ -65,14 +66,24 @@ export const failOperation = (c: CommandOfType<'FailOperation'>, item: WorkItem)
   if (item.kind !== 'long-task') return reject({ type: 'not-possible', state: surfaceState(item), detail: 'Expected a long task.' })
   if (item.status === 'settled') return accept()
   const lease = isHeld(item) ? { lease: item.lease.number } : {}
+  // What does not run any more has come to what was wanted of it.
+  if (item.will === 'abort') return accept<WorkItemEvent>(...directiveEnded(item, 'obeyed'), { type: 'Aborted', reason: c.message, ...lease })
   const detail = c.detail === undefined ? {} : { detail: c.detail }
   return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', code: c.code, message: c.message, ...detail, ...lease })
 }
 
+/** Whether the log lets its time be over. That it made no progress for so long is not there to be seen. */
+const isTimeOver = (c: CommandOfType<'TimeOut'>, item: Existing): boolean => {
+  const at = timesOutAt(item)
+  return c.cause === 'total' ? at !== undefined && hasCome(c, at) : stallsAfterMs(item) !== undefined
+}
+
+/** Its node may still run it, and learns of this by call and by the answer to its report: what it comes to is a late result. */
 export const timeOut = (c: CommandOfType<'TimeOut'>, item: WorkItem): OperationDecision => {
-  if (item.status === 'absent' || item.status === 'settled' || item.operation === undefined) return accept()
-  const { timeoutMs } = item.operation
-  if (c.cause === 'total' && (timeoutMs === undefined || !hasCome(c, item.createdAt + timeoutMs))) return accept()
-  if (c.cause === 'stalled' && !isHeld(item)) return accept()
+  if (item.status === 'absent' || item.status === 'settled' || !isTimeOver(c, item)) return accept()
   return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'TimedOut', cause: c.cause })
 }
+
+/** The process that ran it is gone, so that its lease ends: what its class says becomes of it then. Undefined: it is run again. */
+export const brokenOff = ({ operation }: Existing): { readonly code: string; readonly message: string } | undefined =>
+  operation?.onRestart === 'fail' ? { code: 'interrupted', message: 'Its node stopped while it ran, and its class says that it is not run again.' } : undefined

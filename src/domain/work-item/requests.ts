@@ -8,9 +8,12 @@ import { directiveEnded } from './directives.ts'
 import type { WorkItemEvent } from './events.ts'
 import { heldBy, late } from './holding.ts'
 import { leasedTo, nextLease } from './leasing.ts'
-import { awaitsCall, brokeOff, isOwing, surfaceState, type Settled, type WorkItem } from './state.ts'
+import { awaitsCall, brokeOff, isOwing, nounOf, surfaceState, type Settled, type WorkItem } from './state.ts'
 
 type RequestDecision = Decision<WorkItemEvent, Rejection>
+
+const BROKE_OFF = { code: 'interrupted', message: 'Its execution broke off, and nobody asked for it again in time.' } as const
+const GIVEN_BACK = { code: 'given-back', message: 'Its execution was given back as having come to nothing, and nobody asked for it again in time.' } as const
 
 const RELEASED_BY_TIME: WorkItemEvent = { type: 'ReplyReleased', how: 'time', by: 'stint' }
 
@@ -39,7 +42,7 @@ const lateResult = ({ status, bytes, bodyDigest }: CommandOfType<'Reply'>['reply
 
 export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
-  if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${item.kind} is completed by its outcome.` })
+  if (item.kind !== 'request') return reject({ type: 'not-possible', state: surfaceState(item), detail: `Expected a request: a ${nounOf(item)} is completed by its outcome.` })
   if (item.status === 'settled') return late({ by: c.by, lease: c.lease, digest: c.digest, outcome: { completed: { result: lateResult(c.reply) } } }, item)
   const held = heldBy(c, item)
   if (E.isLeft(held)) return held
@@ -51,7 +54,7 @@ export const reply = (c: CommandOfType<'Reply'>, item: WorkItem): RequestDecisio
 export const releaseReply = (c: CommandOfType<'ReleaseReply'>, item: WorkItem): RequestDecision => {
   if (item.status === 'absent') return reject({ type: 'not-found' })
   const state = surfaceState(item)
-  if (item.kind !== 'request') return reject({ type: 'not-possible', state, detail: `Expected a request: a ${item.kind} has no reply to release.` })
+  if (item.kind !== 'request') return reject({ type: 'not-possible', state, detail: `Expected a request: a ${nounOf(item)} has no reply to release.` })
   if (item.status !== 'settled') return reject({ type: 'pending', state })
   if (item.released !== undefined) return accept()
   // Time speaks for itself, and only when it has come.
@@ -79,14 +82,13 @@ export const erase = (c: CommandOfType<'Erase'>, item: WorkItem): RequestDecisio
   return accept<WorkItemEvent>({ type: 'Erased', kind, by, digest, end, createdAt, settledAt, eraser: c.by, ...(c.reason === undefined ? {} : { reason: c.reason }) })
 }
 
-/** Nobody came back for it: what it did before it broke off nobody knows, and so it is not run again (rules 33). */
+/**
+ * Nobody came back for it. What it did before it broke off nobody knows, and so it is not run again (rules 33); and what was given back, having come to nothing, is not
+ * kept waiting for a call that may never come.
+ */
 export const interrupt = (c: CommandOfType<'Interrupt'>, item: WorkItem): RequestDecision => {
-  if (!brokeOff(item) || (item.ended?.number ?? 0) !== c.lease) return accept()
+  if (!awaitsCall(item) || (item.ended?.number ?? 0) !== c.lease) return accept()
   const at = item.updatedAt + item.request.interruptedAfterMs
   if (c.time < at && c.reached !== at) return accept()
-  return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), {
-    type: 'Failed',
-    code: 'interrupted',
-    message: 'Its execution broke off, and nobody asked for it again in time.',
-  })
+  return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', ...(brokeOff(item) ? BROKE_OFF : GIVEN_BACK) })
 }

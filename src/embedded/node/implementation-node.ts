@@ -84,7 +84,8 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const onTrouble = (what: string, cause: unknown): void => onProblem(new Error(`${what}.`, { cause }))
   const { secrets } = settings
   const listener = createListener({ world, node: name, instance, secrets, list, refusal, isClosing: () => closing.signal.aborted, onTrouble })
-  const url = (options.url ?? addressOf(await listener.listen(settings.port, settings.host))).replace(/\/+$/, '')
+  const address = addressOf(await listener.listen(settings.port, settings.host))
+  const url = (options.url ?? address).replace(/\/+$/, '')
 
   const reachability = createReachability(world, RETRY)
   const outage = createOutages(onProblem)

@@ -128,7 +128,8 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   }
 
   const unwanted = async ({ entity, report }: Said, why: 'settled' | 'unknown', failure: StintError): Promise<void> => {
-    entity.told.undecided()
+    // Of what it has to say only the end is heard there, as a late result: nothing may stand before that.
+    entity.told.done()
     if (report?.outcome !== undefined) return acknowledged(entity, 'refused', failure.code)
     const { state } = failure.problem
     await entity.abandon(why, why === 'unknown' ? 'The management node does not know it.' : `It has ended at the management node${state === undefined ? '' : `: ${state}`}.`)

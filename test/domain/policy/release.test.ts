@@ -12,7 +12,7 @@ const settled = (state: StateName): Settled => {
   return item
 }
 
-const repliedUnder = (release: Release): Settled => given({ ...accepted, release } as typeof accepted, taskLeased(), at(REQUEST_ENDED_AT, replied)).item as Settled
+const repliedUnder = (release: Release): Settled => given({ ...accepted, release }, taskLeased(), at(REQUEST_ENDED_AT, replied)).item as Settled
 
 describe('the expiry of a reply', () => {
   it.each([

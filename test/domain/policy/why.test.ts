@@ -3,7 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_WARN } from '../../../src/domain/policy/streams.ts'
 import { whyNotRunning, type Gate } from '../../../src/domain/policy/why.ts'
 import { given, itemIn } from '../../support/given.ts'
-import { BIRTH, GIVE_UP_AT, INTERRUPTED_AT, LOST_NOW, NOW, REQUEST_ENDED_AT, sampleEvents, STATES, type StateName } from '../../support/samples.ts'
+import {
+  BIRTH,
+  dispatched,
+  GIVE_UP_AT,
+  INTERRUPTED_AT,
+  jobLeased,
+  LOST_NOW,
+  NOW,
+  REQUEST_ENDED_AT,
+  sampleEvents,
+  STATES,
+  TIMES_OUT_AT,
+  type StateName,
+} from '../../support/samples.ts'
 
 const GATES: Readonly<Record<StateName, Gate | undefined>> = {
   'job absent': undefined,
@@ -64,6 +77,41 @@ const GATES: Readonly<Record<StateName, Gate | undefined>> = {
   'request failed': 'settled',
   'request aborted': 'settled',
   'request cancelled': 'settled',
+  'long-task absent': undefined,
+  'long-task waiting': 'ready',
+  'long-task waiting, paused': 'paused',
+  'long-task running': 'running',
+  'long-task running, told to pause': 'pausing',
+  'long-task running, told to abort': 'aborting',
+  'long-task paused': 'paused',
+  'long-task paused unasked': 'parked',
+  'long-task paused, told to resume': 'resuming',
+  'long-task paused, told to abort': 'aborting',
+  'long-task lost': 'lost',
+  'long-task lost, told to abort': 'lost',
+  'long-task lost while paused': 'lost',
+  'long-task completed': 'settled',
+  'long-task failed': 'settled',
+  'long-task gone': 'settled',
+  'long-task refused by its node': 'settled',
+  'long-task aborted': 'settled',
+  'long-task cancelled': 'settled',
+  'long-task timed out': 'settled',
+  'long-task timed out, stalled': 'settled',
+  'long-task timed out, never taken': 'settled',
+  'long-task on its node, waiting': 'ready',
+  'long-task on its node, waiting, paused': 'paused',
+  'long-task on its node, waiting again': 'ready',
+  'long-task on its node, running': 'running',
+  'long-task on its node, running, not to be run again': 'running',
+  'long-task on its node, running, told to pause': 'pausing',
+  'long-task on its node, running, told to abort': 'aborting',
+  'long-task on its node, paused': 'paused',
+  'long-task on its node, paused, told to resume': 'resuming',
+  'long-task on its node, paused, told to abort': 'aborting',
+  'long-task on its node, completed': 'settled',
+  'long-task on its node, interrupted': 'settled',
+  'long-task on its node, acknowledged': 'settled',
 }
 
 describe('why a work item is not running', () => {
@@ -132,6 +180,91 @@ describe('why a work item is not running', () => {
 
   it('tells how it settled, and why it failed', () => {
     expect(whyNotRunning(itemIn('job given up'), NOW)).toMatchObject({ detail: 'It has settled: failed.', since: GIVE_UP_AT, failure: { code: 'lost' } })
+  })
+})
+
+describe('why a long task is not done', () => {
+  const detailOf = (state: StateName, now = NOW): string | undefined => whyNotRunning(itemIn(state), now)?.detail
+
+  it('is, until its node takes it, that node, and time', () => {
+    expect(whyNotRunning(itemIn('long-task waiting'), NOW)).toEqual({
+      gate: 'ready',
+      detail: 'Its node node-1 has not taken it yet; it times out in 50 s.',
+      since: BIRTH,
+      until: TIMES_OUT_AT,
+    })
+    expect(detailOf('long-task waiting', TIMES_OUT_AT + 1)).toContain('it times out in 0 s')
+    expect(whyNotRunning(itemIn('long-task waiting, paused'), NOW)).toMatchObject({
+      detail: 'An administrator has paused it; it times out in 50 s.',
+      until: TIMES_OUT_AT,
+      directive: { by: 'admin', seen: false },
+    })
+  })
+
+  it('is, while its node runs it, how long that may take, and how long it may stand still', () => {
+    expect(whyNotRunning(itemIn('long-task running'), NOW)).toEqual({
+      gate: 'running',
+      detail: 'node-1 is running it; it times out in 50 s, or after 20 s without progress.',
+      since: BIRTH + 1_000,
+      until: TIMES_OUT_AT,
+      holder: { name: 'node-1', lease: 1 },
+    })
+    expect(detailOf('long-task running, told to pause')).toBe(
+      'It is to pause; node-1 has not seen it yet and is still running it; it times out in 50 s, or after 20 s without progress.',
+    )
+    expect(detailOf('long-task running, told to abort')).toContain('It is to be aborted; node-1 has not seen it yet; it times out in 50 s')
+  })
+
+  it('is, while it is parked, who wished so; it times out all the same, and does not stall', () => {
+    expect(detailOf('long-task paused')).toBe('node-1 has parked it, as an administrator wished; it times out in 50 s.')
+    expect(detailOf('long-task paused unasked')).toBe('node-1 has parked it of its own accord; it times out in 50 s.')
+    expect(detailOf('long-task paused, told to resume')).toBe('It is to go on; node-1 has not seen it yet; it times out in 50 s.')
+    for (const state of ['long-task paused', 'long-task paused unasked', 'long-task paused, told to abort'] as const)
+      expect(whyNotRunning(itemIn(state), NOW)?.until).toBe(TIMES_OUT_AT)
+  })
+
+  it('is, while its node is silent, that silence, until when the task has time', () => {
+    expect(whyNotRunning(itemIn('long-task lost'), LOST_NOW)).toMatchObject({
+      gate: 'lost',
+      detail: 'Its holder node-1 has been silent; it times out in 35 s, or after 20 s without progress.',
+      since: BIRTH + 5_000,
+      until: TIMES_OUT_AT,
+    })
+    expect(detailOf('long-task lost while paused', LOST_NOW)).toBe('Its holder node-1 has been silent; it times out in 35 s.')
+  })
+
+  it('is no time where none was set', () => {
+    const { timeoutMs: _timeout, stalledAfterMs: _stalled, ...timeless } = dispatched
+    expect(whyNotRunning(given(timeless).item, NOW)).toEqual({ gate: 'ready', detail: 'Its node node-1 has not taken it yet.', since: BIRTH })
+    expect(whyNotRunning(given(timeless, jobLeased()).item, NOW)?.detail).toBe('node-1 is running it.')
+    expect(whyNotRunning(given({ ...timeless, stalledAfterMs: 500, timeoutMs: 1_500 }, jobLeased()).item, NOW)?.detail).toContain('after 0.5 s without progress')
+  })
+
+  it('tells which of its times was over, and that nobody had taken it', () => {
+    expect(whyNotRunning(itemIn('long-task timed out'), TIMES_OUT_AT)).toMatchObject({ detail: 'It has timed out: it was not done within 60 s.', since: TIMES_OUT_AT })
+    expect(detailOf('long-task timed out, stalled')).toBe('It has timed out: it made no progress for 20 s.')
+    expect(detailOf('long-task timed out, never taken')).toBe('It has timed out: its node node-1 had not taken it within 60 s.')
+    expect(whyNotRunning(given({ ...sampleEvents.Erased, kind: 'long-task', end: 'timedOut' }).item, NOW)?.detail).toBe('It has settled: timedOut.')
+  })
+
+  it('tells why its node would not run it, or does not know it any more', () => {
+    expect(whyNotRunning(itemIn('long-task refused by its node'), NOW)).toMatchObject({
+      detail: 'It has settled: failed, unknown-operation: Its node knows other operations.',
+      failure: { code: 'unknown-operation' },
+    })
+    expect(detailOf('long-task gone')).toBe('It has settled: failed, gone: Its node does not know it any more.')
+  })
+
+  it('is on its node nobody but that node, and in the end whoever gave it out', () => {
+    expect(whyNotRunning(itemIn('long-task on its node, waiting'), NOW)).toEqual({ gate: 'ready', detail: 'It waits for its node to run it.', since: BIRTH })
+    expect(whyNotRunning(itemIn('long-task on its node, waiting again'), NOW)).toMatchObject({
+      detail: 'Its node stopped while it ran, and is to run it again.',
+      since: REQUEST_ENDED_AT,
+      failure: { code: 'lease-expired' },
+    })
+    expect(detailOf('long-task on its node, running')).toBe('node-1 is running it.')
+    expect(detailOf('long-task on its node, completed')).toBe('It has settled: completed; whoever gave it out has not acknowledged it yet.')
+    expect(detailOf('long-task on its node, acknowledged')).toBe('It has settled: completed.')
   })
 })
 

@@ -13,6 +13,7 @@ const OPTIONAL: Readonly<Partial<Record<WorkItemEventType, readonly string[]>>> 
   JobRegistered: ['label', 'attributes', 'expectedMs'],
   TaskInserted: ['tag', 'priority', 'key', 'bytes'],
   RequestAccepted: ['attemptsMax', 'method', 'path', 'callback'],
+  OperationDispatched: ['timeoutMs', 'stalledAfterMs', 'reportTo', 'onRestart'],
   Leased: ['requestId'],
   LeaseReleased: ['reason', 'busy'],
   DirectiveGiven: ['reason'],
@@ -83,6 +84,15 @@ describe('an event that is read', () => {
     const decoded = decodeEvent('Leased', 1, data)
     expect(decoded).toEqual(E.left({ reason: 'invalid', detail: 'Expected Leased of version 1 to be sound, but it is wrong at holder/name.' }))
     expect(decodeEvent('LateResultRecorded', 1, { ...dataOf('LateResultRecorded'), outcome: { maybe: 1 } })).toMatchObject(E.left({ reason: 'invalid' }))
+  })
+
+  it('is invalid with a word that it does not know', () => {
+    for (const cause of ['total', 'stalled']) expect(decodeEvent('TimedOut', 1, { cause })).toEqual(E.right({ type: 'TimedOut', cause }))
+    expect(decodeEvent('TimedOut', 1, { cause: 'bored' })).toMatchObject(E.left({ reason: 'invalid', detail: expect.stringContaining('cause') }))
+    expect(decodeEvent('OperationDispatched', 1, { ...dataOf('OperationDispatched'), onRestart: 'pray' })).toMatchObject(E.left({ reason: 'invalid' }))
+    expect(decodeEvent('Erased', 1, { ...dataOf('Erased'), kind: 'long-task', end: 'timedOut' })).toMatchObject(E.right({ kind: 'long-task', end: 'timedOut' }))
+    for (const wrong of [{ kind: 'operation' }, { end: 'expired' }])
+      expect(decodeEvent('Erased', 1, { ...dataOf('Erased'), ...wrong })).toMatchObject(E.left({ reason: 'invalid' }))
   })
 
   it('keeps fields that it does not know', () => {

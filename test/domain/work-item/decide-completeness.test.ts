@@ -32,14 +32,17 @@ describe('the table of states and commands', () => {
     const reached = (kind: string) => [...new Set(NAMES.filter((name) => name.startsWith(`${kind} `)).map((name) => itemIn(name).status))].sort()
     expect(reached('job')).toEqual(STATUSES.filter((status) => status !== 'deadLetter').sort())
     expect(reached('task')).toEqual(STATUSES.filter((status) => status !== 'lost').sort())
+    expect(reached('long-task')).toEqual(STATUSES.filter((status) => status !== 'deadLetter').sort())
     expect(reached('request')).toEqual(STATUSES.filter((status) => status !== 'lost' && status !== 'deadLetter').sort())
   })
 
   it('has held states with each directive standing, and every end', () => {
     const standing = NAMES.map((name) => itemIn(name)).flatMap((item) => (item.status !== 'absent' && isUnresolved(item.receipt) ? [`${item.kind} ${item.receipt.directive}`] : []))
-    const kinds = ['job', 'request', 'task']
+    const kinds = ['job', 'long-task', 'request', 'task']
     expect([...new Set(standing)].sort()).toEqual(kinds.flatMap((kind) => [`${kind} abort`, `${kind} pause`, `${kind} resume`]))
     const ends = NAMES.map((name) => itemIn(name)).flatMap((item) => (item.status === 'settled' ? [`${item.kind} ${item.end}`] : []))
-    expect(new Set(ends).size).toBe(4 * kinds.length)
+    // Only a long task times out.
+    expect(ends).toContain('long-task timedOut')
+    expect(new Set(ends).size).toBe(4 * kinds.length + 1)
   })
 })

@@ -82,7 +82,7 @@ describe('when a task is born to a waiting worker', () => {
   it('is leased from its first moment on, under the request that asked for work', () => {
     const born = givenItem(itemIn('task absent'))
       .when(toWorker(NOW))
-      .thenAdds({ ...inserted, dueAt: NOW } as WorkItemEvent, taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + TERM_MS, requestId: 'request-1' }))
+      .thenAdds({ ...inserted, dueAt: NOW }, taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + TERM_MS, requestId: 'request-1' }))
     expect(born.item).toMatchObject({ status: 'running', attempt: 1, createdAt: NOW, lease: { number: 1, since: NOW, requestId: 'request-1' } })
     born.when(leaseTask(NOW)).rejects('not-possible', { state: 'running' })
     born.when(extendLease(NOW + 1, { lease: '1.next' })).thenAdds(extended(NOW + 1 + TERM_MS))
@@ -91,7 +91,7 @@ describe('when a task is born to a waiting worker', () => {
   it('waits like any other when it is due a millisecond later, and is leased then', () => {
     const born = givenItem(itemIn('task absent'))
       .when(toWorker(NOW + 1))
-      .thenAdds({ ...inserted, dueAt: NOW + 1 } as WorkItemEvent)
+      .thenAdds({ ...inserted, dueAt: NOW + 1 })
     born.when(leaseTask(NOW)).rejects('not-possible', { state: 'waiting' })
     born.when(leaseTask(NOW + 1)).thenAdds(taskLeased({ token: '1.next', holder: NEXT_HOLDER, until: NOW + 1 + TERM_MS }))
   })

@@ -19,7 +19,7 @@ import {
   TERM_MS,
 } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { COMMANDS_OF_JOBS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN, STRANGERS } from './rows.ts'
+import { COMMANDS_OF_JOBS, COMMANDS_OF_LONG_TASKS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN, STRANGERS } from './rows.ts'
 
 const longer = extended(NOW + TERM_MS)
 const expired: WorkItemEvent = { type: 'LeaseExpired', lease: 1 }
@@ -29,7 +29,7 @@ const aborted = (reason: string): WorkItemEvent => ({ type: 'Aborted', reason })
 /** The one reply, whatever the administrator wished; said otherwise it is another reply, and as good before the first. */
 const repliedAfter = (...moot: readonly WorkItemEvent[]) => ({
   'Reply, current lease': adds(...moot, replied),
-  'Reply, other content': adds(...moot, { ...replied, digest: 'other reply' } as typeof replied),
+  'Reply, other content': adds(...moot, { ...replied, digest: 'other reply' }),
 })
 /** Out of attempts it fails: whoever called waits for an answer, and a dead letter is none. */
 const FAILS_FOR_GOOD = ['Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'] as const
@@ -38,6 +38,7 @@ const LAST_LEASE = ['ExpireLease, last attempt', 'ExpireLease, last attempt with
 const HELD_REQUEST = {
   ...COMMANDS_OF_JOBS,
   ...COMMANDS_OF_TASKS,
+  ...COMMANDS_OF_LONG_TASKS,
   ...STRANGERS,
   ...NOT_COMPLETED,
   ...NOT_REPLIED_TO,

@@ -2,7 +2,7 @@
 import { adds, all, nothing, refuses, whenState, type Expectation } from '../../support/given.ts'
 import { erasedRequest } from '../../support/samples.ts'
 import type { EventOfType, WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { COMMANDS_OF_JOBS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOTHING_OWED } from './rows.ts'
+import { COMMANDS_OF_JOBS, COMMANDS_OF_LONG_TASKS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOTHING_OWED } from './rows.ts'
 
 const SETTLED = refuses('settled')
 const late = (digest: string, outcome: EventOfType<'LateResultRecorded'>['outcome']): Expectation => adds({ type: 'LateResultRecorded', lease: 1, outcome, digest })
@@ -32,6 +32,7 @@ const GONE = {
 const SETTLED_REQUEST = {
   ...COMMANDS_OF_JOBS,
   ...COMMANDS_OF_TASKS,
+  ...COMMANDS_OF_LONG_TASKS,
   ...all(SETTLED, ...(Object.keys(NOBODY_HOLDS) as (keyof typeof NOBODY_HOLDS)[])),
   ...all(SETTLED, 'GiveDirective pause', 'GiveDirective resume', 'GiveDirective abort', 'Redrive'),
   ...all(SETTLED, 'Reply, current lease', 'Reply, other content', 'Reply, other lease', 'Reply, other principal'),

@@ -2,7 +2,7 @@
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
 import { directiveEnded, newDirective, NEXT_HOLDER, NOW, taskLeased, TERM_MS } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
-import { COMMANDS_OF_JOBS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN } from './rows.ts'
+import { COMMANDS_OF_JOBS, COMMANDS_OF_LONG_TASKS, COMMANDS_OF_TASKS, NOBODY_HOLDS, NOT_COMPLETED, NOT_REPLIED_TO, REQUEST_AGAIN } from './rows.ts'
 
 const cancelled: WorkItemEvent = { type: 'Cancelled', by: 'admin' }
 const leased = (lease: number) => {
@@ -13,6 +13,7 @@ const leased = (lease: number) => {
 const FREE_REQUEST = {
   ...COMMANDS_OF_JOBS,
   ...COMMANDS_OF_TASKS,
+  ...COMMANDS_OF_LONG_TASKS,
   ...NOBODY_HOLDS,
   ...NOT_COMPLETED,
   ...NOT_REPLIED_TO,
@@ -42,10 +43,15 @@ whenState('request broken off in middleware', {
   'Interrupt, when its time has come': adds({ type: 'Failed', code: 'interrupted', message: 'Its execution broke off, and nobody asked for it again in time.' }),
 })
 
-// It came to nothing: the next call runs it, whenever it comes.
+// It came to nothing: the next call runs it; and that nothing was done is what is said when none comes.
 whenState('request given back in middleware', {
   ...FREE_REQUEST,
   'ReleaseLease, current lease': nothing,
+  'Interrupt, when its time has come': adds({
+    type: 'Failed',
+    code: 'given-back',
+    message: 'Its execution was given back as having come to nothing, and nobody asked for it again in time.',
+  }),
   'AcceptRequest, by middleware': adds(taskLeased({ lease: 2, token: '2.next', holder: NEXT_HOLDER, until: NOW + TERM_MS })),
 })
 

@@ -41,6 +41,8 @@ const MEETS: Readonly<Record<WorkItemEventType, StateName | 'none'>> = {
   EffectsCarriedOut: 'request with an open outbox',
   ReplyReleased: 'request replied to',
   Erased: 'request released',
+  OperationDispatched: 'long-task absent',
+  TimedOut: 'long-task running',
 }
 
 const meeting = (type: WorkItemEventType): WorkItem => {
@@ -89,7 +91,7 @@ describe.each(TYPES)('%s', (type) => {
     for (const state of Object.keys(STATES) as StateName[]) {
       const before = itemIn(state)
       const folded = evolve(before, sample, at(before))
-      const isBirth = ['JobRegistered', 'TaskInserted', 'RequestAccepted'].includes(type) || isTombstone(sample)
+      const isBirth = ['JobRegistered', 'TaskInserted', 'RequestAccepted', 'OperationDispatched'].includes(type) || isTombstone(sample)
       if (before.status === 'absent' && !isBirth) expect(folded).toBe(absent)
       else expect(folded).toMatchObject({ revision: before.revision + 1, updatedAt: NOW })
     }
@@ -170,6 +172,37 @@ describe('the bytes of a payload', () => {
       life.push(event)
       expect(given(...life).item).toMatchObject({ task: { bytes: 1_024 } })
     }
+  })
+})
+
+describe('what a long task is', () => {
+  it('is known through every turn of its life, here and on its node', () => {
+    const { type: _type, by: _by, digest: _digest, mediaType: _mediaType, ...facts } = sampleEvents.OperationDispatched
+    const life: WorkItemEvent[] = [sampleEvents.OperationDispatched]
+    for (const event of [
+      taskLeased(),
+      sampleEvents.LeaseExpired,
+      taskLeased({ lease: 2 }),
+      sampleEvents.Paused,
+      sampleEvents.HolderLost,
+      sampleEvents.HolderFound,
+      sampleEvents.Failed,
+    ]) {
+      life.push(event)
+      expect(given(...life).item).toMatchObject({ kind: 'long-task', operation: facts })
+    }
+  })
+
+  it('is owed to whoever gave it out when it ends on its node, and to nobody where it was given out', () => {
+    const { reportTo: _reportTo, ...givenOut } = sampleEvents.OperationDispatched
+    for (const event of [completed, sampleEvents.Failed, sampleEvents.Aborted, sampleEvents.Cancelled]) {
+      expect(given(sampleEvents.OperationDispatched, event).item).toMatchObject({ status: 'settled', outbox: ['reply'] })
+      expect(given(givenOut, event).item).toMatchObject({ status: 'settled', outbox: undefined })
+    }
+  })
+
+  it('stays in its tombstone by its kind and how it ended', () => {
+    expect(given({ ...sampleEvents.Erased, kind: 'long-task', end: 'timedOut' }).item).toMatchObject({ kind: 'long-task', end: 'timedOut', erased: true })
   })
 })
 

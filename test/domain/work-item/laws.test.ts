@@ -11,7 +11,8 @@ import { decide } from '../../../src/domain/work-item/decide.ts'
 import { SETTLING, workItemEvents, type WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { evolve } from '../../../src/domain/work-item/evolve.ts'
 import { isRecorded } from '../../../src/domain/work-item/holding.ts'
-import { awaitsCall, isHeld, isUnresolved, surfaceState, type WorkItem } from '../../../src/domain/work-item/state.ts'
+import { isRunHere } from '../../../src/domain/work-item/operations.ts'
+import { awaitsCall, isHeld, isParked, isUnresolved, surfaceState, type Existing, type WorkItem } from '../../../src/domain/work-item/state.ts'
 import { lives, longLives, type Life, type Step } from './lives.ts'
 
 const anyLife = fc.oneof({ weight: 3, arbitrary: lives }, { weight: 1, arbitrary: longLives })
@@ -33,13 +34,13 @@ describe('random lives', () => {
   it('reach every event, status and end', () => {
     const events = new Set<string>()
     const states = new Set<string>()
-    for (const life of fc.sample(anyLife, { numRuns: 1_500, seed: 7 }))
+    for (const life of fc.sample(anyLife, { numRuns: 2_500, seed: 7 }))
       for (const { events: added, after } of life.steps) {
         for (const { type } of added) events.add(type)
         states.add(after.status === 'settled' ? after.end : after.status)
       }
     expect(Object.keys(workItemEvents).filter((type) => !events.has(type))).toEqual([])
-    expect([...states].sort()).toEqual(['aborted', 'absent', 'cancelled', 'completed', 'deadLetter', 'failed', 'lost', 'paused', 'running', 'waiting'])
+    expect([...states].sort()).toEqual(['aborted', 'absent', 'cancelled', 'completed', 'deadLetter', 'failed', 'lost', 'paused', 'running', 'timedOut', 'waiting'])
   })
 })
 
@@ -135,7 +136,7 @@ describe('leases', () => {
             expect(event.token.startsWith(`${event.lease}.`)).toBe(true)
             last = event.lease
             held = event.lease
-          } else if ('lease' in event && event.lease !== undefined && event.type !== 'LateResultRecorded') expect(event.lease).toBe(held)
+          } else if ('lease' in event && typeof event.lease === 'number' && event.type !== 'LateResultRecorded') expect(event.lease).toBe(held)
           if (['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered'].includes(event.type) || SETTLING.has(event.type)) held = undefined
         }
     }, lives))
@@ -144,9 +145,13 @@ describe('leases', () => {
   const isUnderLease = (command: Command): command is Command & { readonly by: string; readonly lease: string } =>
     command.type !== 'DeleteTask' && 'lease' in command && typeof command.lease === 'string'
 
+  /** The first report of a node that has taken a long task, though nobody knows it yet. */
+  const takes = ({ command, before }: Pick<Step, 'command' | 'before'>): boolean =>
+    command.type === 'Report' && command.takenBy?.subject === command.by && before.status === 'waiting' && before.operation?.lease === command.lease
+
   it('that are not the current one decide nothing but a late result', () =>
     atEachStep(({ command, before, events }) => {
-      if (!isUnderLease(command)) return
+      if (!isUnderLease(command) || takes({ command, before })) return
       if (isHeld(before) && before.lease.token === command.lease) return
       expect(events.every(({ type }) => type === 'LateResultRecorded')).toBe(true)
     }))
@@ -244,7 +249,7 @@ describe('what a reader is told', () => {
       const why = whyNotRunning(after, time)
       if (after.status === 'absent') expect(why).toBeUndefined()
       else {
-        expect(['waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled']).toContain(surfaceState(after))
+        expect(['waiting', 'running', 'paused', 'aborting', 'lost', 'completed', 'failed', 'aborted', 'cancelled', 'timedOut']).toContain(surfaceState(after))
         expect(why?.detail).toMatch(/^\S.*\.$/)
       }
     }))
@@ -259,16 +264,71 @@ describe('what a reader is told', () => {
     }))
 })
 
-describe('a job', () => {
-  it('is never given back, expired, retried, redriven or a dead letter; a task and a request never lost, and a request no dead letter', () =>
+/** What never happens to an item of a kind; a long task is another thing in the log of the node that runs it. */
+const foreignTo = (item: Existing): readonly string[] => {
+  switch (item.kind) {
+    case 'job':
+      return ['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered', 'Redriven', 'TimedOut']
+    case 'task':
+      return ['HolderLost', 'HolderFound', 'TimedOut']
+    case 'request':
+      return ['HolderLost', 'HolderFound', 'DeadLettered', 'Redriven', 'TimedOut']
+    case 'long-task':
+      return ['LeaseReleased', 'RetryScheduled', 'DeadLettered', 'Redriven', ...(isRunHere(item) ? ['HolderLost', 'HolderFound', 'TimedOut'] : ['LeaseExpired'])]
+  }
+}
+
+describe('a kind of item', () => {
+  it('never has what belongs to the others alone', () =>
     atEachStep(({ after, events }) => {
       if (after.status === 'absent') return
-      const foreign = {
-        job: ['LeaseReleased', 'LeaseExpired', 'RetryScheduled', 'DeadLettered', 'Redriven'],
-        task: ['HolderLost', 'HolderFound'],
-        request: ['HolderLost', 'HolderFound', 'DeadLettered', 'Redriven'],
+      const foreign = foreignTo(after)
+      expect(events.filter(({ type }) => foreign.includes(type))).toEqual([])
+    }))
+})
+
+describe('a long task', () => {
+  it('times out only where it was given out, and no sooner than its time is over or it may not stand still any longer', () =>
+    atEachStep(({ command, before, events }) => {
+      if (before.status === 'absent' || !events.some(({ type }) => type === 'TimedOut')) return
+      if (command.type !== 'TimeOut') throw new Error('Expected nothing but time to time it out')
+      expect(before.operation?.reportTo).toBeUndefined()
+      if (command.cause === 'stalled') return expect(isHeld(before) && !isParked(before) && before.operation?.stalledAfterMs !== undefined).toBe(true)
+      const at = before.createdAt + (before.operation?.timeoutMs ?? Infinity)
+      expect(command.reached === at || Math.max(command.time, before.updatedAt) >= at).toBe(true)
+    }))
+
+  it('times out whenever its time is over, whatever was asked of it before', () =>
+    atEachStep(({ after }) => {
+      if (after.status === 'absent' || after.status === 'settled' || after.operation?.timeoutMs === undefined || isRunHere(after)) return
+      const time = after.createdAt + after.operation.timeoutMs
+      const decided = decide({ type: 'TimeOut', time, cause: 'total' }, after)
+      expect(E.isRight(decided) && decided.right.at(-1)).toEqual({ type: 'TimedOut', cause: 'total' })
+    }))
+
+  it('is leased once where it was given out, with the lease that travelled with it', () =>
+    atEachStep(({ before, after, events }) => {
+      if (after.status === 'absent' || after.operation === undefined || isRunHere(after)) return
+      const leased = events.filter((event) => event.type === 'Leased')
+      expect(leased.length).toBeLessThanOrEqual(before.status === 'waiting' ? 1 : 0)
+      for (const { lease, token } of leased) expect([lease, token]).toEqual([1, after.operation.lease])
+    }))
+
+  it('owes its end to whoever gave it out exactly where it is run, until that has acknowledged it', () =>
+    always(({ steps }) => {
+      let acknowledged = false
+      for (const { before, after, events } of steps) {
+        if (after.status === 'absent' || after.kind !== 'long-task' || after.status !== 'settled' || after.erased === true) continue
+        if (before.status !== 'settled') acknowledged = false
+        if (events.some(({ type }) => type === 'EffectsCarriedOut')) acknowledged = true
+        expect(after.outbox).toEqual(isRunHere(after) && !acknowledged ? ['reply'] : undefined)
       }
-      expect(events.filter(({ type }) => foreign[after.kind].includes(type))).toEqual([])
+    }, lives))
+
+  it('that its node lost while it was to be aborted has been aborted', () =>
+    atEachStep(({ command, before, after }) => {
+      if (command.type !== 'FailOperation' || before.status === 'absent' || before.status === 'settled' || before.kind !== 'long-task') return
+      expect(after).toMatchObject({ status: 'settled', end: before.will === 'abort' ? 'aborted' : 'failed' })
     }))
 })
 

@@ -19,7 +19,8 @@ const retries = fc.record({ attemptsMax: fc.constantFrom(undefined, 1, 2, 3), pa
 const leaseOf = (which: 'current' | 'ended' | 'none', item: WorkItem): string => {
   if (which === 'none' || item.status === 'absent') return '77.never'
   const ended = item.ended?.token ?? '0.never'
-  return which === 'current' && isHeld(item) ? item.lease.token : ended
+  // Of a long task that nobody has taken yet, the lease that travelled with it.
+  return which === 'current' ? (isHeld(item) ? item.lease.token : (item.operation?.lease ?? ended)) : ended
 }
 const leases = fc.constantFrom('current' as const, 'current' as const, 'current' as const, 'current' as const, 'ended' as const, 'none' as const)
 const numberOf = (which: 'current' | 'ended' | 'none', item: WorkItem): number => Number.parseInt(leaseOf(which, item), 10)
@@ -91,6 +92,41 @@ const births: readonly fc.Arbitrary<Intent>[] = [
       digest,
       leaseTo: waiter && grantTo(waiter, item),
     })),
+  fc
+    .record({
+      by: who,
+      digest: fc.constantFrom('content', 'content', 'other'),
+      timeoutMs: orNot(fc.constantFrom(20_000, 60_000)),
+      stalledAfterMs: orNot(fc.constantFrom(5_000, 20_000)),
+      reportTo: orNot(fc.constant('https://stint.example')),
+      onRestart: orNot(fc.constantFrom('resume' as const, 'fail' as const)),
+    })
+    .map(({ by, digest, ...facts }): Intent => (_, time) => ({
+      type: 'DispatchOperation',
+      time,
+      by,
+      operation: { operation: 'CopyImage', node: 'node-1', lease: '1.sent', progressEveryMs: 5_000, ...facts },
+      mediaType: 'text/plain',
+      digest,
+    })),
+]
+
+/** What belongs to long tasks alone. */
+const ofLongTasks: readonly fc.Arbitrary<Intent>[] = [
+  who.map((subject): Intent => (_, time) => ({ type: 'TakeOperation', time, holder: { subject, name: 'node-1' } })),
+  fc.tuple(fc.constantFrom('gone', 'unknown-operation'), orNot(anything)).map(([code, detail]): Intent => (_, time) => ({
+    type: 'FailOperation',
+    time,
+    code,
+    message: 'It cannot be run.',
+    detail,
+  })),
+  fc.tuple(fc.constantFrom('total' as const, 'total' as const, 'stalled' as const), fc.constantFrom(undefined, undefined, 0, 1)).map(([cause, offMs]): Intent => (item, time) => ({
+    type: 'TimeOut',
+    time,
+    cause,
+    reached: offMs === undefined || item.status === 'absent' ? undefined : item.createdAt + (item.operation?.timeoutMs ?? 0) - offMs,
+  })),
 ]
 
 const effects = fc.constantFrom<readonly Effect[]>([], [{ directive: { workItem: 'job/1', directive: 'abort' } }])
@@ -126,19 +162,24 @@ const reports: fc.Arbitrary<Intent> = fc
     refuse: orNot(fc.record({ directive: fc.integer({ min: 1, max: 4 }), reason: fc.constant('not here') })),
     outcome: fc.option(outcomes, { nil: undefined, freq: 4 }),
     retry: retries,
+    isNode: fc.boolean(),
   })
-  .map(({ lease, outcome, ...facts }): Intent => (item, time) => ({
+  .map(({ lease, outcome, isNode, ...facts }): Intent => (item, time) => ({
     type: 'Report',
     time,
     lease: leaseOf(lease, item),
     ...facts,
+    takenBy: isNode ? { subject: 'servers', name: 'node-1' } : undefined,
     outcome,
     digest: outcome && JSON.stringify(outcome),
   }))
 
 const commands: readonly fc.Arbitrary<Intent>[] = [
-  ...births,
+  // As often as any two others: most births meet what is born already.
+  fc.oneof(...births),
+  fc.oneof(...births),
   ...ofRequests,
+  fc.oneof(...ofLongTasks),
   fc.tuple(who, instances, requestIds).map((to): Intent => (item, time) => ({ type: 'LeaseItem', time, ...grantTo(to, item) })),
   fc.tuple(who, orNot(leases)).map(([by, lease]): Intent => (item, time) => ({ type: 'DeleteTask', time, by, lease: lease && leaseOf(lease, item) })),
   fc.tuple(who, leases, fc.constantFrom(TERM_MS, 1_000)).map(([by, lease, termMs]): Intent => (item, time) => ({

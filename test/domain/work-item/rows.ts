@@ -58,14 +58,24 @@ const COMMANDS_OF_REQUESTS = {
   ...NOTHING_OWED,
 }
 
+/** The commands of long tasks, met by what is none. */
+export const COMMANDS_OF_LONG_TASKS = {
+  ...all(refuses('id-in-use'), 'DispatchOperation, same content', 'DispatchOperation, other content', 'DispatchOperation, other principal'),
+  ...all(refuses('not-possible'), 'TakeOperation', 'FailOperation'),
+  ...all(nothing, 'TimeOut total, at its end', 'TimeOut total, too early', 'TimeOut stalled'),
+}
+
 /** What has not settled cannot be erased. */
 export const NOT_ERASED = all(refuses('not-possible'), 'Erase', 'Erase, after its time')
 
-/** A job that has not settled meets the commands of tasks and requests. */
-export const NOT_A_TASK = { ...COMMANDS_OF_TASKS, ...COMMANDS_OF_REQUESTS, ...NOT_ERASED }
+/** A job that has not settled meets the commands of the others. */
+export const NOT_A_TASK = { ...COMMANDS_OF_TASKS, ...COMMANDS_OF_REQUESTS, ...COMMANDS_OF_LONG_TASKS, ...NOT_ERASED }
 
-/** A task that has not settled meets the commands of jobs and requests. */
-export const NOT_A_JOB = { ...COMMANDS_OF_JOBS, ...COMMANDS_OF_REQUESTS, ...NOT_ERASED }
+/** A task that has not settled meets the commands of the others. */
+export const NOT_A_JOB = { ...COMMANDS_OF_JOBS, ...COMMANDS_OF_REQUESTS, ...COMMANDS_OF_LONG_TASKS, ...NOT_ERASED }
+
+/** A long task that has not settled meets the commands of the others, a redrive among them. */
+export const A_LONG_TASK = { ...COMMANDS_OF_JOBS, ...COMMANDS_OF_TASKS, ...COMMANDS_OF_REQUESTS, ...NOT_ERASED, Redrive: refuses('not-possible') } as const
 
 /** Registered again with what it was made from. */
 export const JOB_AGAIN = {
@@ -83,6 +93,16 @@ export const TASK_AGAIN = {
   'InsertTask, to a waiting worker': nothing,
   'InsertTask, to a waiting worker before its time': nothing,
 } as const
+
+/** Dispatched again. */
+export const OPERATION_AGAIN = {
+  'DispatchOperation, same content': nothing,
+  'DispatchOperation, other content': refuses('exists-with-other-content'),
+  'DispatchOperation, other principal': refuses('id-in-use'),
+} as const
+
+/** On the node that runs it, a long task has no time. */
+export const NO_TIME = all(nothing, 'TimeOut total, at its end', 'TimeOut total, too early', 'TimeOut stalled')
 
 /** Somebody holds it, and others speak. */
 export const STRANGERS = {
@@ -133,6 +153,9 @@ export const NOBODY_HOLDS = all(
   'Report failed, last attempt without dead letter',
   'Report aborted',
 )
+
+/** Reports of a failure, which come to one where nobody tries again. */
+export const FAILURES = ['Report failed', 'Report failed for good', 'Report failed, last attempt', 'Report failed, last attempt without dead letter'] as const
 
 export const deletedBy = (by: string): WorkItemEvent => ({ type: 'Cancelled', by, reason: 'deleted' })
 
