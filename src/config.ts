@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type * as t from 'io-ts'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { LineCounter, parseDocument, type Document } from 'yaml'
+import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
 import { isLoopback } from './api/settings.ts'
 import { settingNames, settings, settingsCodec, type ServerConfig, type SettingName } from './settings.ts'
 import { decode, type FieldError } from './wire/schema.ts'
@@ -60,15 +60,24 @@ const fromTexts = (texts: Readonly<Partial<Record<SettingName, string>>>, source
   return problems.length === 0 ? E.right(values) : E.left(problems)
 }
 
-/** The byte at which a field stands: its key if the key is what is wrong, its value otherwise. */
-const offsetOf = (document: Document.Parsed, error: FieldError): number => {
-  const keys = error.path.split('/').slice(1)
-  if (error.code === 'unknown' && document.contents !== null && 'items' in document.contents) {
-    for (const pair of document.contents.items) {
-      const { key } = pair as { readonly key?: { readonly value?: unknown; readonly range?: readonly number[] | null } }
-      if (String(key?.value) === keys[0]) return key?.range?.[0] ?? 0
-    }
+/** Where each key of the file stands, and which stand there again. Looked up once, because a file may be of any length. */
+const keysOf = ({ contents }: Document.Parsed): { readonly first: ReadonlyMap<string, number>; readonly again: readonly number[] } => {
+  const first = new Map<string, number>()
+  const again: number[] = []
+  for (const { key } of isMap(contents) ? contents.items : []) {
+    if (!isScalar(key)) continue
+    const name = String(key.value)
+    const offset = key.range?.[0] ?? 0
+    if (first.has(name)) again.push(offset)
+    else first.set(name, offset)
   }
+  return { first, again }
+}
+
+/** The byte at which a field stands: its key if the key is what is wrong, its value otherwise. */
+const offsetOf = (document: Document.Parsed, known: ReadonlyMap<string, number>, error: FieldError): number => {
+  const keys = error.path.split('/').slice(1)
+  if (error.code === 'unknown') return known.get(keys[0] ?? '') ?? 0
   const node = document.getIn(
     keys.map((key) => (/^\d+$/.test(key) ? Number(key) : key)),
     true,
@@ -89,15 +98,18 @@ const describe = (error: FieldError): string => {
 /** Reads settings from the text of a `stint.yaml`. */
 export const parseConfigFile = (text: string, file = CONFIG_FILE): Loaded => {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+  // Its own search for keys that come twice compares each with each.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset)
     return `${file}:${line}:${col}`
   }
   if (document.errors.length > 0) return E.left(document.errors.map((error) => ({ source: at(error.pos[0]), detail: `${error.message}.`.replace(/\.\.$/, '.') })))
+  const { first, again } = keysOf(document)
+  if (again.length > 0) return E.left(again.map((offset) => ({ source: at(offset), detail: 'Expected each setting once.' })))
   const value: unknown = document.toJS() ?? {}
   const decoded = decode(settingsCodec, value)
-  return E.isRight(decoded) ? E.right(decoded.right) : E.left(decoded.left.map((error) => ({ source: at(offsetOf(document, error)), detail: describe(error) })))
+  return E.isRight(decoded) ? E.right(decoded.right) : E.left(decoded.left.map((error) => ({ source: at(offsetOf(document, first, error)), detail: describe(error) })))
 }
 
 const fromFile = (directory: string | undefined): Loaded => {

@@ -1,6 +1,7 @@
 // The composition root of the server: store, tables, engine and api put together from settings, and taken apart in order.
 import * as E from 'fp-ts/lib/Either.js'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
@@ -11,10 +12,13 @@ import type { Retention } from './engine/sweeper.ts'
 import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
-import { IN_MEMORY, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { IN_MEMORY, LOG_FILE, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { openKurrentStore, shownConnection } from './store/kurrent/store.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
+import { lockFor, type EngineLock } from './store/sqlite/lock.ts'
+import { StoreOpenError } from './store/sqlite/open-error.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { World } from './world.ts'
 
@@ -59,6 +63,44 @@ const openInFiles = async ({ data, allowAnyFileSystem }: ServerConfig, world: Wo
     await store.close()
     throw cause
   }
+}
+
+/** Makes the directory of tables whose log is elsewhere, and keeps other servers off it. */
+const holdTables = async (data: string, world: World): Promise<EngineLock> => {
+  if (existsSync(join(data, LOG_FILE)))
+    throw new StoreOpenError('settings', `${data} has a log of its own, so the tables of another do not belong there. Choose another directory with --data.`)
+  await mkdir(data, { recursive: true })
+  return lockFor(join(data, TABLES_FILE), world)
+}
+
+/** The tables follow in this thread: nobody else has a connection to the log. */
+const openOverServer = async ({ store: connectionString, data }: ServerConfig, { world, log }: ServerOptions, onLog: (text: string) => void): Promise<Storage> => {
+  const lock = data === IN_MEMORY ? undefined : await holdTables(data, world)
+  try {
+    const store = await openKurrentStore({ connectionString, world })
+    log.info({ store: shownConnection(connectionString), version: store.serverVersion }, 'the log is in EventStoreDB')
+    const close = async (): Promise<void> => {
+      await store.close()
+      lock?.release()
+    }
+    try {
+      const tables = await tablesInProcess({ file: data === IN_MEMORY ? IN_MEMORY : join(data, TABLES_FILE), reader: store, world, onLog })
+      return { store: { ...store, close }, tables, onFatal: () => undefined }
+    } catch (cause) {
+      await store.close()
+      throw cause
+    }
+  } catch (cause) {
+    lock?.release()
+    throw cause
+  }
+}
+
+const openStorage = (config: ServerConfig, options: ServerOptions): Promise<Storage> => {
+  const { world, log } = options
+  const onLog = (text: string): void => log.info({ part: 'tables' }, text)
+  if (config.store !== '') return openOverServer(config, options, onLog)
+  return config.data === IN_MEMORY ? openInMemory(world, onLog) : openInFiles(config, world, onLog)
 }
 
 const PROGRESS_EVERY_MS = 1_000
@@ -166,9 +208,8 @@ const NO_FILES: FollowedFiles = { close: async () => undefined }
 export const startServer = async (config: ServerConfig, options: ServerOptions): Promise<RunningServer> => {
   const { world, log, configDirectory } = options
   const startedAt = world.monotonic()
-  const onLog = (text: string): void => log.info({ part: 'tables' }, text)
   const { hasApps } = configDirectory === undefined ? { hasApps: false } : await checkQueueFiles(configDirectory)
-  const storage = config.data === IN_MEMORY ? await openInMemory(world, onLog) : await openInFiles(config, world, onLog)
+  const storage = await openStorage(config, options)
   const engine = await openEngineOver(storage, config, options, hasApps)
   let files = NO_FILES
   const server = createServer({ engine, world, log, settings: apiSettings(config) })

@@ -77,6 +77,13 @@ describe('a mistake in a setting', () => {
     expect(inFile('port: "unclosed\n')).toMatch(/^stint\.yaml:\d+:\d+: /)
   })
 
+  it('is a setting that comes twice, wherever it comes again, in a file of any length', () => {
+    expect(inFile('port: 7070\nhost: localhost\nport: 7071\n')).toBe('stint.yaml:3:1: Expected each setting once.')
+    const many = Array.from({ length: 50_000 }, (_, index) => `x${index}: 1`).join('\n')
+    const mistakes = String(inFile(many)).split('\n')
+    expect([mistakes.length, mistakes.at(-1)?.slice(0, 36)]).toEqual([50_000, 'stint.yaml:50000:1: x49999 is no set'])
+  })
+
   it('is an unknown name too, with the one that was probably meant', () => {
     expect(inFile('port: 7070\nmax-live-items: 5\n')).toBe('stint.yaml:2:1: max-live-items is no setting. Did you mean maxLiveItems?')
     expect(inFile('prot: 7070\n')).toMatch(/^stint\.yaml:1:1: prot is no setting\. The settings are port, host, /)

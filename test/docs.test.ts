@@ -9,7 +9,7 @@ import { processes } from './support/process.ts'
 import { openShell } from './support/shell.ts'
 import { userProject } from './support/user-project.ts'
 
-const SLOW_MS = 120_000
+const SLOW_MS = 240_000
 const all = documents()
 const shell = openShell()
 const { stint } = processes('docs')

@@ -10,7 +10,7 @@ import { blocksUnder, commandsOf, document, root } from './support/documents.ts'
 import { openShell, type Command, type Surroundings } from './support/shell.ts'
 import { userProject } from './support/user-project.ts'
 
-const SLOW_MS = 60_000
+const SLOW_MS = 240_000
 const readme = document('README.md')
 const { scripts, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string>; version: string }
 const example = blocksUnder(readme, 'A worked example')

@@ -8,6 +8,7 @@ import { contentDigest } from '../engine/digest.ts'
 import type { CommandToDo, Done } from '../engine/engine.ts'
 import { execute, ok, type Call, type Handled } from './call.ts'
 import { answerVersion, type Version } from './change-wait.ts'
+import { outboxText, outboxView } from './outbox-view.ts'
 import { maySee } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { eventView, leaseView, nameOf, receiptView, whyView, type Shown } from './views.ts'
@@ -84,7 +85,11 @@ export const showHistory = async (
 
 export const showWhy = async (call: Call, workItem: WorkItemId): Promise<Handled<TypeOf<typeof why>>> => {
   const row = await readVisible(call, workItem)
-  return E.isLeft(row) ? row : ok(whyView(row.right.item, call.engine.now(), call.engine.gateOf(row.right.item, workItem)))
+  if (E.isLeft(row)) return row
+  const outbox = await outboxView(call, row.right)
+  if (E.isLeft(outbox)) return outbox
+  const found = whyView(row.right.item, call.engine.now(), call.engine.gateOf(row.right.item, workItem))
+  return ok(outbox.right.length === 0 ? found : { ...found, detail: `${found.detail} ${outboxText(outbox.right)}`, outbox: [...outbox.right] })
 }
 
 /** Administrators are shown by their e-mail in receipts, because people read them. */

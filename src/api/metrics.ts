@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Engine } from '../engine/engine.ts'
 import { longTaskGauges } from './long-task-metrics.ts'
-import { queueGauges } from './queue-metrics.ts'
+import { queueFigures } from './queue-metrics.ts'
 
 export interface Metrics {
   /** A request was answered after so many seconds. */
@@ -105,7 +105,7 @@ export const createMetrics = (engine: Engine): Metrics => {
   total('stint_events_pruned_total', 'Erased events whose rows were deleted', () => swept().pruned)
 
   longTaskGauges(engine, registers)
-  const measureQueues = queueGauges(engine, registers)
+  const measureQueues = queueFigures(engine, registers)
 
   const counted = (events: number): void => {
     recorded.inc(events)

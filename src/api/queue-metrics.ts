@@ -1,14 +1,30 @@
 // Figures of each queue for Prometheus: how full it is, from memory, and what only the tables know. Their number is bounded, because each queue is a label.
-import { Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Engine } from '../engine/engine.ts'
+import { TOTALS, type TotalName } from '../projections/totals.ts'
 
 /** Queues that have figures of their own, at most: the first ones by name. */
 export const QUEUES_MEASURED_MAX = 1_000
 
 const SECOND_MS = 1_000
 
-/** Registers the gauges. What is returned brings them up to date, for a text that is about to be made; while the tables cannot be asked, theirs are left out. */
-export const queueGauges = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, registers: Registry[]): (() => Promise<void>) => {
+/** The counters: what has ever happened to the tasks of a queue, over restarts too. */
+const COUNTERS: Readonly<Record<TotalName, readonly [name: string, help: string]>> = {
+  inserted: ['stint_queue_inserted_total', 'Tasks that were put into the queue'],
+  leased: ['stint_queue_leased_total', 'Leases that were given'],
+  completed: ['stint_queue_completed_total', 'Tasks that completed'],
+  failed: ['stint_queue_failed_total', 'Tasks that failed for good, dead letters apart'],
+  retried: ['stint_queue_retried_total', 'Attempts that failed and were followed by another'],
+  released: ['stint_queue_released_total', 'Leases that were given back'],
+  expired: ['stint_queue_expired_total', 'Leases that ended by time'],
+  deadLettered: ['stint_queue_dead_lettered_total', 'Tasks that became dead letters'],
+  redriven: ['stint_queue_redriven_total', 'Dead letters that were given another life'],
+  cancelled: ['stint_queue_cancelled_total', 'Tasks that were deleted, purged or aborted before they began'],
+  aborted: ['stint_queue_aborted_total', 'Tasks that were aborted while somebody held them'],
+}
+
+/** Registers gauges and counters. What is returned brings them up to date, for a text that is about to be made; while the tables cannot be asked, theirs are left out. */
+export const queueFigures = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, registers: Registry[]): (() => Promise<void>) => {
   const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, labelNames: ['app', 'queue'], registers })
   const waiting = gauge('stint_queue_waiting', 'Tasks that are due and wait')
   const delayed = gauge('stint_queue_delayed', 'Tasks whose time has not come')
@@ -16,12 +32,16 @@ export const queueGauges = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, r
   const waitingWorkers = gauge('stint_queue_waiting_workers', 'Lease calls that wait for work')
   const deadLetters = gauge('stint_queue_dead_letters', 'Tasks whose attempts are used up')
   const oldestDue = gauge('stint_queue_oldest_due_seconds', 'For how long the oldest due task waits; 0 while none does')
-  const all = [waiting, delayed, leased, waitingWorkers, deadLetters, oldestDue]
+  const counters = TOTALS.map((what) => {
+    const [name, help] = COUNTERS[what]
+    return { what, counter: new Counter({ name, help, labelNames: ['app', 'queue'], registers }) }
+  })
+  const all = [waiting, delayed, leased, waitingWorkers, deadLetters, oldestDue, ...counters.map(({ counter }) => counter)]
 
   const asked = async (now: number) => {
     try {
       const { items } = await engine.tables.statistics({ kind: 'task' })
-      return new Map(items.map(({ scope, deadLetters: dead, oldestDueAt = now }) => [scope, { dead, oldestMs: Math.max(0, now - oldestDueAt) }]))
+      return new Map(items.map(({ scope, deadLetters: dead, oldestDueAt = now, totals }) => [scope, { dead, oldestMs: Math.max(0, now - oldestDueAt), totals }]))
     } catch {
       return undefined
     }
@@ -43,6 +63,7 @@ export const queueGauges = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, r
       if (tables === undefined) continue
       deadLetters.set(labels, tables.get(key)?.dead ?? 0)
       oldestDue.set(labels, (tables.get(key)?.oldestMs ?? 0) / SECOND_MS)
+      for (const { what, counter } of counters) counter.inc(labels, tables.get(key)?.totals?.[what] ?? 0)
     }
   }
 }

@@ -1,6 +1,7 @@
 // Queues in the JSON of the surface: durations in seconds, times as text.
 import type { Engine } from '../engine/engine.ts'
 import type { ScopeStatistics } from '../projections/tables.ts'
+import { NO_TOTALS } from '../projections/totals.ts'
 import type * as wire from '../wire/queues.ts'
 import type { QueueConfig } from '../wire/words.ts'
 import { instantOf } from './views.ts'
@@ -47,6 +48,7 @@ const statisticsView = (found: ScopeStatistics | undefined, now: number): wire.Q
     leasedLastHour,
     completedLastMinute,
     completedLastHour,
+    totals: { ...(found?.totals ?? NO_TOTALS) },
     oldestDueAt: oldest === undefined || oldest > now ? undefined : instantOf(oldest),
     waitSeconds: quantilesView(found?.waitMs),
     runSeconds: quantilesView(found?.runMs),

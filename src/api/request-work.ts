@@ -15,7 +15,7 @@ import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { acceptContext, factsOf, notAccepted, pending, requestOf } from './requests.ts'
 import { exactReplyView, leasedRequestView, requestPath } from './request-views.ts'
 import { settledReply } from './settled-reply.ts'
-import { concerning, extending, msOf, releaseCommand } from './task-commands.ts'
+import { concerning, extendCommand, extending, msOf, releaseCommand } from './task-commands.ts'
 import { instantOf } from './views.ts'
 
 const LEASE_TOKEN_LENGTH = 8
@@ -101,8 +101,9 @@ const effectOf = (call: Call, contract: string, said: wire.EffectBody, path: str
     if (E.isLeft(allowed)) return allowed
     const content = contentOf(said.request, `${path}/request`, REQUEST_BYTES_MAX)
     if (E.isLeft(content)) return content
-    const { bytes, mediaType = 'application/octet-stream' } = content.right
-    return E.right({ request: { contract: other, ...(id === undefined ? {} : { id }), mediaType, bodyBase64: bytes.toString('base64') } })
+    const { bytes, mediaType } = content.right
+    const known = { ...(id === undefined ? {} : { id }), ...(mediaType === undefined ? {} : { mediaType }) }
+    return E.right({ request: { contract: other, ...known, bodyBase64: bytes.toString('base64') } })
   }
   if ('directive' in said) {
     if (!call.principal.roles.has('admin')) return E.left(problem('forbidden', 'Expected the role admin for an effect that is a directive.'))
@@ -174,7 +175,14 @@ export const replyToRequest: Handle<typeof wire.replyToRequest> = async ({ param
   if (E.isLeft(done)) return E.left(fromRefusal(done.left))
   const { item } = done.right
   const isLate = item.status === 'settled' && item.late?.digest === digest
-  return ok({ id: params.id, state: item.status === 'settled' ? item.end : 'running', recorded: true, late: isLate ? true : undefined })
+  const expiry = item.status === 'settled' && !isLate ? expiryOf(item) : undefined
+  return ok({
+    id: params.id,
+    state: item.status === 'settled' ? item.end : 'running',
+    recorded: true,
+    late: isLate ? true : undefined,
+    expiresAt: expiry === undefined ? undefined : instantOf(expiry),
+  })
 }
 
 const onLease = async (
@@ -201,10 +209,7 @@ export const releaseRequest: Handle<typeof wire.releaseRequest> = ({ params, bod
 export const extendRequest: Handle<typeof wire.extendRequest> = async ({ params, body }, call) => {
   const workItem = under(call, params, body)
   if (E.isLeft(workItem)) return workItem
-  const { lease, leaseSeconds } = body
-  const command: CommandToDo =
-    leaseSeconds === 0 ? releaseCommand(call.principal.subject, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
-  return extending(call, workItem.right, params.id, command)
+  return extending(call, workItem.right, params.id, extendCommand(call.principal.subject, body))
 }
 
 export const reportRequest: Handle<typeof wire.reportRequest> = async ({ params, query, body }, call) => {

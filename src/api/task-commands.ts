@@ -42,6 +42,10 @@ interface Release {
   readonly delaySeconds?: number | undefined
 }
 
+/** Keeps a lease for so long from now on; one of no time is given back (rules 21). */
+export const extendCommand = (by: string, { lease, leaseSeconds }: { readonly lease: string; readonly leaseSeconds: number }): CommandToDo =>
+  leaseSeconds === 0 ? releaseCommand(by, { lease, busy: true }) : { type: 'ExtendLease', by, lease, termMs: msOf(leaseSeconds) }
+
 /** Gives a lease back: at once, or after a delay. */
 export const releaseCommand = (by: string, { lease, reason, busy = false, delaySeconds = 0 }: Release): CommandToDo => ({
   type: 'ReleaseLease',

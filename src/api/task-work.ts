@@ -10,7 +10,7 @@ import { reportCommand, reportView } from './items.ts'
 import type { LeaseAnswers } from './lease-answers.ts'
 import { queueFor } from './permission.ts'
 import { invalid, problemDocument, type Problem } from './problem.ts'
-import { concerning, extending, inQueue, msOf, releaseCommand } from './task-commands.ts'
+import { concerning, extendCommand, extending, inQueue, releaseCommand } from './task-commands.ts'
 
 interface InQueue {
   readonly app: string
@@ -79,14 +79,10 @@ export const failTask: Handle<typeof wire.failTask> = ({ params, body }, call) =
 
 export const releaseTask: Handle<typeof wire.releaseTask> = ({ params, body }, call) => underLease(call, params, body.id, () => releaseCommand(call.principal.subject, body))
 
-/** A lease of no time is given back (rules 21). */
 export const extendTask: Handle<typeof wire.extendTask> = async ({ params, body }, call) => {
   const allowed = queueFor(call, params, 'consume')
   if (E.isLeft(allowed)) return allowed
-  const { id, lease, leaseSeconds } = body
-  const command: CommandToDo =
-    leaseSeconds === 0 ? releaseCommand(call.principal.subject, { lease, busy: true }) : { type: 'ExtendLease', by: call.principal.subject, lease, termMs: msOf(leaseSeconds) }
-  return extending(call, inQueue(params, body), id, command)
+  return extending(call, inQueue(params, body), body.id, extendCommand(call.principal.subject, body))
 }
 
 export const reportTask: Handle<typeof wire.reportTask> = async ({ params, body }, call) => {

@@ -1,5 +1,5 @@
 // Queues as they are shown: the columns of a list, the fields of one, and the mistakes of their files.
-import type { Bulk, Queue, QueueSettings, QueueStatistics } from '../wire/queues.ts'
+import type { Bulk, Queue, QueueSettings, QueueStatistics, QueueTotals } from '../wire/queues.ts'
 import { bytesText } from './bytes.ts'
 import { formatAge, formatDuration } from './duration.ts'
 import { ago } from './item-text.ts'
@@ -77,15 +77,36 @@ const settingsLines = (settings: QueueSettings): readonly Line[] => {
   ]
 }
 
+const TOTAL_WORDS = {
+  inserted: 'inserted',
+  leased: 'leased',
+  completed: 'completed',
+  failed: 'failed',
+  retried: 'to be tried again',
+  released: 'given back',
+  expired: 'expired',
+  deadLettered: 'dead-lettered',
+  redriven: 'redriven',
+  cancelled: 'cancelled',
+  aborted: 'aborted',
+} as const satisfies Record<keyof QueueTotals, string>
+
+/** What has ever happened; what never did is left out. */
+const totalsText = (totals: QueueTotals): string | undefined => {
+  const happened = (Object.keys(TOTAL_WORDS) as readonly (keyof QueueTotals)[]).filter((what) => totals[what] > 0)
+  return happened.length === 0 ? undefined : happened.map((what) => `${count(totals[what])} ${TOTAL_WORDS[what]}`).join(', ')
+}
+
 const statisticsLines = ({ statistics, storedBytes }: Queue, now: number): readonly Line[] => [
   ['oldest waits', statistics.oldestDueAt === undefined ? undefined : `since ${statistics.oldestDueAt} (${ago(statistics.oldestDueAt, now)})`],
   ['dead letters', some(statistics.deadLetters)],
   [
-    'ever',
+    'tasks',
     Object.entries(statistics.states)
       .map(([state, number]) => `${count(number)} ${state}`)
       .join(', '),
   ],
+  ['ever', totalsText(statistics.totals)],
   ['last minute', `${count(statistics.insertedLastMinute)} inserted, ${count(statistics.leasedLastMinute)} leased, ${count(statistics.completedLastMinute)} completed`],
   ['last hour', `${count(statistics.insertedLastHour)} inserted, ${count(statistics.leasedLastHour)} leased, ${count(statistics.completedLastHour)} completed`],
   ['waited', quantilesText(statistics.waitSeconds)],

@@ -21,9 +21,9 @@ import type { ManyAnswer } from './answer.ts'
 import { fromBase64, toBase64 } from './base64.ts'
 import { contentOf, JSON_TYPE, jsonText } from './content.ts'
 import { PermanentFailure, StintError } from './errors.ts'
+import { handed, type Handed } from './handed.ts'
 import type { HeldItem } from './held-item.ts'
 import type { CallOptions, Http } from './http.ts'
-import type { Job } from './job.ts'
 import { bare, isBare } from './outcomes.ts'
 import { invalid, valid } from './validity.ts'
 import type { Ending, PlainOutcome, Verb, WorkSource } from './work-source.ts'
@@ -34,8 +34,8 @@ const EXTENDED_MAX = 64
 const NO_CONTENT = 204
 const REFUSED_CODE = 'reply-refused'
 
-/** What a handler is given. None of it waits for Stint, but a checkpoint while a pause is wanted, and `extend`. */
-export interface WorkerRequest<Body = unknown> extends Pick<Job, 'id' | 'directive' | 'progress' | 'phase' | 'checkpoint' | 'partial' | 'refuse'> {
+/** What a handler of requests is given. */
+export interface WorkerRequest<Body = unknown> extends Handed {
   /** Who called: ids are the caller's own, so that two callers may use the same. */
   readonly caller: string
   /** From 1; above it an earlier execution broke off, and what it did outside Stint may have been done. Attempts that were given back do not count. */
@@ -50,10 +50,6 @@ export interface WorkerRequest<Body = unknown> extends Pick<Job, 'id' | 'directi
   readonly path: string | undefined
   /** The body read as JSON, whatever its media type says. Throws `SyntaxError`. */
   readonly json: () => unknown
-  /** Aborts when the request is to be aborted (reason: `AbortRequested`), no longer belongs to this worker (`LeaseLost`), or the worker is closed and its grace is over (`Closed`). */
-  readonly signal: AbortSignal
-  /** Makes the lease last so many seconds from now on, for a handler that is about to keep the process from extending it by itself. Throws `StintError` or `Unreachable`. */
-  readonly extend: (seconds: number) => Promise<void>
 }
 
 /** Carried out by Stint exactly once after the reply is stored, 100 at most: a task, another request, a directive, or a message to a URL. */
@@ -108,10 +104,10 @@ const bytesOf = ({ body, bodyBase64 }: LeasedRequest): Uint8Array => {
   return body === undefined ? new Uint8Array() : new TextEncoder().encode(JSON.stringify(body))
 }
 
-export const handedRequest = <Body>({ leased, held: { job } }: HeldItem<LeasedRequest>, extend: (seconds: number) => Promise<void>): WorkerRequest<Body> => {
+export const handedRequest = <Body>(item: HeldItem<LeasedRequest>, extend: Handed['extend']): WorkerRequest<Body> => {
+  const { leased } = item
   const { caller, attempt, body, bodyBase64, mediaType, method, path } = leased
-  return {
-    id: job.id,
+  return handed(item, extend, {
     caller,
     attempt,
     body: (bodyBase64 === undefined ? body : fromBase64(bodyBase64)) as Body,
@@ -122,19 +118,7 @@ export const handedRequest = <Body>({ leased, held: { job } }: HeldItem<LeasedRe
     method,
     path,
     json: () => (bodyBase64 === undefined && body !== undefined ? body : (JSON.parse(new TextDecoder().decode(bytesOf(leased))) as unknown)),
-    get signal() {
-      return job.signal
-    },
-    get directive() {
-      return job.directive
-    },
-    progress: job.progress,
-    phase: job.phase,
-    checkpoint: job.checkpoint,
-    partial: job.partial,
-    refuse: job.refuse,
-    extend,
-  }
+  })
 }
 
 export interface RequestSourceOptions {

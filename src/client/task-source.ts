@@ -2,9 +2,9 @@
 import { askTaskDirective, completeTask, extendTask, failTask, leaseBody, leaseTasks, releaseTask, reportTask, type CompletedBeside, type LeasedTask } from '../wire/tasks.ts'
 import type { Route } from '../wire/route.ts'
 import { fromBase64 } from './base64.ts'
+import { handed, type Handed } from './handed.ts'
 import type { HeldItem } from './held-item.ts'
 import type { CallOptions, Http } from './http.ts'
-import type { Job } from './job.ts'
 import { bare, completed, isBare } from './outcomes.ts'
 import type { QueueName } from './tasks.ts'
 import { valid } from './validity.ts'
@@ -13,8 +13,8 @@ import type { PlainOutcome, Verb, WorkSource } from './work-source.ts'
 /** Tasks in one exchange, at most. */
 const TOGETHER_MAX = 1_000
 
-/** What a handler is given. None of it waits for Stint, but a checkpoint while a pause is wanted, and `extend`. */
-export interface WorkerTask<Payload = unknown> extends Pick<Job, 'id' | 'directive' | 'progress' | 'phase' | 'checkpoint' | 'partial' | 'refuse'> {
+/** What a handler of tasks is given. */
+export interface WorkerTask<Payload = unknown> extends Handed {
   /** From 1; attempts that were given back do not count. */
   readonly attempt: number
   /** JSON as a value, everything else as a `Uint8Array`. */
@@ -23,10 +23,6 @@ export interface WorkerTask<Payload = unknown> extends Pick<Job, 'id' | 'directi
   readonly tag: string | undefined
   readonly key: string | undefined
   readonly priority: number | undefined
-  /** Aborts when the task is to be aborted (reason: `AbortRequested`), no longer belongs to this worker (`LeaseLost`), or the worker is closed and its grace is over (`Closed`). */
-  readonly signal: AbortSignal
-  /** Makes the lease last so many seconds from now on, for a handler that is about to keep the process from extending it by itself. Throws `StintError` or `Unreachable`. */
-  readonly extend: (seconds: number) => Promise<void>
 }
 
 export interface TaskSourceOptions extends QueueName {
@@ -38,29 +34,9 @@ export interface TaskSourceOptions extends QueueName {
 
 const payloadOf = ({ payload, payloadBase64 }: LeasedTask): unknown => (payloadBase64 === undefined ? payload : fromBase64(payloadBase64))
 
-export const handedTask = <Payload>({ leased, held: { job } }: HeldItem<LeasedTask>, extend: (seconds: number) => Promise<void>): WorkerTask<Payload> => {
-  const { tag, key, priority, mediaType = 'application/json' } = leased
-  return {
-    id: job.id,
-    attempt: leased.attempt,
-    payload: payloadOf(leased) as Payload,
-    mediaType,
-    tag,
-    key,
-    priority,
-    get signal() {
-      return job.signal
-    },
-    get directive() {
-      return job.directive
-    },
-    progress: job.progress,
-    phase: job.phase,
-    checkpoint: job.checkpoint,
-    partial: job.partial,
-    refuse: job.refuse,
-    extend,
-  }
+export const handedTask = <Payload>(item: HeldItem<LeasedTask>, extend: Handed['extend']): WorkerTask<Payload> => {
+  const { attempt, tag, key, priority, mediaType = 'application/json' } = item.leased
+  return handed(item, extend, { attempt, payload: payloadOf(item.leased) as Payload, mediaType, tag, key, priority })
 }
 
 const textOf = ({ id, lease }: HeldItem, fields: object): string => JSON.stringify({ id, lease, ...fields })

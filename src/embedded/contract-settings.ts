@@ -13,7 +13,7 @@ export interface ContractSettings {
   readonly retainSeconds?: number
   /** What becomes of a request whose execution broke off, by a crash for instance. `retry` (the default): its next duplicate runs it as the next attempt. `fail`: 409 `interrupted`. */
   readonly onInterrupted?: 'retry' | 'fail'
-  /** An interrupted request that no duplicate came for in this time fails as `interrupted`. Default: 3,600. */
+  /** A request that was interrupted, or whose reply was not kept, fails as `interrupted` when no duplicate came for it in this time. Default: 3,600. */
   readonly interruptedAfterSeconds?: number
   /** Executions that a request may have. Default: no limit. */
   readonly attemptsMax?: number

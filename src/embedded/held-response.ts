@@ -235,9 +235,11 @@ export const holdResponse = (
   }
 
   const endBeneath = (...body: Buffer[]): void => {
-    beneath('end', ...body, () => {
+    // As node does it with a callback that is given to `end`; compression takes none.
+    beneath('once', 'finish', () => {
       for (const done of endCallbacks.splice(0)) done()
     })
+    beneath('end', ...body)
     afterwards()
   }
 

@@ -175,17 +175,15 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
     })
 
     const send = (reply: Sent) => stint.call(replyToRequest, { params, body: { lease, caller, reply }, attemptsMax: 1 })
-    const keptInfo = async (): Promise<ReplyInfo> => {
-      const retained = await retention()
-      return retained === undefined || info.policy === 'required' ? info : { ...info, expiresAt: world.now() + retained }
-    }
+    /** By the event that settled it, as every duplicate is told. */
+    const keptInfo = (expiresAt: string | undefined): ReplyInfo => (expiresAt === undefined ? info : { ...info, expiresAt: Date.parse(expiresAt) })
     /** Stores the reply, or, if it is more than the server takes, that there was one. */
     const storing = async (reply: Sent, rest: Sent): Promise<Kept | Refused> => {
       for (let sent = reply; ; sent = rest) {
         try {
           const ended = await untilKnown(() => send(sent))
           if (ended.late === true) return { type: 'refused', status: 409, code: 'stale-lease', detail: 'The request was settled without this reply.' }
-          return sent === rest ? { type: 'kept', info, withoutReply: true } : { type: 'kept', info: await keptInfo() }
+          return { type: 'kept', info: keptInfo(ended.expiresAt), ...(sent === rest ? { withoutReply: true } : {}) }
         } catch (thrown) {
           if (sent === rest || !(thrown instanceof StintError) || !REFUSED_AS_IT_IS.has(thrown.status)) return refusedOf(thrown)
         }
@@ -232,19 +230,6 @@ export const serverContract = ({ stint, world, contract }: ServerContractOptions
         })
       },
     }
-  }
-
-  /** How long replies are kept, as the server has it now; asked once. */
-  let retained: Promise<number | undefined> | undefined
-  const retention = (): Promise<number | undefined> => {
-    retained ??= stint.call(showContract, { params: { contract } }).then(
-      ({ retainSeconds }) => (retainSeconds === undefined ? undefined : retainSeconds * 1_000),
-      () => {
-        retained = undefined
-        return undefined
-      },
-    )
-    return retained
   }
 
   const beginOnce = async (request: BeginRequest, waitSeconds: number): Promise<Begun> => {

@@ -46,7 +46,10 @@ export interface DoorsOptions {
 
 export interface Doors {
   /** What the engine shows of them. */
-  readonly face: Pick<Engine, 'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'longTasks' | 'notifications' | 'deliveries'>
+  readonly face: Pick<
+    Engine,
+    'insertTask' | 'leaseTasks' | 'takeBack' | 'gateOf' | 'admits' | 'retryFor' | 'queues' | 'contracts' | 'longTasks' | 'notifications' | 'deliveries' | 'openEntriesOf'
+  >
   readonly retryFor: (item: Existing) => RetryPolicy
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   /** Reads what the log says of queues, contracts and nodes, and goes on with what a stop left undone. */
@@ -97,6 +100,7 @@ export const createDoors = (options: DoorsOptions): Doors => {
       longTasks,
       notifications,
       deliveries,
+      openEntriesOf: outboxes.openOf,
     },
     retryFor,
     changed: (workItem, before, after) => {

@@ -9,6 +9,7 @@ import type { Contracts } from './contracts/contracts.ts'
 import type { Deliveries } from './delivery/deliveries.ts'
 import type { LongTasks } from './long-tasks/long-tasks.ts'
 import type { Notifications } from './queues/notifications.ts'
+import type { OpenEntry } from './contracts/open-entries.ts'
 import type { RequestUsage } from './contracts/usage.ts'
 import type { Queues } from './queues/queues.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
@@ -218,6 +219,8 @@ export interface Engine {
   readonly notifications: Notifications
   /** Messages that this server sends out, until they are acknowledged. */
   readonly deliveries: Omit<Deliveries, 'close'>
+  /** What of a settled item is not carried out yet, and how far it is. */
+  readonly openEntriesOf: (workItem: WorkItemId) => readonly OpenEntry[]
   /** Waiting tasks, leased; empty when the wait is over. */
   readonly leaseTasks: (request: LeaseRequest, context: Context) => Promise<E.Either<Refusal, readonly LeasedItem[]>>
   /** State, birth and ending of one item, live or settled. */

@@ -7,7 +7,10 @@ import type { DueFilter, DuePage, ItemFilter, ItemRow, Page, RequestFilter, Reti
 /** How a core is reached. */
 export interface Link {
   readonly liveItems: () => Promise<LiveText>
+  /** The log reaches so far; it need not be followed at once. */
   readonly follow: (head: Position) => void
+  /** Somebody waits for what has been told. */
+  readonly hurry: () => void
   readonly list: (filter: ItemFilter) => Promise<ListText>
   readonly statistics: (filter: StatisticsFilter) => Promise<Statistics>
   readonly requests: (filter: RequestFilter) => Promise<ListText>
@@ -21,7 +24,12 @@ export interface Face {
   readonly tables: Tables
   /** To be told of every new status. */
   readonly moved: (status: TablesStatus) => void
+  /** Somebody waits for a position that has not been reached. */
+  readonly isWaitedFor: () => boolean
 }
+
+/** How long a question waits for the tables to have taken in what came before it. */
+const FRESH_MS = 250
 
 interface Waiter {
   readonly position: Position
@@ -45,6 +53,7 @@ const waiters = (world: World) => {
         const cancel = world.timer(ms, () => done(false))
         waiting.add(waiter)
       }),
+    isAny: (): boolean => waiting.size > 0,
     reached: (position: Position) => settle((wanted) => wanted <= position, true),
     giveUp: () => settle(() => true, false),
   }
@@ -60,13 +69,29 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
   const waiting = waiters(world)
   let status = initial
   let closed: Promise<void> | undefined
+  let head: Position = ''
 
   const open = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
     if (closed !== undefined) throw new StoreFault('unavailable', 'The tables are closed')
     return ask()
   }
 
+  const reached: Tables['reached'] = async (position, ms) => {
+    if (status.position >= position) return true
+    if (closed !== undefined || ms <= 0) return false
+    const isReached = waiting.add(position, ms)
+    link.hurry()
+    return isReached
+  }
+
+  /** As of everything that was acknowledged before the question, unless the tables are too far behind for that. */
+  const fresh = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
+    if (status.position < head && Object.keys(status.stopped).length === 0) await reached(head, FRESH_MS)
+    return open(ask)
+  }
+
   return {
+    isWaitedFor: waiting.isAny,
     moved: (now) => {
       status = now
       waiting.reached(now.position)
@@ -76,17 +101,16 @@ export const tablesFace = (link: Link, world: World, initial: TablesStatus): Fac
         const { position, chunks, bookStreams } = await open(link.liveItems)
         return { position, items: liveOf(chunks), bookStreams }
       },
-      follow: (head) => {
-        if (closed === undefined) link.follow(head)
+      follow: (newest) => {
+        if (closed !== undefined) return
+        if (newest > head) head = newest
+        link.follow(newest)
       },
-      reached: async (position, ms) => {
-        if (status.position >= position) return true
-        return closed === undefined && ms > 0 ? waiting.add(position, ms) : false
-      },
-      list: async (filter) => pageOf(await open(() => link.list(filter))),
-      statistics: (filter) => open(() => link.statistics(filter)),
-      requests: async (filter) => pageOf(await open(() => link.requests(filter))),
-      usage: (filter) => open(() => link.usage(filter)),
+      reached,
+      list: async (filter) => pageOf(await fresh(() => link.list(filter))),
+      statistics: (filter) => fresh(() => link.statistics(filter)),
+      requests: async (filter) => pageOf(await fresh(() => link.requests(filter))),
+      usage: (filter) => fresh(() => link.usage(filter)),
       expiring: (filter) => open(() => link.expiring(filter)),
       retired: (filter) => open(() => link.retired(filter)),
       status: () => status,

@@ -2,7 +2,7 @@
 // or in this thread, over any reader, for the store in memory and for tests.
 import { Worker } from 'node:worker_threads'
 import { StoreFault, type EventReader, type Position } from '../store/port.ts'
-import { realWorld, type World } from '../world.ts'
+import { realWorld, type Cancel, type World } from '../world.ts'
 import { tablesFace, type Face, type Link } from './face.ts'
 import { projections as allProjections } from './index.ts'
 import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
@@ -56,36 +56,52 @@ const questions = (post: (message: ToThread) => void) => {
   }
 }
 
-/** Tells the thread where the log ends, one message at a time: while it is busy only the newest head is remembered. */
-const teller = (post: (message: ToThread) => void) => {
+/** The tables let the log run ahead for so long where nobody asks: what happens to one item meanwhile is written once, and commands have the processor to themselves. */
+const PACE_MS = 100
+
+/**
+ * Tells the thread where the log ends, one message at a time and not at once: while it is busy, and for a little while after news, only the newest head is remembered.
+ * Whoever wants to know something hurries it.
+ */
+const teller = (world: World, post: (message: ToThread) => void) => {
   let newest: Position = ''
   let told: Position = ''
   let isBusy = false
+  let cancel: Cancel | undefined
   const tell = (): void => {
+    cancel?.()
+    cancel = undefined
     if (isBusy || newest <= told) return
     isBusy = true
     told = newest
     post({ type: 'follow', head: newest })
   }
+  const tellSoon = (): void => {
+    if (!isBusy && newest > told) cancel ??= world.timer(PACE_MS, tell)
+  }
   return {
     follow: (head: Position): void => {
       if (head > newest) newest = head
-      tell()
+      tellSoon()
     },
-    idle: (): void => {
+    hurry: tell,
+    idle: (isWaitedFor: boolean): void => {
       isBusy = false
-      tell()
+      if (isWaitedFor) tell()
+      else tellSoon()
     },
+    close: (): void => cancel?.(),
   }
 }
 
-const linkTo = (worker: Worker, exited: Promise<void>) => {
+const linkTo = (world: World, worker: Worker, exited: Promise<void>) => {
   let closing = false
   const post = (message: ToThread): void => worker.postMessage(message)
   const { ask, settle, end } = questions(post)
-  const { follow, idle } = teller(post)
+  const { follow, hurry, idle, close } = teller(world, post)
   const link: Link = {
     follow,
+    hurry,
     list: (filter) => ask({ type: 'list', filter }) as Promise<ListText>,
     statistics: (filter) => ask({ type: 'statistics', filter }) as Promise<Statistics>,
     requests: (filter) => ask({ type: 'requests', filter }) as Promise<ListText>,
@@ -95,6 +111,7 @@ const linkTo = (worker: Worker, exited: Promise<void>) => {
     liveItems: () => ask({ type: 'liveItems' }) as Promise<LiveText>,
     close: async () => {
       closing = true
+      close()
       post({ type: 'close' })
       await exited
     },
@@ -110,7 +127,7 @@ export const openTables = ({ file, storeFile, world = realWorld, onProgress, onL
   new Promise((resolve, reject) => {
     const worker = new Worker(THREAD, { workerData: { file, storeFile } satisfies ThreadData, name: 'stint-tables' })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
-    const { link, settle, end, idle, isClosing } = linkTo(worker, exited)
+    const { link, settle, end, idle, isClosing } = linkTo(world, worker, exited)
     let face: Face | undefined
     let why = 'The thread of the tables has ended'
 
@@ -126,7 +143,7 @@ export const openTables = ({ file, storeFile, world = realWorld, onProgress, onL
           face?.moved(message.status)
           return onProgress?.({ position: message.status.position, events: message.events })
         case 'idle':
-          return idle()
+          return idle(face?.isWaitedFor() ?? false)
         case 'log':
           return onLog?.(message.text)
         case 'answer':
@@ -169,6 +186,7 @@ export const tablesInProcess = async ({ file, reader, projections = allProjectio
   })
   const link: Link = {
     follow: core.follow,
+    hurry: () => undefined,
     liveItems: async () => core.liveItems(),
     list: core.list,
     statistics: async (filter) => core.statistics(filter),

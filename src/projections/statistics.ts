@@ -1,5 +1,5 @@
-// Counts of work items by kind, scope and state, how long they waited and ran, and what happened to tasks lately. Kept up batch by batch, so a question costs as much as its
-// answer is long; and whatever the batches were, the same log makes the same rows.
+// Counts of work items by kind, scope and state, how long they waited and ran, and what happened to tasks, lately and ever. Kept up batch by batch, so a question costs as much as
+// its answer is long; and whatever the batches were, the same log makes the same rows.
 import type { DatabaseSync } from 'node:sqlite'
 import type { Kind } from '../domain/ids.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
@@ -8,6 +8,7 @@ import { bucketOf, quantile, type Bucket } from './histogram.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { askRecent, openRecent, recentSchema, type RecentCounts } from './recent.ts'
 import type { Quantiles, ScopeStatistics, StatisticsFilter } from './tables.ts'
+import { askTotals, NO_TOTALS, openTotals, totalsSchema } from './totals.ts'
 import { isErased, scopeOf } from './work-items.ts'
 
 /** `statistics_times` has what `run` and `wait` took; `statistics_due` when waiting tasks are due, to the second. */
@@ -19,6 +20,7 @@ const schema = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE statistics_due (scope TEXT NOT NULL, second INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (scope, second)) STRICT, WITHOUT ROWID;
   ${recentSchema}
+  ${totalsSchema}
 `
 
 /** Beside the states of the surface: dead letters, which also count as failed. */
@@ -107,12 +109,14 @@ const open = (db: DatabaseSync): OpenedProjection => {
     'INSERT INTO statistics_times (kind, scope, what, bucket, count, longest) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, longest = max(longest, excluded.longest)',
   )
   const recent = openRecent(db)
+  const totals = openTotals(db)
   return {
     apply: ({ changes }) => {
       const states = tally<[Kind, string, string]>()
       const due = tally<[string, number]>()
       const times = tally<[Kind, string, Times, number]>()
       const lately = recent.batch()
+      const ever = totals.batch()
       for (const change of changes) {
         const { before, after } = change
         const { kind } = after
@@ -128,24 +132,27 @@ const open = (db: DatabaseSync): OpenedProjection => {
         if (kind !== 'task') continue
         for (const ms of waitMsOf(change)) times.add([kind, scope, 'wait', bucketOf(ms)], 1, ms)
         recentOf(change, (time, what) => lately.add(scope, time, what))
+        for (const { event } of change.facts) ever.add(scope, event.type)
       }
       for (const { key, count } of states.sums()) countState(key, count)
       for (const { key, count } of due.sums()) countDue(key, count)
       for (const { key, count, longest } of times.sums()) took.run(...key, count, longest)
       lately.write()
+      ever.write()
     },
   }
 }
 
 export const statistics: Projection = {
   name: 'statistics',
-  version: 3,
+  version: 4,
   schema,
   tables: [
     { name: 'statistics_states', key: ['kind', 'scope', 'state'] },
     { name: 'statistics_times', key: ['kind', 'scope', 'what', 'bucket'] },
     { name: 'statistics_due', key: ['scope', 'second'] },
     { name: 'statistics_recent', key: ['scope', 'ring'] },
+    { name: 'statistics_totals', key: ['scope'] },
   ],
   outlivesErasure: false,
   open,
@@ -167,6 +174,9 @@ interface Found {
   readonly buckets: Readonly<Record<Times, Bucket[]>>
 }
 
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+const byName = (a: Found, b: Found): number => compare(a.kind, b.kind) || compare(a.scope, b.scope)
+
 /** The question to these tables: by kind and scope, in the order of their names. */
 export const askStatistics = (db: DatabaseSync): ((filter: StatisticsFilter) => readonly ScopeStatistics[]) => {
   const wanted = 'WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR scope = ?2)'
@@ -181,8 +191,9 @@ export const askStatistics = (db: DatabaseSync): ((filter: StatisticsFilter) => 
   const times = prepared('kind, scope, what, count, longest', 'statistics_times', 'kind, scope, what, bucket')
   const oldest = db.prepare('SELECT min(second) AS second FROM statistics_due WHERE scope = ?')
   const recent = askRecent(db)
+  const totals = askTotals(db)
 
-  const finished = ({ kind, scope, states: counts, deadLetters, buckets }: Found, now: number | undefined): ScopeStatistics => {
+  const finished = ({ kind, scope, states: counts, deadLetters, buckets }: Found, ever: ReturnType<typeof totals>, now: number | undefined): ScopeStatistics => {
     const second = kind === 'task' ? oldest.get(scope)?.['second'] : undefined
     return {
       kind,
@@ -192,21 +203,29 @@ export const askStatistics = (db: DatabaseSync): ((filter: StatisticsFilter) => 
       ...(buckets.run.length === 0 ? {} : { runMs: quantilesOf(buckets.run) }),
       ...(buckets.wait.length === 0 ? {} : { waitMs: quantilesOf(buckets.wait) }),
       ...(typeof second === 'number' ? { oldestDueAt: second * 1_000 } : {}),
+      ...(kind === 'task' ? { totals: ever.get(scope) ?? NO_TOTALS } : {}),
       ...(now === undefined || kind !== 'task' ? {} : { recent: recent(scope, now) }),
     }
   }
 
   return (filter) => {
     const scopes = new Map<string, Found>()
-    for (const [kind, scope, state, count] of states(filter) as readonly [Kind, string, SurfaceState | typeof DEAD_LETTER, number][]) {
+    const found = (kind: Kind, scope: string): Found => {
       const key = `${kind} ${scope}`
       const entry = scopes.get(key) ?? { kind, scope, states: {}, deadLetters: 0, buckets: { run: [], wait: [] } }
+      scopes.set(key, entry)
+      return entry
+    }
+    for (const [kind, scope, state, count] of states(filter) as readonly [Kind, string, SurfaceState | typeof DEAD_LETTER, number][]) {
+      const entry = found(kind, scope)
       if (state === DEAD_LETTER) entry.deadLetters = count
       else entry.states[state] = count
-      scopes.set(key, entry)
     }
+    const ever = filter.kind === undefined || filter.kind === 'task' ? totals(filter.scope) : new Map<string, never>()
+    // A queue of which everything was erased has no states, and counts all the same.
+    for (const scope of ever.keys()) found('task', scope)
     for (const [kind, scope, what, count, longest] of times(filter) as readonly [Kind, string, Times, number, number][])
       scopes.get(`${kind} ${scope}`)?.buckets[what].push({ count, longest })
-    return [...scopes.values()].map((found) => finished(found, filter.now))
+    return [...scopes.values()].toSorted(byName).map((each) => finished(each, ever, filter.now))
   }
 }

@@ -5,6 +5,7 @@ import type { EventOfType } from '../domain/work-item/events.ts'
 import type { Existing, Held, Owing, SurfaceState, Waiting } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
 import type { Order } from './cursor.ts'
+import type { Totals } from './totals.ts'
 
 export type Birth = EventOfType<'JobRegistered'> | EventOfType<'TaskInserted'> | EventOfType<'RequestAccepted'> | EventOfType<'OperationDispatched'>
 /** The event that settled an item. */
@@ -66,6 +67,8 @@ export interface ScopeStatistics {
   readonly waitMs?: Quantiles | undefined
   /** The earliest time, to the second, at which a waiting task is or was due; there while one waits. */
   readonly oldestDueAt?: number | undefined
+  /** Of tasks: what has ever happened to them, erased ones too. */
+  readonly totals?: Totals | undefined
   /** Of tasks, there when the question says what time it is. */
   readonly recent?: Recent | undefined
 }

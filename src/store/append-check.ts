@@ -6,6 +6,16 @@ import { sequenceOf } from './position.ts'
 /** Encoded bytes of one append, at most, in the stores that set the limit themselves (rules 13). */
 export const MAX_APPEND_BYTES = 32 * 1024 * 1024
 
+/** What may be under way at a time (rules 13). */
+export interface InFlightLimits {
+  /** 10,000. */
+  readonly appends: number
+  /** 64 MiB. */
+  readonly bytes: number
+}
+
+export const IN_FLIGHT_LIMITS: InFlightLimits = { appends: 10_000, bytes: 64 * 1024 * 1024 }
+
 /** Bytes of an append: texts in UTF-8, payloads as they are, the stream's name once. */
 export const encodedBytes = (stream: string, events: readonly EventToAppend[]): number => {
   let bytes = Buffer.byteLength(stream)

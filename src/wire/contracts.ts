@@ -27,7 +27,11 @@ export const contractBody = fields(
     retainSeconds: number({ min: 1, max: RETAIN_SECONDS_MAX, description: 'how long a reply is kept after it was made; none under `required`' }),
     onInterrupted: oneOf('retry', 'fail'),
     leaseSeconds: number({ min: 1, max: 604_800, description: 'of leases whose call says nothing (60)' }),
-    interruptedAfterSeconds: number({ min: 1, max: 2_592_000, description: 'a request of middleware that broke off and that nobody repeats fails after so long (3,600)' }),
+    interruptedAfterSeconds: number({
+      min: 1,
+      max: 2_592_000,
+      description: 'a request of middleware that broke off or was given back and that nobody repeats fails after so long (3,600)',
+    }),
     attemptsMax: number({ min: 1, max: 1_000, integer: true, description: 'executions of one request; no limit unless given' }),
     quota,
     callbackSecretEnv: text({

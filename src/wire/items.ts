@@ -101,14 +101,32 @@ export const historyEvent = fields(
 )
 export type HistoryEvent = t.TypeOf<typeof historyEvent>
 
+/** What the settlement of a request is still to bring about, or could not. */
+export const outboxEntry = fields(
+  {
+    what: oneOf('reply', 'callback', 'task', 'request', 'directive'),
+    state: oneOf('under-way', 'held-back', 'given-up', 'refused'),
+  },
+  {
+    effect: number({ min: 0, integer: true, description: 'its place among the effects of the reply' }),
+    attempts: number({ min: 0, integer: true, description: 'attempts begun so far; since the start of this server, while it is under way' }),
+    lastAttemptAt: instant,
+    lastStatus: number({ min: 0, integer: true, description: 'of the answer to the last attempt, if there was one' }),
+    lastError: text({ max: 300, description: 'why the last attempt failed, or why it is held back' }),
+    nextAttemptAt: instant,
+    code: text({ max: 100, description: 'why it was given up or refused' }),
+  },
+)
+
 export const why = fields(
-  { state, gate: text({ max: 60, description: 'what it waits for' }), detail: text({ max: 1_000 }) },
+  { state, gate: text({ max: 60, description: 'what it waits for' }), detail: text({ max: 4_000 }) },
   {
     since: instant,
     until: instant,
     holder: text({ max: 200 }),
     directive: fields({ by: text({ max: 320 }), seen: t.boolean }, { reason }),
     failure: fields({ code: text({ max: 100 }), message: text({ max: 4_000 }) }),
+    outbox: t.array(outboxEntry),
   },
 )
 

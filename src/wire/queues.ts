@@ -38,6 +38,22 @@ export type QueueSettings = t.TypeOf<typeof queueSettings>
 
 export const quantiles = fields({ count, p50: seconds, p90: seconds, p99: seconds, max: seconds })
 
+/** What has ever happened to the tasks of the queue; tasks that are erased stay counted. */
+export const queueTotals = fields({
+  inserted: count,
+  leased: count,
+  completed: count,
+  failed: number({ min: 0, integer: true, description: 'settled as failed; one that is tried again counts as retried, one whose attempts are used up as dead-lettered' }),
+  retried: count,
+  released: number({ min: 0, integer: true, description: 'leases that were given back' }),
+  expired: number({ min: 0, integer: true, description: 'leases that ended by time' }),
+  deadLettered: count,
+  redriven: count,
+  cancelled: count,
+  aborted: count,
+})
+export type QueueTotals = t.TypeOf<typeof queueTotals>
+
 /** Counted from the log, as of the position of the answer. */
 export const queueStatistics = fields(
   {
@@ -50,6 +66,7 @@ export const queueStatistics = fields(
     leasedLastHour: count,
     completedLastMinute: count,
     completedLastHour: count,
+    totals: queueTotals,
   },
   {
     /** Since when the task that has waited longest could have been leased; there when one waits that is due. */

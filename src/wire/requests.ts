@@ -21,7 +21,7 @@ import {
 } from './items.ts'
 import { appName, key, queueName, tag } from './queues.ts'
 import { exactlyOne, HEADER_CHARACTERS_MAX, fields, headerFields, instant, json, number, numberText, oneOf, storedHeaders, text } from './schema.ts'
-import { DELAY_SECONDS_MAX, ending, extended, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
+import { DELAY_SECONDS_MAX, ending, endingFields, extended, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
 
 /** Bytes of a request's body, at most. */
 export const REQUEST_BYTES_MAX = 1024 * 1024
@@ -243,7 +243,14 @@ export const leaseRequests = route({
 })
 
 const held = { required: { lease }, optional: { caller: callerName } }
-const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type<Body, unknown, unknown>, carriesContent = false) =>
+const onLease = <Body, Answer>(
+  name: string,
+  verb: string,
+  summary: string,
+  body: t.Type<Body, unknown, unknown>,
+  answer: t.Type<Answer, unknown, unknown>,
+  carriesContent = false,
+) =>
   route({
     name,
     method: 'POST',
@@ -254,24 +261,34 @@ const onLease = <Body>(name: string, verb: string, summary: string, body: t.Type
     params: oneRequest,
     body,
     carriesContent,
-    answers: { 200: ending },
+    answers: { 200: answer },
     headers: ['Idempotency-Key'],
     problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
   })
 
+/** `expiresAt`: when the reply is released by time; not there where only its caller releases it. */
+const replied = fields(endingFields.required, { ...endingFields.optional, expiresAt: instant })
 export const replyToRequest = onLease(
   'replyToRequest',
   'reply',
   'Reply, once; effects are carried out after it is stored',
   fields({ ...held.required, reply: replyBody }, { ...held.optional, effects: t.array(effect) }),
+  replied,
   true,
 )
-export const failRequest = onLease('failRequest', 'fail', 'End an execution without a reply: again, or failed', fields({ ...held.required, failed: failure }, held.optional))
+export const failRequest = onLease(
+  'failRequest',
+  'fail',
+  'End an execution without a reply: again, or failed',
+  fields({ ...held.required, failed: failure }, held.optional),
+  ending,
+)
 export const releaseRequest = onLease(
   'releaseRequest',
   'release',
   'Give a leased request back; burns no attempt',
   fields(held.required, { ...held.optional, reason, busy: t.boolean, delaySeconds: number({ min: 0, max: DELAY_SECONDS_MAX }) }),
+  ending,
 )
 export const extendRequest = route({
   name: 'extendRequest',

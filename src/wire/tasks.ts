@@ -106,7 +106,7 @@ export const completeBeside = {
 export type CompleteBeside = t.TypeOf<typeof completeBeside.asks>
 export type CompletedBeside = t.TypeOf<typeof completeBeside.answers>
 
-const endingFields = { required: { id: text({ max: 500 }), state }, optional: { recorded: t.boolean, late: t.boolean, leaseUntil: instant } }
+export const endingFields = { required: { id: text({ max: 500 }), state }, optional: { recorded: t.boolean, late: t.boolean, leaseUntil: instant } }
 export const ending = fields(endingFields.required, endingFields.optional)
 /** Whoever keeps a lease learns with it what the administrator wants, as with a report. */
 export const extended = fields({ ...endingFields.required, directive: directiveName }, { ...endingFields.optional, receipt })

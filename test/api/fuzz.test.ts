@@ -72,7 +72,7 @@ const sendBatch = async (batch: readonly RandomRequest[]): Promise<readonly Answ
   return answers
 }
 
-it(`answers ${REQUESTS} requests by chance without a defect`, { timeout: 120_000 }, async () => {
+it(`answers ${REQUESTS} requests by chance without a defect`, { timeout: 360_000 }, async () => {
   process.stdout.write(`fuzz seed ${SEED}\n`)
   const requests = fc.sample(fc.oneof(...allRoutes.map(requestFor)), { seed: SEED, numRuns: REQUESTS })
   const byStatus = new Map<number, number>()

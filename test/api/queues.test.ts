@@ -70,6 +70,7 @@ describe('a queue', () => {
         leasedLastMinute: 2,
         leasedLastHour: 2,
         completedLastMinute: 1,
+        totals: { inserted: 4, leased: 2, completed: 1, failed: 0, retried: 0, released: 0, expired: 0, deadLettered: 0, redriven: 0, cancelled: 0, aborted: 0 },
         waitSeconds: { count: 2, max: 5 },
         runSeconds: { count: 1, p50: 2 },
       },

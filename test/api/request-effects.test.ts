@@ -28,6 +28,23 @@ describe('effects', () => {
     expect([before.id, (await call(api, 'after', { a: 2, b: 1 })).body.code]).toEqual(['before', 'pending'])
   })
 
+  it('that is a request without a media type is the same as a call without one', async () => {
+    const api = await startApi()
+    const put = async (id: string, body: string) => (await fetch(`${api.url}${REQUESTS}/${id}`, { method: 'PUT', body: Buffer.from(body) })).status
+    await put('before', '{ "b": 1, "a": 2 }')
+    await lease(api)
+    const base64 = (text: string) => ({ bodyBase64: Buffer.from(text).toString('base64') })
+    const request = (id: string, text: string, more: object = {}) => ({ request: { contract: 'pay', id, ...base64(text), ...more } })
+    await done(api, 'a', {
+      effects: [request('before', '{"a":2,"b":1}'), request('after', '{"a":2,"b":1}'), request('bytes', '{"a":2,"b":1}', { mediaType: 'application/octet-stream' })],
+    })
+    await settle()
+    const noted = (await api.get(`${REQUESTS}/a/history`)).body.items.find(({ type }: { type: string }) => type === 'EffectsCarriedOut')
+    expect(noted.data.effects.map(({ outcome }: { outcome: string }) => outcome)).toEqual(['done', 'done', 'done'])
+    // Equal JSON is equal; what was said to be bytes is compared as bytes, with an effect as with a call.
+    expect([await put('after', '{ "b": 1, "a": 2 }'), await put('bytes', '{ "b": 1, "a": 2 }')]).toEqual([409, 422])
+  })
+
   const EFFECTS = [
     { task: { app: 'shop', queue: 'mail', payload: { to: 'ann' }, id: 'mail-1' } },
     { task: { app: 'shop', queue: 'mail', payload: { to: 'bob' } } },
@@ -187,5 +204,32 @@ describe('middleware', () => {
     api.world.advance(101_000)
     await settle()
     expect((await begin(api, 'w3')).body).toMatchObject({ code: 'interrupted', state: 'failed' })
+  })
+
+  it('that gave it back is run again by the next duplicate, and does not wait for one for ever', async () => {
+    const api = await startApi()
+    await contract(api, { leaseSeconds: 10, interruptedAfterSeconds: 100 })
+    const giveBack = (lease: string) => api.post(`${REQUESTS}/a/release`, { lease, caller: 'ann', reason: 'its reply was not kept' })
+    const first = await begin(api, 'w1')
+    expect((await giveBack(first.body.execute.lease)).status).toBe(200)
+    api.world.advance(99_000)
+    await settle()
+    const second = await begin(api, 'w2')
+    expect([second.status, second.body.execute.attempt]).toEqual([201, 1])
+    await giveBack(second.body.execute.lease)
+    const [{ until, detail }, { liveItems }] = [(await api.get(`${REQUESTS}/a/why?caller=ann`)).body, api.engine.status()]
+    expect([Date.parse(until) - api.world.now(), detail, liveItems]).toEqual([
+      100_000,
+      'Its execution was given back: the next call with its id runs it again, and it fails in 100 s if none comes.',
+      1,
+    ])
+    api.world.advance(100_000)
+    await settle()
+    expect(api.engine.status().liveItems).toBe(0)
+    expect((await begin(api, 'w3')).body).toMatchObject({
+      code: 'interrupted',
+      state: 'failed',
+      detail: 'Its execution was given back as having come to nothing, and nobody asked for it again in time. (given-back)',
+    })
   })
 })

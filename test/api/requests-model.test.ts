@@ -263,7 +263,7 @@ const carryOut = async (run: Run, one: Round): Promise<void> => {
   if (run.store.isDead()) await restart(run)
 }
 
-it('answers keep the promise in some order, whatever comes at once and whatever crashes', { timeout: 240_000 }, async () => {
+it('answers keep the promise in some order, whatever comes at once and whatever crashes', { timeout: 600_000 }, async () => {
   const reached = new Map<string, number>()
   const count = (what: string): void => void reached.set(what, (reached.get(what) ?? 0) + 1)
   await fc.assert(

@@ -222,8 +222,9 @@ describe('an execution', () => {
     const api = await startApi()
     await call(api, 'a')
     const [{ lease: token }] = await lease(api)
-    expect((await reply(api, 'a', token)).body).toEqual({ id: 'a', state: 'completed', recorded: true })
-    expect((await reply(api, 'a', token)).body).toEqual({ id: 'a', state: 'completed', recorded: true })
+    const told = { id: 'a', state: 'completed', recorded: true, expiresAt: new Date(api.world.now() + 7 * 86_400_000).toISOString() }
+    expect((await reply(api, 'a', token)).body).toEqual(told)
+    expect((await reply(api, 'a', token)).body).toEqual(told)
     const other = await reply(api, 'a', token, { reply: { status: 500 } })
     expect(other.body).toEqual({ id: 'a', state: 'completed', recorded: true, late: true })
     expect((await reply(api, 'a', token, { reply: { status: 404 } })).body.code).toBe('settled')

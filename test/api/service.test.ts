@@ -52,10 +52,24 @@ describe('figures', () => {
     await api.get('/v1/queues/shop/mails')
     const figures = async () =>
       [...(await api.get('/metrics')).text.matchAll(/^stint_queue_(\w+)\{app="shop",queue="mails"\} (\S+)$/gm)].map(([, name, value]) => [name, Number(value)])
-    expect(Object.fromEntries(await figures())).toEqual({ waiting: 1, delayed: 1, leased: 1, waiting_workers: 0, dead_letters: 0, oldest_due_seconds: expect.any(Number) })
+    const never = Object.fromEntries(
+      ['completed', 'failed', 'retried', 'released', 'expired', 'dead_lettered', 'redriven', 'cancelled', 'aborted'].map((what) => [`${what}_total`, 0]),
+    )
+    expect(Object.fromEntries(await figures())).toEqual({
+      waiting: 1,
+      delayed: 1,
+      leased: 1,
+      waiting_workers: 0,
+      dead_letters: 0,
+      oldest_due_seconds: expect.any(Number),
+      ...never,
+      inserted_total: 3,
+      leased_total: 1,
+    })
     for (let number = 0; number < QUEUES_MEASURED_MAX; number += 500)
       await Promise.all(Array.from({ length: 500 }, (_, index) => put(`a${String(number + index).padStart(4, '0')}`, { payload: 1 })))
     const { text } = await api.get('/metrics')
+    expect(text).toContain('# TYPE stint_queue_inserted_total counter')
     expect(text.match(/^stint_queue_waiting\{/gm)).toHaveLength(QUEUES_MEASURED_MAX)
     expect(await figures()).toEqual([])
   })

@@ -13,7 +13,7 @@ import { watchEvents, type EventWatch } from '../support/event-watch.ts'
 import { processes, type Running } from '../support/process.ts'
 import { closeReceivers, startReceiver, type Receiver } from '../support/receiver.ts'
 
-const TIMEOUT_MS = 90_000
+const TIMEOUT_MS = 240_000
 const REQUESTS = 20
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const AMOUNT = 5

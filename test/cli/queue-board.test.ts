@@ -4,6 +4,7 @@ import { bulkText, figuresText, mistakeText, queueColumns, queueLines } from '..
 import { queueBoard } from '../../src/cli/queue-watch.ts'
 import { tableLines } from '../../src/cli/terminal/table.ts'
 import { paintFor, widthOf } from '../../src/cli/terminal/text.ts'
+import { NO_TOTALS } from '../../src/projections/totals.ts'
 import type { Queue, QueueSettings, QueueStatistics } from '../../src/wire/queues.ts'
 
 const NOW = Date.UTC(2026, 0, 1, 12)
@@ -19,6 +20,7 @@ const statistics = (given: Partial<QueueStatistics> = {}): QueueStatistics => ({
   leasedLastHour: 0,
   completedLastMinute: 0,
   completedLastHour: 0,
+  totals: NO_TOTALS,
   ...given,
 })
 
@@ -106,8 +108,14 @@ describe('the fields of a queue', () => {
     const waitSeconds = { count: 1_200, p50: 0.02, p90: 0.4, p99: 2, max: 90 }
     expect(fieldsOf({ statistics: statistics({ waitSeconds, states: { completed: 1_200, waiting: 3 } }) })).toMatchObject({
       waited: 'p50 20ms, p90 400ms, p99 2.0s, max 1m 30s (of 1,200)',
-      ever: '1,200 completed, 3 waiting',
+      tasks: '1,200 completed, 3 waiting',
     })
+  })
+
+  it('tell what has ever happened, and nothing of what never did', () => {
+    const totals = { ...NO_TOTALS, inserted: 1_203, leased: 1_210, completed: 1_200, released: 9, deadLettered: 1 }
+    expect(fieldsOf({ statistics: statistics({ totals }) })).toMatchObject({ ever: '1,203 inserted, 1,210 leased, 1,200 completed, 9 given back, 1 dead-lettered' })
+    expect(fieldsOf({})).not.toHaveProperty('ever', expect.anything())
   })
 
   it('tell of each bulk how far it is, and of a mistake where it stands', () => {

@@ -31,7 +31,7 @@ const killedAfter = async (count: number, data: string, round: number): Promise<
 }
 
 describe('when the process is killed', () => {
-  it('has every acknowledged event, and an unbroken chain, after each of a dozen kills', { timeout: 120_000 }, async () => {
+  it('has every acknowledged event, and an unbroken chain, after each of a dozen kills', { timeout: 360_000 }, async () => {
     const data = directory()
     const acknowledged = new Map<string, string>()
     for (const [round, count] of ROUNDS.entries()) {
@@ -75,7 +75,7 @@ const erasedUntilKilled = async (count: number, data: string, round: number) => 
 }
 
 describe('when the process is killed while it erases and prunes', () => {
-  it('has done nothing by halves: a stream is whole or has its tombstone, and the chain holds over the gaps', { timeout: 120_000 }, async () => {
+  it('has done nothing by halves: a stream is whole or has its tombstone, and the chain holds over the gaps', { timeout: 360_000 }, async () => {
     const data = directory()
     const acknowledged = new Map<string, number>()
     let pruned = 0

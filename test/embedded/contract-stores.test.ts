@@ -114,6 +114,8 @@ describe.each(Object.entries(PLACES))('a contract in %s', (_name, place) => {
     const again = await at.store.begin(request())
     expect(again).toMatchObject({ type: 'replay', reply: { status: 201, headers: REPLY.headers }, info: { workItem: execution.info.workItem, policy: 'encouraged' } })
     expect(again.type === 'replay' && Buffer.from(again.reply.body).equals(REPLY.body)).toBe(true)
+    // The first is told the same of its reply as every duplicate.
+    expect(again.type === 'replay' && kept.type === 'kept' && [kept.info]).toEqual([again.type === 'replay' && again.info])
   })
 
   it('does not tell a handler that its lease is lost because of its own reply', async () => {
@@ -325,5 +327,27 @@ describe('a server that is away when a handler is through', () => {
     await at.store.close()
     expect(await replied).toMatchObject({ type: 'refused', status: 503 })
     expect(at.world.pending()).toEqual([])
+  })
+})
+
+describe('a contract at a server that is set up anew', () => {
+  it('tells of each reply when its time is over as its request was accepted, and not as the contract is now', async () => {
+    const real = await startRealStint()
+    const stint = connect({ url: real.url })
+    const store = serverContract({ stint, world: realWorld, contract: 'orders' })
+    const retain = (retainSeconds: number) => stint.contracts.put('orders', { retainSeconds })
+    const hoursOf = async (execution: Execution): Promise<number> => {
+      const before = realWorld.now()
+      const kept = await execution.reply(REPLY)
+      return Math.round(((kept.type === 'kept' ? (kept.info.expiresAt ?? 0) : 0) - before) / 3_600_000)
+    }
+    await retain(3_600)
+    const first = await begun(store)
+    expect(await hoursOf(await begun(store, { id: 'r2' }))).toBe(1)
+    await retain(36_000)
+    expect([await hoursOf(first), await hoursOf(await begun(store, { id: 'r3' }))]).toEqual([1, 10])
+    await store.close()
+    await stint.close()
+    await real.close()
   })
 })

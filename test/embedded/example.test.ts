@@ -6,7 +6,7 @@ import { askPort, type Answer } from '../support/contract-app.ts'
 import { document, root } from '../support/documents.ts'
 import { processes } from '../support/process.ts'
 
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 240_000
 const { folder, start } = processes('example-exactly-once')
 
 /** The calls of the README: key and amount, with the comment behind them. */

@@ -192,5 +192,5 @@ const holdsFor = (steps: fc.Arbitrary<Step>) => async (): Promise<void> => {
   )
 }
 
-it('a queue gives what a look at every task would, for any sequence of events', { timeout: 120_000 }, holdsFor(step))
-it('a queue gives what a look at every task would, in a crowd of one key', { timeout: 120_000 }, holdsFor(crowdStep))
+it('a queue gives what a look at every task would, for any sequence of events', { timeout: 360_000 }, holdsFor(step))
+it('a queue gives what a look at every task would, in a crowd of one key', { timeout: 360_000 }, holdsFor(crowdStep))

@@ -22,7 +22,7 @@ import { processes } from '../support/process.ts'
 import { openShell, type Surroundings } from '../support/shell.ts'
 import { userProject } from '../support/user-project.ts'
 
-const SLOW_MS = 120_000
+const SLOW_MS = 240_000
 const guide = document('docs/guides/exactly-once.md')
 const { folder, serve } = processes('guide-exactly-once')
 const shell = openShell()

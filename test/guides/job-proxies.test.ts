@@ -13,7 +13,7 @@ import { EXIT } from '../../src/cli/failure.ts'
 import { PROGRESS_INTERVAL_DOUBLES_EVERY, PROGRESS_INTERVAL_MS, STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED, STREAM_EVENTS_WARN } from '../../src/domain/policy/streams.ts'
 import { defaultSettings } from '../../src/engine/open.ts'
 import { LOG_FILE, TABLES_FILE } from '../../src/settings.ts'
-import { IN_FLIGHT_LIMITS } from '../../src/store/sqlite/group-commit.ts'
+import { IN_FLIGHT_LIMITS } from '../../src/store/append-check.ts'
 import { states } from '../../src/wire/items.ts'
 import { ATTRIBUTES_BYTES_MAX, LOST_AFTER_SECONDS, REPORT_EVERY_SECONDS } from '../../src/wire/jobs.ts'
 import { problems, type ProblemCode } from '../../src/wire/problems.ts'
@@ -46,7 +46,7 @@ describe('a job server in any language', () => {
     surroundings.env['STINT'] = (await serve(['--data', ':memory:'])).url
   })
 
-  it('is answered as the guide shows, call by call', { timeout: 60_000 }, async (context) => {
+  it('is answered as the guide shows, call by call', { timeout: 240_000 }, async (context) => {
     if (!hasCurl) context.skip('curl is not installed')
     let written = ''
     let waiting: Command | undefined

@@ -10,7 +10,7 @@ import { expectAnswer } from '../support/guide-answers.ts'
 import { processes } from '../support/process.ts'
 import { openShell } from '../support/shell.ts'
 
-const SLOW_MS = 60_000
+const SLOW_MS = 240_000
 const guide = document('docs/guides/pull-queues.md')
 const { folder, serve, start } = processes('guide-pull-queues')
 const shell = openShell()

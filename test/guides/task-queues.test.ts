@@ -23,7 +23,7 @@ import { expectAnswer } from '../support/guide-answers.ts'
 import { processes } from '../support/process.ts'
 import { openShell, type Surroundings } from '../support/shell.ts'
 
-const SLOW_MS = 120_000
+const SLOW_MS = 240_000
 const guide = document('docs/guides/task-queues.md')
 const { folder, serve } = processes('guide-task-queues')
 const shell = openShell()

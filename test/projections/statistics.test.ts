@@ -10,6 +10,7 @@ import { evolve } from '../../src/domain/work-item/evolve.ts'
 import { bucketOf, BUCKETS, quantile } from '../../src/projections/histogram.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import type { ScopeStatistics } from '../../src/projections/tables.ts'
+import { NO_TOTALS, type TotalName } from '../../src/projections/totals.ts'
 import { isErased, scopeOf } from '../../src/projections/work-items.ts'
 import { appendLog, draws, randomLog, type Said } from '../support/random-log.ts'
 import { right } from '../support/engine.ts'
@@ -19,6 +20,20 @@ import { append, caughtUp, freshStore, job, openFile, openFor, rowsIn, task, tem
 /** When a waiting task is due, and how long each lease was waited for, event by event. */
 const waited = (before: WorkItem, event: WorkItemEvent, time: number): number | undefined =>
   event.type === 'Leased' && before.status !== 'absent' && before.task !== undefined ? Math.max(0, time - before.task.dueAt) : undefined
+
+const COUNTED: Readonly<Record<string, TotalName | undefined>> = {
+  TaskInserted: 'inserted',
+  Leased: 'leased',
+  Completed: 'completed',
+  Failed: 'failed',
+  RetryScheduled: 'retried',
+  LeaseReleased: 'released',
+  LeaseExpired: 'expired',
+  DeadLettered: 'deadLettered',
+  Redriven: 'redriven',
+  Cancelled: 'cancelled',
+  Aborted: 'aborted',
+}
 
 const quantiles = (durations: readonly number[]) => {
   const sorted = durations.toSorted((a, b) => a - b)
@@ -34,6 +49,7 @@ const byHand = (log: readonly Said[]): readonly ScopeStatistics[] => {
   const items = new Map<string, WorkItem>()
   const runs = new Map<string, number[]>()
   const waits = new Map<string, number[]>()
+  const totals = new Map<string, Record<TotalName, number>>()
   const note = (times: Map<string, number[]>, key: string, ms: number): void => void times.set(key, [...(times.get(key) ?? []), ms])
   for (const { workItem, time, events } of log) {
     for (const event of events) {
@@ -43,11 +59,18 @@ const byHand = (log: readonly Said[]): readonly ScopeStatistics[] => {
       const key = before.status === 'absent' ? '' : `${before.kind} ${scopeOf(before)}`
       const wait = waited(before, event, time)
       if (wait !== undefined) note(waits, key, wait)
+      const counted = COUNTED[event.type]
+      if (after.status !== 'absent' && after.kind === 'task' && counted !== undefined) {
+        const queue = `task ${scopeOf(after)}`
+        const sum = totals.get(queue) ?? { ...NO_TOTALS }
+        sum[counted] += 1
+        totals.set(queue, sum)
+      }
       if (event.type === 'Completed' && isHeld(before)) note(runs, key, time - before.lease.since)
     }
   }
   const all = [...items.values()].filter((item): item is Existing => item.status !== 'absent' && !isErased(item))
-  const scopes = [...new Set(all.map((item) => `${item.kind} ${scopeOf(item)}`))].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  const scopes = [...new Set([...all.map((item) => `${item.kind} ${scopeOf(item)}`), ...totals.keys()])].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   return scopes.map((key) => {
     const of = all.filter((item) => `${item.kind} ${scopeOf(item)}` === key)
     const states: Record<string, number> = {}
@@ -63,6 +86,7 @@ const byHand = (log: readonly Said[]): readonly ScopeStatistics[] => {
       ...(ran === undefined ? {} : { runMs: quantiles(ran) }),
       ...(waitedFor === undefined ? {} : { waitMs: quantiles(waitedFor) }),
       ...(due.length === 0 ? {} : { oldestDueAt: Math.min(...due) }),
+      ...(kind === 'task' ? { totals: totals.get(key) } : {}),
     }
   })
 }
@@ -84,7 +108,7 @@ describe('statistics', () => {
       position,
       items: [
         { kind: 'job', scope: 'search', states: { completed: 1, waiting: 1 }, deadLetters: 0, runMs: { count: 1, p50: 3_000, p90: 3_000, p99: 3_000, max: 3_000 } },
-        { kind: 'task', scope: 'shop/orders', states: { waiting: 1 }, deadLetters: 0, oldestDueAt: dueAt },
+        { kind: 'task', scope: 'shop/orders', states: { waiting: 1 }, deadLetters: 0, oldestDueAt: dueAt, totals: { ...NO_TOTALS, inserted: 1 } },
       ],
     })
     expect((await tables.statistics({ kind: 'task' })).items).toMatchObject([{ kind: 'task' }])
@@ -118,6 +142,31 @@ describe('statistics', () => {
     // The second lease came before its time was up, as a clock that went back makes it.
     expect(found?.waitMs).toMatchObject({ count: 2, p50: 0, max: Math.max(0, bornAt + 1_000 - TASK.dueAt) })
     expect(found?.oldestDueAt).toBeUndefined()
+  })
+
+  it('count what has ever happened to the tasks of a queue, and go on counting those that are erased', async () => {
+    const file = join(temporary(), 'tables.db')
+    const store = freshStore()
+    const { tables } = await openFile(file, store)
+    const [workItem, birth] = task('orders', 't')
+    const deadLettered: WorkItemEvent = { type: 'DeadLettered', code: 'x', message: 'y', lease: 2 }
+    await append(store, workItem, birth, taskLeased(), sampleEvents.LeaseReleased)
+    await append(store, workItem, leasedAgain, deadLettered, sampleEvents.Redriven)
+    await append(store, workItem, taskLeased({ lease: 3, token: '3.tokenabcd' }), completed)
+    await append(store, ...task('orders', 'other'))
+    await append(store, ...task('mails', 'elsewhere'))
+    await caughtUp(tables, store)
+    const totals = { ...NO_TOTALS, inserted: 2, leased: 3, released: 1, deadLettered: 1, redriven: 1, completed: 1 }
+    const of = async (scope: string) => (await tables.statistics({ kind: 'task', scope })).items[0]?.totals
+    expect([await of('shop/orders'), await of('shop/mails')]).toEqual([totals, { ...NO_TOTALS, inserted: 1 }])
+    expect((await compareWithRebuilt({ reader: store, keptFile: file })).differences).toEqual([])
+    await append(store, workItem, { ...sampleEvents.Erased, kind: 'task' })
+    await append(store, 'task/shop/mails/elsewhere', { type: 'Cancelled', by: 'admin' })
+    await append(store, 'task/shop/mails/elsewhere', { ...sampleEvents.Erased, kind: 'task', end: 'cancelled' })
+    await caughtUp(tables, store)
+    expect(await of('shop/orders')).toEqual(totals)
+    // Nothing is left there, and yet it was.
+    expect((await tables.statistics({ kind: 'task', scope: 'shop/mails' })).items).toMatchObject([{ states: {}, totals: { inserted: 1, cancelled: 1 } }])
   })
 
   it('tell what happened in the last minute and hour, to ten seconds', async () => {

@@ -6,7 +6,7 @@ import { askPort, type Answer } from '../support/contract-app.ts'
 import { processes, type Running } from '../support/process.ts'
 
 /** Several processes have to start in each test, on a machine that may have others to run. */
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 360_000
 
 const PROGRAM = join(import.meta.dirname, 'programs', 'exactly-once-app.ts')
 const { folder, start, serve } = processes('exactly-once')

@@ -14,7 +14,7 @@ const CLIENTS = 4
 const JOBS_A_CLIENT = 2
 /** Acknowledgements that each job sees between two kills, at least: the kill comes in the middle of the next reports. */
 const ACKNOWLEDGED_A_CYCLE = 5
-const TIMEOUT_MS = 300_000
+const TIMEOUT_MS = 900_000
 
 const { folder, startStint } = processes('kill-loop')
 const data = join(folder, 'data')

@@ -21,7 +21,7 @@ const DUPLICATES = 300
 const KILLS = 4
 const SEED = 7_668_961
 const IN_FLIGHT = 32
-const TIMEOUT_MS = 240_000
+const TIMEOUT_MS = 900_000
 
 const folder = mkdtempSync(join(tmpdir(), 'stint-request-storm-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -14,7 +14,7 @@ const WORKERS = 4
 const KILLS = 8
 /** After these kills a worker is frozen too. */
 const FREEZES: ReadonlySet<number> = new Set([2, 5])
-const TIMEOUT_MS = 120_000
+const TIMEOUT_MS = 600_000
 const QUEUE = { app: 'storm', queue: 'tasks' }
 
 const { folder, serve } = processes('task-storm')

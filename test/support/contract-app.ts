@@ -176,3 +176,15 @@ export const answerTwice = async (handler: RequestHandler, ask?: Ask, options: A
   await using app = await startContractApp({ ...options, handler })
   return await askTwice(app, ask)
 }
+
+/** A handler that counts its runs and tells the number of each. */
+export const counted = (): { runs: number; handler: NonNullable<AppOptions['handler']> } => {
+  const state = {
+    runs: 0,
+    handler: ((_req, res) => {
+      state.runs += 1
+      res.status(201).set('X-Order', String(state.runs)).json({ order: state.runs })
+    }) as NonNullable<AppOptions['handler']>,
+  }
+  return state
+}

@@ -59,6 +59,8 @@ export interface FakeManagement {
   readonly settle: (id: string, state: State) => void
   /** It is not known here any more. */
   readonly forget: (id: string) => void
+  /** Reports on it are refused so, until that is taken back. */
+  readonly refuse: (id: string, code: ProblemCode | undefined, when?: (item: ReportedItem) => boolean) => void
   /** The node is not known here until it registers (again); it is said once for a message, or for each item of it. */
   readonly forgetNode: (how?: 'at once' | 'item by item') => void
   /** Sends an operation to the node, as it was registered last, or at this address. */
@@ -129,6 +131,7 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
   const registrations: RegisterNodeBody[] = []
   const messages: Message[] = []
   const waiting = new Set<() => void>()
+  const refusals = new Map<string, (item: ReportedItem) => ProblemCode | undefined>()
   let decide: (items: readonly ReportedItem[]) => Fate = () => 'answer'
   let isNodeKnown = false
   let saysItByItem = false
@@ -162,6 +165,8 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     messages.push({ items, at: world.monotonic() })
     const answers = items.map((item) => {
       const sound = decode(reportLongTasks.body ?? never(), item)
+      const refusal = refusals.get(item.id)?.(item)
+      if (refusal !== undefined) return problemOf(refusal, { id: item.id })
       return E.isLeft(sound) ? problemOf('invalid', { id: item.id, errors: sound.left }) : reported(isNodeKnown ? tasks.get(item.id) : undefined, item)
     })
     if (fate === 'lose') req.socket.destroy()
@@ -245,6 +250,10 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
       task.state = state
     },
     forget: (id) => void tasks.delete(id),
+    refuse: (id, code, when = () => true) => {
+      if (code === undefined) refusals.delete(id)
+      else refusals.set(id, (item) => (when(item) ? code : undefined))
+    },
     forgetNode: (how = 'at once') => {
       isNodeKnown = false
       saysItByItem = how === 'item by item'

@@ -69,7 +69,14 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
 
   open.push({
     close: async () => {
-      for (const node of nodes) await node.close()
+      // What does not follow its signal is waited for, and time passes by this hand only.
+      let areClosed = false
+      const closed = Promise.all([...nodes].map((node) => node.close())).finally(() => (areClosed = true))
+      while (!areClosed) {
+        world.advance(STEP_MS)
+        await settle()
+      }
+      await closed
       await management.close()
       rmSync(directory, { recursive: true, force: true })
     },
@@ -113,6 +120,8 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
     },
     replayed: async (node) => {
       const reader = openSqliteReader(join(directory, LOG_FILE))
+      // What is in the log is known to the node a moment later.
+      while (node.engine.position() !== right(await reader.head()()).position) await settle()
       await expectReplayEqual(node.engine, reader)
       reader.close()
     },

@@ -8,8 +8,8 @@ import { realWorld } from '../../src/world.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 
-/** How long a line or an end is waited for before a test gives up: machines that run tests are slow at times. */
-const PATIENCE_MS = 20_000
+/** How long a line or an end is waited for before a test gives up, unless it says otherwise: machines that run tests are slow at times. Costs only who waits in vain. */
+const PATIENCE_MS = 60_000
 
 export interface Ended {
   readonly code: number | null
@@ -41,14 +41,14 @@ export interface Surroundings {
   readonly input?: string
 }
 
-/** Rejects with what `describe` says when `promise` takes too long. */
-const within = <A>(promise: Promise<A>, describe: () => string): Promise<A> =>
+/** Rejects with what `describe` says when `promise` takes longer than `patienceMs`. */
+const within = <A>(promise: Promise<A>, patienceMs: number, describe: () => string): Promise<A> =>
   new Promise((resolve, reject) => {
-    const cancel = realWorld.timer(PATIENCE_MS, () => reject(new Error(describe())))
+    const cancel = realWorld.timer(patienceMs, () => reject(new Error(describe())))
     promise.then(resolve, reject).finally(cancel)
   })
 
-const listen = (child: ChildProcess) => {
+const listen = (child: ChildProcess, patienceMs: number) => {
   let out = ''
   let err = ''
   const waiting = new Set<() => void>()
@@ -83,10 +83,10 @@ const listen = (child: ChildProcess) => {
         reject(new Error(`It ended without ${String(pattern)}; ${said()}`))
       })
     })
-    return within(found, () => `No line matched ${String(pattern)}; ${said()}`)
+    return within(found, patienceMs, () => `No line matched ${String(pattern)}; ${said()}`)
   }
 
-  return { out: () => out, err: () => err, line, ended: () => within(ended, () => `It did not end; ${said()}`) }
+  return { out: () => out, err: () => err, line, ended: () => within(ended, patienceMs, () => `It did not end; ${said()}`) }
 }
 
 /** The environment of this process without what would steer the command line, and with what the test wants. */
@@ -95,8 +95,13 @@ const environment = (env: Readonly<Record<string, string>> = {}): NodeJS.Process
   return { ...Object.fromEntries(kept), ...env }
 }
 
+export interface Patience {
+  /** Milliseconds (60,000): for a test whose processes have a lot to do between two lines. */
+  readonly patienceMs?: number
+}
+
 /** A directory of the test file's own and the processes that it starts; both are gone after its last test. */
-export const processes = (name: string) => {
+export const processes = (name: string, { patienceMs = PATIENCE_MS }: Patience = {}) => {
   const folder = mkdtempSync(join(tmpdir(), `stint-${name}-`))
   const alive = new Set<ChildProcess>()
   const killAll = (): void => {
@@ -108,7 +113,7 @@ export const processes = (name: string) => {
     const child = spawn(program, args, { cwd, env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] })
     alive.add(child)
     child.once('close', () => alive.delete(child))
-    return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), ...listen(child) }
+    return { pid: child.pid ?? 0, kill: (signal) => void child.kill(signal), ...listen(child, patienceMs) }
   }
 
   afterAll(async () => {
@@ -122,7 +127,7 @@ export const processes = (name: string) => {
   /** Runs a command of the command line to its end. */
   const stint = (args: readonly string[], { env, cwd = folder, input }: Surroundings = {}): Promise<Ran> =>
     new Promise((resolve, reject) => {
-      const child = execFile(process.execPath, [CLI, ...args], { cwd, env: environment(env), timeout: PATIENCE_MS, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) => {
+      const child = execFile(process.execPath, [CLI, ...args], { cwd, env: environment(env), timeout: patienceMs, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) => {
         alive.delete(child)
         if (error !== null && typeof error.code !== 'number') reject(new Error(`stint ${args.join(' ')} did not end by itself; it wrote\n${out}\n${err}`, { cause: error }))
         else resolve({ code: typeof error?.code === 'number' ? error.code : 0, out, err })

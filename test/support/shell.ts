@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { realWorld } from '../../src/world.ts'
 
 /** How long a line or an end is waited for: machines that run tests are slow at times. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 120_000
 
 export interface Surroundings {
   readonly cwd: string

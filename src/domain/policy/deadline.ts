@@ -1,5 +1,5 @@
 // What time alone will do to a work item, and when: the timers ask here and set themselves by it.
-import { brokeOff, isHeld, isParked, type Existing, type WorkItem } from '../work-item/state.ts'
+import { awaitsCall, isHeld, isParked, type Existing, type WorkItem } from '../work-item/state.ts'
 
 /** Whether a time that stands in the log has come: by the wall, or by the timer that was set for it, which runs on the clock that counts (rules 17). */
 export const hasCome = (c: { readonly time: number; readonly reached?: number | undefined }, at: number): boolean => c.time >= at || c.reached === at
@@ -9,7 +9,7 @@ export type Deadline =
   | { readonly what: 'lease-ends'; readonly lease: number; readonly at: number; readonly termMs: number }
   /** The holder of a job or a long task is lost after this silence, counted from its last sign of life. */
   | { readonly what: 'silence'; readonly lease: number; readonly silenceMs: number }
-  /** A request that broke off in middleware fails, if nobody asks for it again; `lease` is the one that broke off. */
+  /** A request that broke off or was given back in middleware fails, if nobody asks for it again; `lease` is the one that ended. */
   | { readonly what: 'interrupted'; readonly lease: number; readonly at: number }
   /** A long task that has made no progress for so long times out, counted from the last that is known. */
   | { readonly what: 'stalled'; readonly lease: number; readonly stalledAfterMs: number }
@@ -45,7 +45,7 @@ export const operationDeadlines = (item: WorkItem): readonly Deadline[] => {
 
 /** The next thing that time does to what is no long task, or undefined when time does nothing. */
 export const deadlineOf = (item: WorkItem): Deadline | undefined => {
-  if (brokeOff(item)) return { what: 'interrupted', lease: item.ended?.number ?? 0, at: item.updatedAt + item.request.interruptedAfterMs }
+  if (awaitsCall(item)) return { what: 'interrupted', lease: item.ended?.number ?? 0, at: item.updatedAt + item.request.interruptedAfterMs }
   if (!isHeld(item) || item.kind === 'long-task') return undefined
   const { number: lease, until, termMs } = item.lease
   if (item.status === 'lost') return { what: 'given-up', lease, at: (item.lostAt ?? item.updatedAt) + (item.job?.lostAfterMs ?? 0) }

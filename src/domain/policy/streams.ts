@@ -43,3 +43,9 @@ export const extensionMs = (silenceMs: number, revision: number): number => {
   const twice = 2 * silenceMs
   return Math.max(twice, Math.min(twice * 2 ** Math.floor(revision / EXTENSION_DOUBLES_EVERY), EXTENSION_MS_MAX))
 }
+
+/** An operation reports every second or two: promises of two silences would fill its stream with themselves. Its silence is judged from memory, whatever stands there. */
+export const OPERATION_PROMISE_MS = 300_000
+
+/** How far the lease of a long task reaches from now on, when it is given and when it is extended, in milliseconds. */
+export const operationPromiseMs = (silenceMs: number, revision: number): number => Math.max(OPERATION_PROMISE_MS, extensionMs(silenceMs, revision))

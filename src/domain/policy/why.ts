@@ -72,12 +72,12 @@ const whyWaiting = (item: Waiting, now: number): Why => {
     return { gate: 'paused', detail: `An administrator has paused it${clause}.`, since: item.receipt?.givenAt, until, directive: directiveOf(item), failure }
   }
   if (item.operation !== undefined) return whyNotTaken(item, item.operation, now)
-  if (brokeOff(item)) {
+  if (awaitsCall(item)) {
     const until = item.updatedAt + item.request.interruptedAfterMs
-    const detail = `Its execution broke off: the next call with its id runs it again, and it fails in ${seconds(Math.max(0, until - now))} if none comes.`
-    return { gate: 'broke-off', detail, since: item.updatedAt, until, failure }
+    const how = brokeOff(item) ? 'broke off' : 'was given back'
+    const detail = `Its execution ${how}: the next call with its id runs it again, and it fails in ${seconds(Math.max(0, until - now))} if none comes.`
+    return { gate: brokeOff(item) ? 'broke-off' : 'ready', detail, since: item.updatedAt, until, failure }
   }
-  if (awaitsCall(item)) return { gate: 'ready', detail: 'Its execution was given back: the next call with its id runs it again.', since: item.updatedAt, failure }
   const dueAt = item.task?.dueAt ?? item.request?.dueAt ?? now
   if (dueAt > now) return { gate: 'delay', detail: `It is due in ${seconds(dueAt - now)}.`, until: dueAt, failure }
   return { gate: 'ready', detail: 'It is due and waits for somebody to take it.', since: Math.max(dueAt, item.createdAt), failure }

@@ -91,7 +91,8 @@ export const Effect = t.union([
       t.partial({ id: t.string, tag: t.string, priority: t.number, key: t.string, delayMs: Duration }),
     ]),
   }),
-  t.type({ request: t.intersection([t.type({ contract: t.string, mediaType: t.string, bodyBase64: t.string }), t.partial({ id: t.string })]) }),
+  /** Whoever named no media type is fingerprinted as a call without one. */
+  t.type({ request: t.intersection([t.type({ contract: t.string, bodyBase64: t.string }), t.partial({ id: t.string, mediaType: t.string })]) }),
   t.type({ directive: t.intersection([t.type({ workItem: t.string, directive: DirectiveName }), t.partial({ reason: t.string })]) }),
   t.type({ callback: t.type({ url: t.string, mediaType: t.string, bodyBase64: t.string }) }),
 ])

@@ -1,7 +1,7 @@
 // What a holder may say: reports, questions, extensions and give-backs, each under the lease it was given. A lease that is not the current one says nothing (design 10).
 import * as E from 'fp-ts/lib/Either.js'
 import { accept, reject, type Decision } from '../decider.ts'
-import { extensionMs, hasMoved, progressIntervalMs } from '../policy/streams.ts'
+import { extensionMs, hasMoved, operationPromiseMs, progressIntervalMs } from '../policy/streams.ts'
 import type { CommandOfType, Rejection, RetryPolicy } from './commands.ts'
 import { directiveEnded, letGo } from './directives.ts'
 import type { Outcome, Progress, WorkItemEvent } from './events.ts'
@@ -25,8 +25,9 @@ export const heldBy = (c: { readonly by: string; readonly lease: string }, item:
 /** A call under the current lease is a sign of life: it finds a lost holder, and makes the promise longer when less than one silence of it is left (rules 16). */
 const signOfLife = (item: Held, time: number): readonly WorkItemEvent[] => {
   if (!hasPromisedSilence(item)) return []
-  const number = item.lease.number
-  const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + extensionMs(item.lease.termMs, item.revision) }
+  const { number, termMs } = item.lease
+  const reach = item.kind === 'long-task' ? operationPromiseMs(termMs, item.revision) : extensionMs(termMs, item.revision)
+  const extended: WorkItemEvent = { type: 'LeaseExtended', lease: number, until: time + reach }
   if (item.status === 'lost') return [{ type: 'HolderFound', lease: number }, extended]
   return item.lease.until - time < item.lease.termMs ? [extended] : []
 }

@@ -2,6 +2,7 @@
 // time of its own, and its outcome is owed to the management node until that has acknowledged it.
 import { accept, reject, type Decision } from '../decider.ts'
 import { hasCome, stallsAfterMs, timesOutAt } from '../policy/deadline.ts'
+import { operationPromiseMs } from '../policy/streams.ts'
 import type { CommandOfType, Rejection } from './commands.ts'
 import { directiveEnded } from './directives.ts'
 import type { EventOfType, Holder, WorkItemEvent } from './events.ts'
@@ -22,7 +23,7 @@ export const hasPromisedSilence = (item: Existing): boolean => item.kind === 'jo
 
 const taken = ({ lease, progressEveryMs }: OperationFacts, holder: Holder, time: number): EventOfType<'Leased'> => {
   const termMs = silenceMs({ progressEveryMs })
-  return { type: 'Leased', lease: 1, token: lease, holder, termMs, until: time + 2 * termMs }
+  return { type: 'Leased', lease: 1, token: lease, holder, termMs, until: time + operationPromiseMs(termMs, 0) }
 }
 
 /** Dispatched and not taken yet, as far as the log knows. */

@@ -12,6 +12,9 @@ import { awaitsCall, brokeOff, isOwing, nounOf, surfaceState, type Settled, type
 
 type RequestDecision = Decision<WorkItemEvent, Rejection>
 
+const BROKE_OFF = { code: 'interrupted', message: 'Its execution broke off, and nobody asked for it again in time.' } as const
+const GIVEN_BACK = { code: 'given-back', message: 'Its execution was given back as having come to nothing, and nobody asked for it again in time.' } as const
+
 const RELEASED_BY_TIME: WorkItemEvent = { type: 'ReplyReleased', how: 'time', by: 'stint' }
 
 /** The reply goes, and the body of the request with it: what a released request leaves is that it was, and with which fingerprint. */
@@ -79,14 +82,13 @@ export const erase = (c: CommandOfType<'Erase'>, item: WorkItem): RequestDecisio
   return accept<WorkItemEvent>({ type: 'Erased', kind, by, digest, end, createdAt, settledAt, eraser: c.by, ...(c.reason === undefined ? {} : { reason: c.reason }) })
 }
 
-/** Nobody came back for it: what it did before it broke off nobody knows, and so it is not run again (rules 33). */
+/**
+ * Nobody came back for it. What it did before it broke off nobody knows, and so it is not run again (rules 33); and what was given back, having come to nothing, is not
+ * kept waiting for a call that may never come.
+ */
 export const interrupt = (c: CommandOfType<'Interrupt'>, item: WorkItem): RequestDecision => {
-  if (!brokeOff(item) || (item.ended?.number ?? 0) !== c.lease) return accept()
+  if (!awaitsCall(item) || (item.ended?.number ?? 0) !== c.lease) return accept()
   const at = item.updatedAt + item.request.interruptedAfterMs
   if (c.time < at && c.reached !== at) return accept()
-  return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), {
-    type: 'Failed',
-    code: 'interrupted',
-    message: 'Its execution broke off, and nobody asked for it again in time.',
-  })
+  return accept<WorkItemEvent>(...directiveEnded(item, 'overtaken'), { type: 'Failed', ...(brokeOff(item) ? BROKE_OFF : GIVEN_BACK) })
 }

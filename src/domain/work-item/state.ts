@@ -234,7 +234,7 @@ export const leasable = (item: WorkItem | undefined): Leasable | undefined => {
 export const awaitsCall = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } =>
   item.status === 'waiting' && item.will === 'normal' && item.request?.runs === 'middleware'
 
-/** What it did nobody knows, so it awaits its next call only for so long. What was given back came to nothing, and awaits it as long as it takes. */
+/** What it did before it ended without a reply nobody knows. What was given back came to nothing, as whoever gave it back has said. */
 export const brokeOff = (item: WorkItem): item is Waiting & { readonly request: RequestFacts } => awaitsCall(item) && item.ended?.how !== 'released'
 
 /** The holder has parked it, or had when it was lost. */

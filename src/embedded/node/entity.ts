@@ -99,6 +99,8 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
   let lease = ''
   let phase: string | undefined = found.phase
   let progress: Progress | undefined = found.progress
+  /** As it said last, which may be on its way to the log. */
+  let parked: boolean | undefined
   let outcome: Outcome | undefined
   let unwanted: Unwanted | undefined
   let isEndedOtherwise = false
@@ -157,6 +159,7 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
     add: (report) => {
       phase = report.phase ?? phase
       progress = report.progress ?? progress
+      parked = report.state === undefined ? parked : report.state === 'paused'
       own.add(report)
       if (report.outcome === undefined) told.add(report)
     },
@@ -207,7 +210,7 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
   const stateOf = (now: Existing): ShownEntity['state'] => {
     if (outcome !== undefined || now.status === 'settled') return 'ended'
     if (now.status === 'waiting') return now.will === 'pause' ? 'paused' : 'waiting'
-    return isParked(now) ? 'paused' : 'running'
+    return (parked ?? isParked(now)) ? 'paused' : 'running'
   }
 
   const entity: Entity = {

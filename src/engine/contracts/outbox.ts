@@ -23,9 +23,7 @@ import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
 import type { TaskQueues } from '../queues/task-queues.ts'
 import type { Contracts } from './contracts.ts'
-
-/** Names the ids of effects. */
-const EFFECTS = 'f6d3b1a2-6f7e-4e0c-9d1a-2b8c4c7f5a90'
+import { createOpenEntries, effectId, EFFECTS, type OpenEntry } from './open-entries.ts'
 
 /** After a fault of the store, or while the server takes no births, an effect is tried again after this. */
 const TRY_AGAIN_MS = 1_000
@@ -39,6 +37,8 @@ const PAGE = 1_000
 export interface Outboxes {
   /** Carries on with what is owed. */
   readonly changed: (workItem: WorkItemId) => void
+  /** What of an item is not carried out yet, and how far it is. */
+  readonly openOf: (workItem: WorkItemId) => readonly OpenEntry[]
   /** Entries that are being carried out now. */
   readonly underWay: () => number
   readonly stop: () => void
@@ -55,8 +55,6 @@ interface Owed {
   /** On whose behalf: whoever replied, or made the request. */
   readonly context: Context
 }
-
-export const effectId = (workItem: WorkItemId, entry: OutboxEntry): string => uuidV5(EFFECTS, `${workItem}\n${entry}`)
 
 /** The engine may take it later: nothing is wrong with the effect. */
 const isForLater = (refusal: Refusal): boolean =>
@@ -96,12 +94,13 @@ export const createOutboxes = (options: {
   readonly world: World
   readonly tasks: Pick<TaskQueues, 'insert'>
   readonly contracts: Pick<Contracts, 'accept' | 'addresseeFor' | 'configOf' | 'replyOf'>
-  readonly deliveries: Pick<Deliveries, 'send'>
+  readonly deliveries: Pick<Deliveries, 'send' | 'underWay'>
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Outboxes => {
   const { store, live, handler, world, tasks, contracts, onTrouble } = options
   const closing = new AbortController()
   const running = new Map<WorkItemId, Promise<void>>()
+  const open = createOpenEntries(options)
   let underWay = 0
 
   const eventAt = async (workItem: WorkItemId, revision: number): Promise<RecordedEvent> => {
@@ -157,7 +156,8 @@ export const createOutboxes = (options: {
       bytes: body.byteLength,
       dueAt: bornAt(owed),
     } as const
-    const command = { type: 'AcceptRequest', by: subject, request, mediaType, digest: bodyFingerprint(mediaType, body) } as const
+    const digest = bodyFingerprint(mediaType, body)
+    const command = { type: 'AcceptRequest', by: subject, request, mediaType: mediaType ?? 'application/octet-stream', digest } as const
     return born(await contracts.accept(requestId(contract, subject, id ?? own), command, { ...owed.context, commandId: own }, body))
   }
 
@@ -220,11 +220,14 @@ export const createOutboxes = (options: {
         else {
           heldBack += 1
           if (heldBack === 1) onTrouble(`A callback of ${owed.workItem} is held back and will be tried again`, new Error(tried.heldBack))
-          await pause(world, pauseMs(HELD_BACK, heldBack, world.random()), closing.signal)
+          const ms = pauseMs(HELD_BACK, heldBack, world.random())
+          open.holdBack(own, { detail: tried.heldBack, nextAt: world.now() + Math.ceil(ms) })
+          await pause(world, ms, closing.signal)
         }
       }
       return undefined
     } finally {
+      open.holdBack(own, undefined)
       underWay -= 1
     }
   }
@@ -286,6 +289,7 @@ export const createOutboxes = (options: {
         .finally(() => running.delete(workItem))
       running.set(workItem, run)
     },
+    openOf: open.of,
     underWay: () => underWay,
     stop: () => closing.abort(),
     close: async () => {

@@ -1,20 +1,11 @@
 // Group commit without a timer: what is asked while a commit is under way travels together in the next one. Also the place where
 // too much at once is refused, and where a failed commit turns into an answer for everyone who waited for it.
 import * as E from 'fp-ts/lib/Either.js'
+import type { InFlightLimits } from '../append-check.ts'
 import { StoreFault, type AppendFailure, type Appended, type Erasure, type EventToAppend, type ExpectedRevision, type Pruned } from '../port.ts'
 import { positionAt } from '../position.ts'
 import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
 import type { WriterThread } from './writer-thread.ts'
-
-/** What may be under way at a time (rules 13). */
-export interface InFlightLimits {
-  /** 10,000. */
-  readonly appends: number
-  /** 64 MiB. */
-  readonly bytes: number
-}
-
-export const IN_FLIGHT_LIMITS: InFlightLimits = { appends: 10_000, bytes: 64 * 1024 * 1024 }
 
 /** An operation with the two ways in which it can end. */
 type Waiting = Operation & {

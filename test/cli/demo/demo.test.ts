@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { processes, type Running } from '../../support/process.ts'
 
-const { folder, startStint, stint } = processes('demo')
+/** Beyond the two minutes that the demo gives its own scenes, so that it can say itself what did not happen. */
+const PATIENCE_MS = 150_000
+const { folder, startStint, stint } = processes('demo', { patienceMs: PATIENCE_MS })
 const SOURCES = join(import.meta.dirname, '..', '..', '..', 'src')
-const TIMEOUT_MS = 180_000
+const TIMEOUT_MS = 600_000
 
 /** A connection to each of its processes that listen: it closes when the process ends, whoever ended it. */
 const holdOn = async (demo: Running, count: number): Promise<readonly Promise<void>[]> => {

@@ -1,4 +1,5 @@
 // A long task whose node has taken it while nobody here knows, because the answer to the dispatch never came: whoever has the lease that travelled with it has taken it.
+import { OPERATION_PROMISE_MS } from '../../../src/domain/policy/streams.ts'
 import { describe, expect, it } from 'vitest'
 import { STREAM_EVENTS_MAX, STREAM_EVENTS_RESERVED } from '../../../src/domain/policy/streams.ts'
 import type { Command } from '../../../src/domain/work-item/commands.ts'
@@ -11,7 +12,6 @@ import {
   completed,
   failOperation,
   HOLDER,
-  JOB,
   jobLeased,
   NEXT_HOLDER,
   NOW,
@@ -33,7 +33,7 @@ import {
 } from '../../support/samples.ts'
 
 const byNode = { takenBy: HOLDER } as const
-const taken = jobLeased({ until: NOW + 2 * JOB.silenceMs })
+const taken = jobLeased({ until: NOW + OPERATION_PROMISE_MS })
 const finished: WorkItemEvent = { type: 'LateResultRecorded', lease: 1, outcome: { completed: { result: { pages: 3 } } }, digest: 'completed' }
 
 describe('when a node reports on a long task that nobody knows it has', () => {

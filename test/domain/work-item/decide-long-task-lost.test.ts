@@ -1,4 +1,5 @@
 // What each command comes to while the node of a long task is silent: its next sign of life finds it, and if none comes it times out as any other does.
+import { OPERATION_PROMISE_MS } from '../../../src/domain/policy/streams.ts'
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
 import {
   abortedByHolder,
@@ -7,7 +8,6 @@ import {
   extended,
   failed,
   GONE,
-  JOB,
   LEASE_UNTIL,
   LOST_NOW,
   newDirective,
@@ -22,8 +22,8 @@ import {
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { A_LONG_TASK, FAILURES, MOOT_TIMERS, OPERATION_AGAIN, STRANGERS } from './rows.ts'
 
-const found: readonly WorkItemEvent[] = [{ type: 'HolderFound', lease: 1 }, extended(LOST_NOW + 2 * JOB.silenceMs)]
-const foundLater: readonly WorkItemEvent[] = [{ type: 'HolderFound', lease: 1 }, extended(LEASE_UNTIL + 2 * JOB.silenceMs)]
+const found: readonly WorkItemEvent[] = [{ type: 'HolderFound', lease: 1 }, extended(LOST_NOW + OPERATION_PROMISE_MS)]
+const foundLater: readonly WorkItemEvent[] = [{ type: 'HolderFound', lease: 1 }, extended(LEASE_UNTIL + OPERATION_PROMISE_MS)]
 const gone: WorkItemEvent = { type: 'Failed', ...GONE, lease: 1 }
 const overtaken = directiveEnded('overtaken')
 

@@ -1,4 +1,5 @@
 // What each command comes to while a node has parked a long task, asked or unasked: it makes no progress and does not stall, but its time goes on.
+import { OPERATION_PROMISE_MS } from '../../../src/domain/policy/streams.ts'
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
 import {
   abortedByHolder,
@@ -7,7 +8,6 @@ import {
   extended,
   failed,
   GONE,
-  JOB,
   LEASE_UNTIL,
   newDirective,
   NOW,
@@ -21,7 +21,7 @@ import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { A_LONG_TASK, FAILURES, MOOT_TIMERS, OPERATION_AGAIN, STRANGERS } from './rows.ts'
 
 const gone: WorkItemEvent = { type: 'Failed', ...GONE, lease: 1 }
-const longer = extended(LEASE_UNTIL + 2 * JOB.silenceMs)
+const longer = extended(LEASE_UNTIL + OPERATION_PROMISE_MS)
 const overtaken = directiveEnded('overtaken', 2)
 
 const PARKED = {

@@ -1,4 +1,5 @@
 // What each command comes to while a node runs a long task, with and without a directive that stands.
+import { OPERATION_PROMISE_MS } from '../../../src/domain/policy/streams.ts'
 import { adds, all, nothing, refuses, whenState } from '../../support/given.ts'
 import {
   abortedByHolder,
@@ -7,7 +8,6 @@ import {
   extended,
   failed,
   GONE,
-  JOB,
   LEASE_UNTIL,
   newDirective,
   NOW,
@@ -23,7 +23,7 @@ import { A_LONG_TASK, FAILURES, MOOT_TIMERS, OPERATION_AGAIN, STRANGERS } from '
 
 const lost: WorkItemEvent = { type: 'HolderLost', lease: 1, lastSeenAt: NOW - 5_000 }
 const gone: WorkItemEvent = { type: 'Failed', ...GONE, lease: 1 }
-const longer = extended(LEASE_UNTIL + 2 * JOB.silenceMs)
+const longer = extended(LEASE_UNTIL + OPERATION_PROMISE_MS)
 const overtaken = directiveEnded('overtaken')
 
 const RUNNING = {

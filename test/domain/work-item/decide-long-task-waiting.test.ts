@@ -1,6 +1,7 @@
 // What each command comes to while a long task waits for its node to take it: only time, its maker and its node do anything to it.
+import { OPERATION_PROMISE_MS } from '../../../src/domain/policy/streams.ts'
 import { adds, all, nothing, whenState } from '../../support/given.ts'
-import { directiveEnded, GONE, JOB, jobLeased, newDirective, NOW, timedOut } from '../../support/samples.ts'
+import { directiveEnded, GONE, jobLeased, newDirective, NOW, timedOut } from '../../support/samples.ts'
 import type { WorkItemEvent } from '../../../src/domain/work-item/events.ts'
 import { A_LONG_TASK, NOBODY_HOLDS, OPERATION_AGAIN } from './rows.ts'
 
@@ -11,7 +12,7 @@ const NOT_TAKEN = {
   ...NOBODY_HOLDS,
   ...OPERATION_AGAIN,
   // The lease travelled with it, and its silence is three intervals of its reports.
-  TakeOperation: adds(jobLeased({ until: NOW + 2 * JOB.silenceMs })),
+  TakeOperation: adds(jobLeased({ until: NOW + OPERATION_PROMISE_MS })),
   FailOperation: adds({ type: 'Failed', ...GONE }),
   'TimeOut total, at its end': adds(timedOut('total')),
   // What nobody runs makes no progress.

@@ -43,10 +43,15 @@ whenState('request broken off in middleware', {
   'Interrupt, when its time has come': adds({ type: 'Failed', code: 'interrupted', message: 'Its execution broke off, and nobody asked for it again in time.' }),
 })
 
-// It came to nothing: the next call runs it, whenever it comes.
+// It came to nothing: the next call runs it; and that nothing was done is what is said when none comes.
 whenState('request given back in middleware', {
   ...FREE_REQUEST,
   'ReleaseLease, current lease': nothing,
+  'Interrupt, when its time has come': adds({
+    type: 'Failed',
+    code: 'given-back',
+    message: 'Its execution was given back as having come to nothing, and nobody asked for it again in time.',
+  }),
   'AcceptRequest, by middleware': adds(taskLeased({ lease: 2, token: '2.next', holder: NEXT_HOLDER, until: NOW + TERM_MS })),
 })
 

@@ -242,7 +242,7 @@ const rules: fc.Arbitrary<Rules> = fc.record({
 })
 
 describe('the rules of a request', () => {
-  it('tell everybody what the contract promises, in any order and after any crash', { timeout: 60_000 }, () => {
+  it('tell everybody what the contract promises, in any order and after any crash', { timeout: 240_000 }, () => {
     const reached = new Set<string>()
     fc.assert(
       fc.property(rules, commands, (given, run) => {

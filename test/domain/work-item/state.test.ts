@@ -77,7 +77,7 @@ const STATES_AS_SEEN: Readonly<Record<StateName, Seen>> = {
   'request paused, told to abort': { seen: 'aborting', is: ['live', 'held', 'parked'], next: ['lease-ends'] },
   'request running in middleware': { seen: 'running', is: ['live', 'held'], next: ['lease-ends'] },
   'request broken off in middleware': { seen: 'waiting', is: ['live'], next: ['interrupted'] },
-  'request given back in middleware': { seen: 'waiting', is: ['live'] },
+  'request given back in middleware': { seen: 'waiting', is: ['live'], next: ['interrupted'] },
   'request broken off in middleware, paused': { seen: 'paused', is: ['live'] },
   // Its effects are still to be carried out, so a restart has to find it.
   'request with an open outbox': { seen: 'completed', is: ['live'] },

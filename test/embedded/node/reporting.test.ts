@@ -208,6 +208,51 @@ describe('an operation that has ended', () => {
   })
 })
 
+describe('a report that is refused', () => {
+  const two = async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    const node = await stage.start()
+    for (const [index, id] of ['a', 'b'].entries()) {
+      await stage.management.send({ id, operation: 'CopyImage' })
+      await images.begun(index + 1)
+    }
+    return { stage, node, runs: images.runs, ...stage }
+  }
+
+  it('for want of a right is told again, and nothing of it is the fault of the operation', async () => {
+    const { stage, runs, management, world } = await two()
+    management.refuse('a', 'forbidden')
+    runAt(runs, 0).context.phase('copy')
+    await stage.passing(() => world.monotonic() >= 20_000)
+    expect(runAt(runs, 0).context.signal.aborted).toBe(false)
+    expect(stage.problems).toEqual(['You may not do this.'])
+    expect([management.stateOf('a'), management.stateOf('b')]).toEqual(['waiting', 'running'])
+    management.refuse('a', undefined)
+    await stage.passing(() => management.stateOf('a') === 'running')
+    expect(management.told('a').at(-1)).toEqual({ id: 'a', lease: '1.a', phase: 'copy' })
+  })
+
+  it('for what it says is left out, but for how the operation ended, which is told bare', async () => {
+    const { stage, node, runs, management } = await two()
+    management.refuse('a', 'invalid', ({ progress, outcome }) => progress !== undefined || JSON.stringify(outcome)?.includes('bytes') === true)
+    runAt(runs, 0).context.progress(0.5)
+    await stage.passing(() => management.messages.length >= 2)
+    runAt(runs, 0).finish({ bytes: 512 })
+    await stage.passing(() => management.stateOf('a') === 'completed')
+    expect(management.told('a').at(-1)?.outcome).toEqual({ completed: {} })
+    await stage.logged(node, 'a', 'EffectsCarriedOut')
+    expect(stage.problems).toHaveLength(2)
+  })
+
+  it('with the whole message is told in smaller ones', async () => {
+    const { stage, management } = await two()
+    management.treat((items) => (items.length > 1 ? 413 : 'answer'))
+    await stage.passing(() => management.stateOf('a') === 'running' && management.stateOf('b') === 'running')
+    expect(management.messages.map(({ items }) => items.length)).toEqual(management.messages.map(() => 1))
+  })
+})
+
 describe('while the management node is away', () => {
   it('operations run on, and everything is told when it is back, in order', async () => {
     const images = copy()

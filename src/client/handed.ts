@@ -1,0 +1,31 @@
+// What every handler of a worker is given, whatever it works on: the face of the job behind its item.
+import type { HeldItem } from './held-item.ts'
+import type { Job } from './job.ts'
+
+/** None of it waits for Stint, but a checkpoint while a pause is wanted, and `extend`. */
+export interface Handed extends Pick<Job, 'id' | 'directive' | 'progress' | 'phase' | 'checkpoint' | 'partial' | 'refuse'> {
+  /** Aborts when it is to be aborted (reason: `AbortRequested`), no longer belongs to this worker (`LeaseLost`), or the worker is closed and its grace is over (`Closed`). */
+  readonly signal: AbortSignal
+  /** Makes the lease last so many seconds from now on, for a handler that is about to keep the process from extending it by itself. Throws `StintError` or `Unreachable`. */
+  readonly extend: (seconds: number) => Promise<void>
+}
+
+/** The face of a held item, with `facts` of its own kind; what those compute is computed when it is asked for. */
+export const handed = <Facts extends object>({ held: { job } }: HeldItem, extend: Handed['extend'], facts: Facts): Handed & Facts => {
+  const face: Handed = {
+    id: job.id,
+    get signal() {
+      return job.signal
+    },
+    get directive() {
+      return job.directive
+    },
+    progress: job.progress,
+    phase: job.phase,
+    checkpoint: job.checkpoint,
+    partial: job.partial,
+    refuse: job.refuse,
+    extend,
+  }
+  return Object.defineProperties(face, Object.getOwnPropertyDescriptors(facts)) as Handed & Facts
+}

@@ -1,0 +1,24 @@
+// The store over EventStoreDB keeps the contract, against the wire-level double.
+import { afterAll, describe, expect, it } from 'vitest'
+import { openKurrentStore } from '../../src/store/kurrent/store.ts'
+import { startDouble, type Double } from '../support/kurrent-double/double.ts'
+import { exercise } from './event-store.ts'
+
+const doubles: Double[] = []
+afterAll(() => Promise.all(doubles.map((double) => double.close())))
+
+exercise('kurrent', async (options) => {
+  const double = await startDouble()
+  doubles.push(double)
+  return openKurrentStore({ connectionString: double.connectionString, prefixes: 'all', ...options })
+})
+
+describe('the store over EventStoreDB', () => {
+  it('says that it has places instead of numbers, no chain and no erasure, and that it is durable', async () => {
+    const double = await startDouble()
+    doubles.push(double)
+    const store = await openKurrentStore({ connectionString: double.connectionString })
+    expect(store.capabilities).toEqual({ densePositions: false, globalChain: false, erase: false, prune: false, durable: true, maxAppendBytes: 1_000_000 })
+    await store.close()
+  })
+})

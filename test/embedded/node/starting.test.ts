@@ -1,0 +1,112 @@
+// How a node starts: what it refuses to start with, what it says of itself, and that it needs nobody to begin.
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { ImplementationNodeOptions } from '../../../src/embedded/index.ts'
+import { Closed } from '../../../src/client/errors.ts'
+import { closeStages, openStage } from '../../support/node-stage.ts'
+import { steeredClass } from '../../support/operations.ts'
+
+const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+const copy = (name = 'CopyImage') => steeredClass(name, { timeout: '15m', progressEvery: '2s', stalledAfter: '1m', onRestart: 'resume' })
+
+afterEach(closeStages)
+
+describe('a node', () => {
+  it('says of itself what it can do, where it is and which process it is', async () => {
+    const stage = await openStage([copy().operation, steeredClass('Ping', undefined).operation])
+    const node = await stage.start()
+    expect(node.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(stage.management.registrations).toEqual([
+      {
+        id: 'node-1',
+        url: node.url,
+        instance: node.instance,
+        operations: [
+          { operation: 'CopyImage', long: true, timeoutSeconds: 900, progressEverySeconds: 2, stalledAfterSeconds: 60 },
+          { operation: 'Ping', long: false },
+        ],
+      },
+    ])
+  })
+
+  it('says the address that it is reached by, if that is another', async () => {
+    const stage = await openStage([copy().operation], { secret: SECRET })
+    await stage.start({ secret: SECRET, url: 'https://copies.example/node-1/' })
+    expect(stage.management.registrations[0]).toMatchObject({ url: 'https://copies.example/node-1', secretEnv: 'STINT_NODE_SECRET' })
+  })
+
+  it('starts, and goes on with its list, while its management node is away', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    const node = await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    await images.begun()
+    await node.close()
+    await stage.management.down()
+    const again = await stage.begin()
+    const run = await images.begun(2)
+    run.finish('alone')
+    await stage.logged(again, 'a', 'Completed')
+    expect(stage.management.registrations).toHaveLength(1)
+    await stage.management.up()
+    await stage.passing(() => stage.management.stateOf('a') === 'completed')
+    expect(stage.management.registrations).toHaveLength(2)
+    await again.registered()
+  })
+
+  it('that is closed before its management node knew it says so to who waits for that', async () => {
+    const stage = await openStage([copy().operation])
+    await stage.management.down()
+    const node = await stage.begin()
+    const registered = node.registered()
+    await Promise.all([node.close(), expect(registered).rejects.toBeInstanceOf(Closed)])
+    expect(stage.world.pending()).toEqual([])
+  })
+
+  it('tells of a management node that is away once, however often it tries', async () => {
+    const stage = await openStage([copy().operation])
+    await stage.management.down()
+    await stage.begin()
+    await stage.passing(() => stage.world.monotonic() > 60_000)
+    expect(stage.problems).toEqual([expect.stringContaining('Expected an answer from')])
+  })
+})
+
+describe('a node is not started', () => {
+  const refusal = async (given: Partial<ImplementationNodeOptions>): Promise<Error> => {
+    const stage = await openStage([copy().operation])
+    return stage.begin(given).then(
+      () => new Error('It was started.'),
+      (thrown: Error) => thrown,
+    )
+  }
+
+  it.each<readonly [string, Partial<ImplementationNodeOptions>, RegExp]>([
+    ['without a name that can be one', { name: 'a/b' }, /^Expected the name of a node, but it is "a\/b"/],
+    ['beyond loopback without a secret', { listen: { host: '0.0.0.0' }, url: 'http://copies.example' }, /^Refusing to listen on 0\.0\.0\.0 without a secret/],
+    ['at an address that nobody can be told', { listen: { host: '0.0.0.0' }, secret: SECRET }, /^Expected a url, since nobody can be told to call 0\.0\.0\.0/],
+    ['with a secret that is none', { secret: 'hunter2' }, /^secret: Expected whsec_/],
+    ['with no place for an operation', { maxRunning: 0 }, /^Expected maxRunning to be 1 at least, but it is 0/],
+    ['with a time that is none', { drainSeconds: -1 }, /^Expected drainSeconds to be 0 at least, but it is -1/],
+    ['with two classes of one name', { operations: [copy().operation, copy().operation] }, /^Expected each operation to have a name of its own, but two are named CopyImage/],
+    ['with a class that runs nothing', { operations: [class Nothing {} as never] }, /^Expected Nothing to have a method run\(context\)/],
+    ['with a declaration that is none', { operations: [steeredClass('CopyAll', { timeout: 'soon' as never }).operation] }, /^Expected CopyAll\.longTask\.timeout to be a duration/],
+    ['for a management node whose address is none', { management: { url: 'ftp://stint.example' } }, /http:\/\/ or https:\/\//],
+  ])('%s', async (_what, given, message) => {
+    expect((await refusal(given)).message).toMatch(message)
+  })
+
+  it('where another has its directory, or its port, and lets go of what it had', async () => {
+    const stage = await openStage([copy().operation])
+    const node = await stage.start()
+    await expect(stage.begin()).rejects.toThrow(/process \d+/)
+    await node.close()
+    const blocker = createServer()
+    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve))
+    const { port } = blocker.address() as AddressInfo
+    await expect(stage.begin({ listen: { port } })).rejects.toThrow(/EADDRINUSE/)
+    await new Promise((resolve) => blocker.close(resolve))
+    expect((await stage.start({ listen: { port } })).url).toBe(`http://127.0.0.1:${port}`)
+  })
+})
