@@ -48,6 +48,7 @@ export const createRunner = ({ world, log, operations, runningMax, onProblem, ov
   const waiting = new Set<Entity>()
   const underWay = new Map<Entity, Promise<void>>()
   let isHolding = true
+  let isStopped = false
 
   /** Nobody runs it, and nobody wants it to wait. */
   const isReady = (entity: Entity): boolean => {
@@ -69,10 +70,13 @@ export const createRunner = ({ world, log, operations, runningMax, onProblem, ov
     if (E.isLeft(args))
       return refuse(entity, 'invalid', `Its node does not take its arguments any more: ${args.left.map(({ path, detail }) => `/args${path} ${detail}`).join(' ')}`)
     const before = entity.item().attempt === 0 ? undefined : await log.beforeOf(entity.workItem)
+    if (isStopped) return
     const leased = await log.lease(entity.workItem)
     // A directive has overtaken it: it is paused, and comes again when it is resumed, or it has been aborted.
     if (E.isLeft(leased)) return isReady(entity) ? void waiting.add(entity) : undefined
     const held = entity.begin(leased.right)
+    // The stop came while it was leased, and found nothing to stop.
+    if (isStopped) return entity.stop(new Closed('implementation node'))
     try {
       entity.end(completed(await declared.run(args.right, contextOf(held, before))))
     } catch (thrown) {
@@ -128,6 +132,7 @@ export const createRunner = ({ world, log, operations, runningMax, onProblem, ov
     },
     stop: () => {
       isHolding = true
+      isStopped = true
       for (const entity of underWay.keys()) entity.stop(new Closed('implementation node'))
     },
     idle: async () => {
