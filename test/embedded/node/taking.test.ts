@@ -59,6 +59,28 @@ describe('an operation that is sent to a node', () => {
     expect((await stage.management.list()).items).toEqual([])
   })
 
+  it('that is for another node is refused, and is no unknown one: its node may only have moved', async () => {
+    const copy = steeredClass('CopyImage', LONG)
+    const stage = await openStage([copy.operation], { secret: SECRET })
+    await stage.start({ secret: SECRET })
+    for (const operation of ['CopyImage', 'HashImage']) {
+      const answer = await stage.management.send({ id: 'a', operation, node: 'node-2' })
+      expect([answer.status, answer.body.code, answer.body.detail]).toEqual([403, 'forbidden', 'This is the node node-1, and the operation is for node-2.'])
+    }
+    expect((await stage.management.list()).items).toEqual([])
+    expect((await stage.management.send({ id: 'a', operation: 'CopyImage' })).status).toBe(202)
+  })
+
+  it('that is about to begin when its node closes is not begun any more', async () => {
+    const copy = steeredClass('CopyImage', LONG)
+    const stage = await openStage([copy.operation])
+    const node = await stage.start()
+    expect((await stage.management.send({ id: 'a', operation: 'CopyImage' })).status).toBe(202)
+    // No time passes: nothing that runs is waited for.
+    await node.close()
+    expect(copy.runs).toEqual([])
+  })
+
   it('is refused with the path of each field that its class does not take', async () => {
     const copy = steeredClass('CopyImage', LONG, { args: copyArgs })
     const stage = await openStage([copy.operation])
@@ -82,6 +104,7 @@ describe('an operation that is sent to a node', () => {
     const invalid = await post(JSON.stringify({ id: 'a/b', operation: 'CopyImage', progressEverySeconds: 2, speed: 1 }))
     expect(invalid.body.errors.map(({ path, code }: { path: string; code: string }) => [path, code])).toEqual([
       ['/id', 'pattern'],
+      ['/node', 'required'],
       ['/lease', 'required'],
       ['/speed', 'unknown'],
     ])
