@@ -1,6 +1,6 @@
 // What an implementation node does with an operation that is sent to it: it is taken once, or refused for a reason that can be put right.
 import * as t from 'io-ts'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { closeStages, openStage } from '../../support/node-stage.ts'
 import { steeredClass } from '../../support/operations.ts'
 
@@ -132,6 +132,29 @@ describe('a short operation', () => {
     expect(stage.management.messages).toEqual([])
     await stage.logged(node, 'p', 'EffectsCarriedOut')
     await stage.replayed(node)
+  })
+
+  it('leaves nothing behind in memory when it is answered', async () => {
+    const ping = steeredClass('Ping', undefined)
+    const stage = await openStage([ping.operation])
+    await stage.start()
+    const listening = new Map<EventTarget, number>()
+    const added = vi.spyOn(AbortSignal.prototype, 'addEventListener').mockImplementation(function (this: AbortSignal, ...given) {
+      listening.set(this, (listening.get(this) ?? 0) + 1)
+      EventTarget.prototype.addEventListener.apply(this, given)
+    })
+    const removed = vi.spyOn(AbortSignal.prototype, 'removeEventListener').mockImplementation(function (this: AbortSignal, ...given) {
+      listening.set(this, (listening.get(this) ?? 0) - 1)
+      EventTarget.prototype.removeEventListener.apply(this, given)
+    })
+    for (const count of [1, 2, 3, 4, 5]) {
+      const sent = stage.management.send({ id: `p${count}`, operation: 'Ping' })
+      ;(await ping.begun(count)).finish()
+      expect((await sent).status).toBe(200)
+    }
+    added.mockRestore()
+    removed.mockRestore()
+    expect(Math.max(0, ...listening.values())).toBeLessThan(5)
   })
 
   it('that is sent again is not run again: it waits for the one run, or is answered from the log', async () => {
