@@ -260,7 +260,7 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     },
     send: async ({ id, lease = `1.${id}`, ...sent }, options) => {
       if (!tasks.has(id)) tasks.set(id, { lease, state: 'waiting' })
-      const answer = await call('POST', '/v1/node/operations', JSON.stringify({ id, lease, progressEverySeconds: 2, ...sent }), options)
+      const answer = await call('POST', '/v1/node/operations', JSON.stringify({ id, node: registrations.at(-1)?.id, lease, progressEverySeconds: 2, ...sent }), options)
       const codec = takeOperation.answers[answer.status]
       if (codec !== undefined) right(decode(codec, answer.body))
       return answer

@@ -75,6 +75,15 @@ const shownOf = (entities: readonly ShownEntity[]): readonly ShownEntity[] => {
 /** It began and is not begun again, or whoever waited for its answer is gone. */
 const hasBrokenOff = (item: Existing): boolean => isHeld(item) || (item.operation?.onRestart !== 'resume' && (item.attempt > 0 || !isLong(item)))
 
+/** What it comes to; undefined when `signal` aborts before. Nothing of it is left behind at the signal, which outlives thousands of them. */
+const unlessAborted = <Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve(undefined)
+    const stop = (): void => resolve(undefined)
+    signal.addEventListener('abort', stop, { once: true })
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+
 export const createList = (setting: ListSetting): OperationList => {
   const { world, log, operations, runner, onProblem, closing } = setting
   const entities = new Map<string, Entity>()
@@ -108,11 +117,7 @@ export const createList = (setting: ListSetting): OperationList => {
   }
 
   const answerOf = async (entity: Entity): Promise<Taken> => {
-    const stopped = new Promise<undefined>((resolve) => {
-      if (closing.aborted) resolve(undefined)
-      else closing.addEventListener('abort', () => resolve(undefined), { once: true })
-    })
-    const outcome = entity.outcome() ?? (await Promise.race([entity.ended, stopped]))
+    const outcome = entity.outcome() ?? (await unlessAborted(entity.ended, closing))
     return outcome === undefined ? refused(problem('stopping')) : { type: 'answered', outcome }
   }
 

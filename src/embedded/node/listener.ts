@@ -74,9 +74,11 @@ const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
 const hostName = (host: string): string => host.replace(/:\d{1,5}$/, '')
 
 const taking =
-  ({ list, isClosing }: ListenerSetting): Handle<typeof takeOperation> =>
+  ({ list, node, isClosing }: ListenerSetting): Handle<typeof takeOperation> =>
   async ({ body }) => {
     if (isClosing()) return E.left(problem('stopping'))
+    // It had this address before, or whoever sends this has read it on its way there.
+    if (body.node !== node) return E.left(problem('forbidden', `This is the node ${node}, and the operation is for ${body.node}.`))
     const taken = await list.take(body)
     switch (taken.type) {
       case 'listed':

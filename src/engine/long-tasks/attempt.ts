@@ -39,9 +39,10 @@ const REFUSALS: ReadonlySet<string> = new Set(['400 invalid', '409 exists-with-o
 
 /** What a node is told of an operation. */
 const operationFor = (workItem: WorkItemId, item: GivenOut, payload: Uint8Array | undefined): SentOperation => {
-  const { lease, operation, progressEveryMs, timeoutMs } = item.operation
+  const { node, lease, operation, progressEveryMs, timeoutMs } = item.operation
   return {
     id: idOf(workItem),
+    node,
     lease,
     operation,
     progressEverySeconds: progressEveryMs / 1_000,

@@ -26,6 +26,8 @@ export type NodeAnswer =
 
 export interface SentOperation {
   readonly id: string
+  /** For whom it is: whoever has another name does not take it, since ports and addresses change hands. */
+  readonly node: string
   readonly lease: string
   readonly operation: string
   readonly progressEverySeconds: number
