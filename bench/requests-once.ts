@@ -5,51 +5,17 @@ import { join } from 'node:path'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, expecting, httpClient, type Measured } from './calls.ts'
 import { floorOf, floorRows, type Floor } from './floor.ts'
+import { askingWith, MANY, type Ask } from './loads.ts'
 import { onServer } from './queue-client.ts'
 import { rounded, rowOf, type Effort, type Row } from './row.ts'
 import { CONTRACT, cpuMicros, startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
-const MANY = 64
 const WORKER = fileURLToPath(new URL('once-worker.ts', import.meta.url))
 const APP = fileURLToPath(new URL('once-app.ts', import.meta.url))
 const REQUESTS_AIM = { least: 12_000 }
 const REPLIES_AIM = { least: 60_000 }
-const TEXT = 'x'.repeat(150)
-
-/** Asks with this id and answers the reply's body; throws for anything but a reply, and where it is not told that it is replayed. */
-type Ask = (id: string, n: number, isAgain: boolean) => Promise<string>
-
-/** New requests, and those that were asked before. */
-interface Asking {
-  readonly fresh: () => Promise<void>
-  readonly again: () => Promise<void>
-  /** Throws unless handlers have run once for each request. */
-  readonly prove: () => Promise<void>
-}
-
-const askingWith = (ask: Ask): Asking => {
-  const replies: (readonly [id: string, n: number, reply: string])[] = []
-  let [sent, repeated] = [0, 0]
-  const fresh = async (): Promise<void> => {
-    const [id, n] = [crypto.randomUUID(), (sent += 1)]
-    replies.push([id, n, await ask(id, n, false)])
-  }
-  return {
-    fresh,
-    again: async () => {
-      const [id, n, reply] = replies[(repeated += 1) % replies.length] ?? ['', 0, '']
-      const given = await ask(id, n, true)
-      if (given !== reply) throw new Error(`Expected ${id} to be given its reply again, ${reply}, but it was ${given}`)
-    },
-    prove: async () => {
-      await fresh()
-      const { runs } = JSON.parse(replies.at(-1)?.[2] ?? '{}') as { runs?: number }
-      if (runs !== sent) throw new Error(`${sent} requests, but handlers ran ${runs} times`)
-    },
-  }
-}
 
 type Processes = Readonly<Record<string, ServerProcess>>
 
@@ -107,8 +73,8 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
     const worker = await startServer('', { program: WORKER, args: [server.url] })
     // What is released is no reply for a duplicate any more.
     const requester = stint.requester({ contract: CONTRACT, release: 'manual' })
-    const ask: Ask = async (id, n, isAgain) => {
-      await using reply = await requester.call({ n, text: TEXT }, { id })
+    const ask: Ask = async (id, body, isAgain) => {
+      await using reply = await requester.call(body, { id })
       if (reply.status !== 200 || reply.replayed !== isAgain) throw new Error(`${id} was answered ${reply.status}, replayed: ${reply.replayed}`)
       return reply.text()
     }
@@ -132,10 +98,10 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
 const askApp = async <Result>(store: string | undefined, behind: Processes, measure: (processes: Processes, ask: Ask) => Promise<Result>): Promise<Result> => {
   const app = await startServer('', { program: APP, args: store === undefined ? [] : [store] })
   const client = httpClient(app.url, MANY)
-  const ask: Ask = async (id, n, isAgain) => {
-    const { body, header } = await expecting(201, client.call('POST', '/requests', { n, text: TEXT }, { 'Idempotency-Key': `"${id}"` }))
+  const ask: Ask = async (id, body, isAgain) => {
+    const { body: reply, header } = await expecting(201, client.call('POST', '/requests', body, { 'Idempotency-Key': `"${id}"` }))
     if ((header('idempotency-replayed') === 'true') !== isAgain) throw new Error(`Expected ${id} to be replayed: ${isAgain}`)
-    return body
+    return reply
   }
   try {
     return await measure({ app, ...behind }, ask)

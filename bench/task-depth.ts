@@ -2,9 +2,10 @@
 // A server of its own for each length, over a log that was made before.
 import type { Stint } from '../src/client/index.ts'
 import { runAlone, say } from './alone.ts'
+import { jobOf } from './loads.ts'
 import { makeQueue } from './make-queue.ts'
 import { cpuShare } from './polls.ts'
-import { costOf, costText, drain, fill, onServer, taskOf, WARM_UP, WORK } from './queue-client.ts'
+import { costOf, costText, drain, fill, onServer, WARM_UP, WORK } from './queue-client.ts'
 import { rounded, rowOf, type Effort, type Row } from './row.ts'
 import { rssMiB, whenIdle, type ServerProcess } from './server-process.ts'
 
@@ -51,7 +52,7 @@ const depthOf = (length: number, isQuick: boolean): Promise<Depth> => {
       await drain(stint, WARM_UP, warmUp, DRAIN_SECONDS_MAX)
       return { length, rssMiB: memory, ...(await drained(stint, server, length)) }
     },
-    (directory) => makeQueue(directory, WORK, length, taskOf(1).payload),
+    (directory) => makeQueue(directory, WORK, length, jobOf(1).payload),
   )
 }
 

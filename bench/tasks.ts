@@ -4,20 +4,18 @@ import type { Stint } from '../src/client/index.ts'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, type Measured } from './calls.ts'
 import { floorOf, floorRows, type Floor } from './floor.ts'
-import { CONCURRENCY, costOf, costOfCalls, costText, drain, fill, onServer, pause, startWorker, taskOf, tasksOf, WARM_UP, WORK, type Cost } from './queue-client.ts'
+import { CONCURRENCY, jobOf, jobsOf, MANY, putAndWork } from './loads.ts'
+import { costOf, costOfCalls, costText, drain, fill, jobQueueOf, onServer, WARM_UP, WORK, type Cost } from './queue-client.ts'
 import { rounded, rowOf, type Effort, type Row } from './row.ts'
 import type { ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
-const MANY = 64
 const BATCH = 100
 const BATCH_CALLERS = 4
 const QUEUED = 20_000
 const QUICK_QUEUED = 1_000
 const WARM_UP_TASKS = 3_000
-/** Tasks that may lie between producer and worker. */
-const BACKLOG_MAX = 1_024
 const DRAIN_SECONDS_MAX = 8
 
 const latencies = ({ p50, p99 }: Measured): Readonly<Record<string, number>> => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
@@ -25,11 +23,11 @@ const latencies = ({ p50, p99 }: Measured): Readonly<Record<string, number>> => 
 const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, floor: Floor): Promise<readonly Row[]> => {
   const producer = stint.producer(WORK)
   const one = (): Promise<unknown> => {
-    const { id, payload } = taskOf(1)
+    const { id, payload } = jobOf(1)
     return producer.put(payload, { id })
   }
   const batch = async (): Promise<void> => {
-    const refused = (await producer.putMany(tasksOf(BATCH))).find(({ error }) => error !== undefined)
+    const refused = (await producer.putMany(jobsOf(BATCH))).find(({ error }) => error !== undefined)
     if (refused !== undefined) throw new Error('A task was refused', { cause: refused.error })
   }
   const row = (what: string, cost: Cost, perCall: number, rest: Pick<Row, 'aim' | 'limit' | 'more'>): Row =>
@@ -78,32 +76,9 @@ const drainRow = async (stint: Stint, server: ServerProcess, isQuick: boolean): 
 
 const together = async (stint: Stint, server: ServerProcess, seconds: number, isQuick: boolean): Promise<Row> => {
   await warmUp(stint, isQuick)
-  let [sent, handled] = [0, 0]
-  let isOn = true
-  const worker = startWorker(stint, WORK, () => (handled += 1))
-  const producer = stint.producer(WORK)
-  const produce = async (): Promise<void> => {
-    while (isOn) {
-      if (sent - handled > BACKLOG_MAX) await pause(2)
-      else {
-        sent += 1
-        const { id, payload } = taskOf(sent)
-        await producer.put(payload, { id })
-      }
-    }
-  }
-  const producing = Promise.all(Array.from({ length: MANY }, produce))
-  await pause(Math.min(1, seconds) * 1_000)
-  const cost = await costOf(server, async () => {
-    const [before, began] = [handled, performance.now()]
-    await pause(seconds * 1_000)
-    const count = handled - before
-    return { count, perSecond: (count / (performance.now() - began)) * 1_000 }
-  })
-  const backlog = sent - handled
-  isOn = false
-  await producing
-  await Promise.all([producer.close(), worker.close({ graceSeconds: 0 })])
+  const queue = jobQueueOf(stint, WORK)
+  const { backlog, ...cost } = await putAndWork(queue, Math.min(1, seconds), (countFor) => costOf(server, () => countFor(seconds)))
+  await queue.close()
   return rowOf(`Producer with ${MANY} callers and worker with ${CONCURRENCY} handlers together`, cost.perSecond, 'tasks/s', {
     aim: { least: 18_000 },
     limit: 'Two cores for four: the main threads of both sides, the writer and the tables.',
