@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, expecting, httpClient, type Measured } from './calls.ts'
-import { floorOf, floorRows, type Floor } from './floor.ts'
+import { bareFetch, FDATASYNC, floorOf, floorRows, type Floor } from './floor.ts'
 import { askingWith, MANY, type Ask } from './loads.ts'
 import { onServer } from './queue-client.ts'
-import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import { rounded, rowOf, type About, type Effort, type Row } from './row.ts'
 import { CONTRACT, cpuMicros, startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
@@ -50,19 +50,18 @@ const costsOf = async (processes: Processes, seconds: number, ask: Ask): Promise
   return costs
 }
 
-type About = Pick<Row, 'aim' | 'limit'>
-
 const rowsOf = (
   way: string,
   { alone, many, again }: Costs,
   beside: (cost: Cost) => Readonly<Record<string, number>>,
-  about: Readonly<Record<keyof Costs, About>>,
+  against: string,
+  about: Readonly<Record<keyof Costs, Pick<About, 'aim' | 'limit'>>>,
 ): readonly Row[] => {
   const latencies = ({ p50, p99 }: Measured) => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
-  const rate = (what: string, unit: string, cost: Cost, rest: About): Row =>
-    rowOf(`${what} ${way}, ${MANY} callers`, cost.perSecond, unit, { ...rest, more: { ...latencies(cost), ...beside(cost), ...cost.micros } })
+  const rate = (what: string, unit: string, cost: Cost, rest: Pick<About, 'aim' | 'limit'>): Row =>
+    rowOf(`${what} ${way}, ${MANY} callers`, cost.perSecond, unit, { ...rest, against, more: { ...latencies(cost), ...beside(cost), ...cost.micros } })
   return [
-    rowOf(`Request and reply ${way}, 1 caller, p50`, alone.p50, 'ms', { ...about.alone, more: { 'p99 ms': rounded(alone.p99, 2), ...alone.micros } }),
+    rowOf(`Request and reply ${way}, 1 caller, p50`, alone.p50, 'ms', { ...about.alone, against: FDATASYNC, more: { 'p99 ms': rounded(alone.p99, 2), ...alone.micros } }),
     rate('Request and reply', 'requests/s', many, about.many),
     rate('Stored reply', 'replies/s', again, about.again),
   ]
@@ -80,7 +79,7 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
     }
     try {
       const costs = await costsOf({ server, worker }, seconds, ask)
-      return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), {
+      return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), bareFetch(MANY), {
         alone: { limit: 'Two commits, one after the other, and two ways through fetch, the caller’s and the worker’s.' },
         many: {
           aim: REQUESTS_AIM,
@@ -111,6 +110,8 @@ const askApp = async <Result>(store: string | undefined, behind: Processes, meas
   }
 }
 
+const BARE_ROUTE = `The same express route without exactlyOnce, ${MANY} callers`
+
 /** The same route without the middleware. */
 const bareRoute = (seconds: number): Promise<Cost> =>
   askApp(undefined, {}, async (processes, ask) => {
@@ -136,11 +137,11 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
   say('middleware with a server')
   const shared = await onServer((_, server) => askApp(server.url, { server }, (processes, ask) => costsOf(processes, seconds, ask)))
   return [
-    rowOf(`The same express route without exactlyOnce, ${MANY} callers`, bare.perSecond, 'requests/s', {
+    rowOf(BARE_ROUTE, bare.perSecond, 'requests/s', {
       limit: 'Express and its JSON.',
       more: { 'p50 ms': rounded(bare.p50, 2), 'p99 ms': rounded(bare.p99, 2), ...bare.micros },
     }),
-    ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), {
+    ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), BARE_ROUTE, {
       alone: { limit: 'Two commits, one after the other.' },
       many: { aim: REQUESTS_AIM, limit: 'The app’s main thread: half of it is the middleware and the engine, a sixth HTTP. The writer is idle for most of the time.' },
       again: {
@@ -148,7 +149,7 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
         limit: 'The app’s main thread: HTTP is more than a third of it, and a fourth is the middleware, which reads, compares and holds. Nothing is read from the disk.',
       },
     }),
-    ...rowsOf('through the middleware with a server', shared, ofBare, {
+    ...rowsOf('through the middleware with a server', shared, ofBare, BARE_ROUTE, {
       alone: { limit: 'Two commits, one after the other, and two ways through fetch.' },
       many: { limit: 'The app’s main thread: two fifths of it are fetch, which asks the server twice for each request.' },
       again: { limit: 'The app’s main thread, which is never idle: a third of it is fetch.' },

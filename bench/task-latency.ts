@@ -3,7 +3,7 @@ import { connect, type Stint } from '../src/client/index.ts'
 import { completeTask, extendTask, leaseTasks, releaseTask, type LeasedTask } from '../src/wire/tasks.ts'
 import { runAlone, say } from './alone.ts'
 import { expecting, httpClient } from './calls.ts'
-import { floorOf, floorRows } from './floor.ts'
+import { bareFetch, floorOf, floorRows } from './floor.ts'
 import { dripInto, jobOf, pause } from './loads.ts'
 import { jobQueueOf, onServer, WORK } from './queue-client.ts'
 import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
@@ -18,10 +18,11 @@ const WARM_UP_GIVEN_BACK = 50
 const LOOK_EVERY_MS = 2
 
 const rowFor = (what: string, took: readonly number[], aim: { readonly p50?: number; readonly p99: number }, limit: string): readonly Row[] => {
+  const against = bareFetch(1)
   const more = { 'worst ms': rounded(quantile(took, 1), 2), tasks: took.length }
   return [
-    rowOf(`${what}, p50`, quantile(took, 0.5), 'ms', { ...(aim.p50 === undefined ? {} : { aim: { most: aim.p50 } }), limit, more }),
-    rowOf(`${what}, p99`, quantile(took, 0.99), 'ms', { aim: { most: aim.p99 }, limit, more }),
+    rowOf(`${what}, p50`, quantile(took, 0.5), 'ms', { ...(aim.p50 === undefined ? {} : { aim: { most: aim.p50 } }), limit, against, more }),
+    rowOf(`${what}, p99`, quantile(took, 0.99), 'ms', { aim: { most: aim.p99 }, limit, against, more }),
   ]
 }
 
