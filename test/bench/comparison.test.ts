@@ -73,7 +73,11 @@ describe('what cannot be compared', () => {
     ])
   })
   it('leaves out the floors themselves', () => {
-    expect(comparedPart(kept, result(floor(1_000), row('Insert', 500, 'tasks/s', FLOOR), row('Pick-up', 8, 'ms', FLOOR), MEMORY)).map((each) => each.row)).toEqual(['Insert', 'Pick-up', 'Memory'])
+    expect(comparedPart(kept, result(floor(1_000), row('Insert', 500, 'tasks/s', FLOOR), row('Pick-up', 8, 'ms', FLOOR), MEMORY)).map((each) => each.row)).toEqual([
+      'Insert',
+      'Pick-up',
+      'Memory',
+    ])
   })
 })
 
