@@ -67,25 +67,30 @@ export const drainQueue = async (queue: Pick<JobQueue, 'startWorker' | 'pending'
   return { perSecond, count: handled }
 }
 
-/** Puts so many jobs, fifty a second on a fixed schedule; the milliseconds from each call to the first line of its handler. */
-export const dripInto = async (queue: JobQueue, count: number): Promise<readonly number[]> => {
+/** Puts jobs, fifty a second on a fixed schedule, so many `before` those that count; the milliseconds of each of these from the call to the first line of its handler. */
+export const dripInto = async (queue: JobQueue, before: number, count: number): Promise<readonly number[]> => {
   const put = new Map<string, number>()
-  const took: number[] = []
-  const worker = await queue.startWorker((id) => took.push(performance.now() - (put.get(id) ?? Number.NaN)))
-  const began = performance.now()
-  const sent: Promise<unknown>[] = []
-  for (let n = 0; n < count; n += 1) {
-    const early = began + n * DRIP_EVERY_MS - performance.now()
-    if (early > 0) await pause(early)
-    const job = jobOf(n)
-    put.set(job.id, performance.now())
-    sent.push(queue.put(job))
+  const took = new Map<string, number>()
+  const worker = await queue.startWorker((id) => took.set(id, performance.now() - (put.get(id) ?? Number.NaN)))
+  const drip = async (jobs: number): Promise<void> => {
+    const began = performance.now()
+    const sent: Promise<unknown>[] = []
+    for (let n = 0; n < jobs; n += 1) {
+      const early = began + n * DRIP_EVERY_MS - performance.now()
+      if (early > 0) await pause(early)
+      const job = jobOf(n)
+      put.set(job.id, performance.now())
+      sent.push(queue.put(job))
+    }
+    await Promise.all(sent)
+    for (const until = performance.now() + SETTLE_MS; took.size < jobs && performance.now() < until;) await pause(LOOK_EVERY_MS / 5)
+    if (took.size < jobs) throw new Error(`Of ${jobs} jobs ${took.size} came to the worker`)
   }
-  await Promise.all(sent)
-  for (const until = performance.now() + SETTLE_MS; took.length < count && performance.now() < until;) await pause(LOOK_EVERY_MS / 5)
+  await drip(before)
+  took.clear()
+  await drip(count)
   await worker.stop()
-  if (took.length < count) throw new Error(`Of ${count} jobs ${took.length} came to the worker`)
-  return took
+  return [...took.values()]
 }
 
 /** Jobs that go through a queue while callers put and a worker works, both without a break; `measure` is told how to count for so many seconds. */

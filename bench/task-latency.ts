@@ -26,14 +26,6 @@ const rowFor = (what: string, took: readonly number[], aim: { readonly p50?: num
   ]
 }
 
-/** As `dripInto`. */
-const drip = async (stint: Stint, count: number): Promise<readonly number[]> => {
-  const queue = jobQueueOf(stint, WORK)
-  const took = await dripInto(queue, count)
-  await queue.close()
-  return took
-}
-
 /** A way to lease a task and to give it back. */
 interface Giver {
   readonly lease: () => Promise<string>
@@ -111,8 +103,10 @@ export const measureTaskLatency = async ({ isQuick }: Effort): Promise<readonly 
   const floor = await floorOf(isQuick ? 0.5 : 2)
   say('pick-up')
   const picked = await onServer(async (stint) => {
-    await drip(stint, isQuick ? QUICK_TASKS : WARM_UP_TASKS)
-    return drip(stint, isQuick ? QUICK_TASKS : TASKS)
+    const queue = jobQueueOf(stint, WORK)
+    const took = await dripInto(queue, isQuick ? QUICK_TASKS : WARM_UP_TASKS, isQuick ? QUICK_TASKS : TASKS)
+    await queue.close()
+    return took
   })
   const pickUp = rowFor('Pick-up of a new task, 50 a second', picked, { p50: 1.2, p99: 3.5 }, 'One commit, the birth with the lease, and two ways through fetch and HTTP.')
   say('give-back')

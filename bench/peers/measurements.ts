@@ -117,11 +117,9 @@ const together = async (measuring: Measuring): Promise<readonly Row[]> => {
 
 const pickUp = async (measuring: Measuring): Promise<readonly Row[]> => {
   const { system, pids, isQuick } = measuring
-  await system.use('warm-up')
-  await dripInto(queueOf(system), shareOf(measuring, PICK_UPS_BEFORE))
   await system.use('work')
   await quiet(isQuick)
-  const { figures, beside } = await gauged(pids, () => dripInto(queueOf(system), isQuick ? PICK_UPS_BEFORE / 2 : PICK_UPS))
+  const { figures, beside } = await gauged(pids, () => dripInto(queueOf(system), PICK_UPS_BEFORE, isQuick ? PICK_UPS_BEFORE : PICK_UPS))
   const more = { 'worst ms': rounded(quantile(figures, 1), 2), jobs: figures.length, ...beside }
   return [rowOf(ROW.pickUp50, quantile(figures, 0.5), 'ms', { more }), rowOf(ROW.pickUp99, quantile(figures, 0.99), 'ms', { more })]
 }

@@ -18,7 +18,7 @@ const labelOf = ({ systems }: Standings, name: SystemName): string => systems[na
 
 /** The figure, its range over the rounds, and what there was beside it. */
 const figure = ({ value, unit, lowest, highest }: ResultRow): string => {
-  const range = lowest === undefined || highest === undefined ? '' : ` (${numberText(lowest)} – ${numberText(highest)})`
+  const range = lowest === highest || lowest === undefined || highest === undefined ? '' : ` (${numberText(lowest)} – ${numberText(highest)})`
   return `**${numberText(value)}** ${unit}${range}`
 }
 
