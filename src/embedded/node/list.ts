@@ -60,6 +60,13 @@ const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusa
 const unknownOperation = (operations: Operations): Taken =>
   refused(problem('unknown-operation', operations.size === 0 ? 'This node knows none.' : `This node knows ${[...operations.keys()].toSorted().join(', ')}.`))
 
+/** Where the management node has lost its data, its ids are new to it alone. */
+const takenBefore = (id: string): Problem =>
+  problem(
+    'exists-with-other-content',
+    `This node has taken another operation under the id ${id} before, or the same one of an earlier log of its management node. Another id is needed.`,
+  )
+
 /** How it ended was erased with everything else that was known of it, when its time was over. */
 const FORGOTTEN: Outcome = { failed: { code: 'erased', message: 'It was run here before, and how it ended is not kept any more.' } }
 
@@ -127,7 +134,7 @@ export const createList = (setting: ListSetting): OperationList => {
     const args = declared.argsOf(sent.args)
     if (E.isLeft(args)) return refused(invalid(args.left.map((error) => ({ ...error, path: `/args${error.path}` }))))
     const done = await log.take(sent, declared.onRestart)
-    if (E.isLeft(done)) return refused(fromRefusal(done.left))
+    if (E.isLeft(done)) return refused('type' in done.left && done.left.type === 'exists-with-other-content' ? takenBefore(sent.id) : fromRefusal(done.left))
     const { item, before } = done.right
     const workItem = longTaskId(sent.id)
     const isOver = item.status === 'settled' && !isOwing(item)

@@ -7,7 +7,7 @@ import { pauseMs } from '../../domain/policy/retry.ts'
 import type { Backoff } from '../../domain/queue/config.ts'
 import type { Cancel, World } from '../../world.ts'
 import { createSlots } from '../delivery/slots.ts'
-import { listOf, type NodeList } from './node-answers.ts'
+import { answeredText, listOf, type NodeList } from './node-answers.ts'
 import { registeredIn, type NodeBook, type RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls } from './node-calls.ts'
 
@@ -57,7 +57,7 @@ interface Watched {
 /** The list, or a sentence on why there is none. */
 const listIn = (name: string, answer: NodeAnswer): NodeList | string => {
   if (answer.type !== 'answered') return answer.detail
-  if (answer.status !== 200) return `It answered ${answer.status}.`
+  if (answer.status !== 200) return answeredText(answer.status, answer.json)
   const list = listOf(answer.json)
   if (list === undefined) return 'What it answered is no list of operations.'
   return list.node === name ? list : `The node ${list.node.slice(0, 200)} answers there.`

@@ -46,6 +46,7 @@ describe('an operation that is sent to a node', () => {
     for (const other of [{ args: 2 }, { args: 1, lease: '1.other' }, { args: 1, progressEverySeconds: 3 }, {}]) {
       const answer = await stage.management.send({ id: 'a', operation: 'CopyImage', ...other })
       expect([answer.status, answer.body.code]).toEqual([409, 'exists-with-other-content'])
+      expect(answer.body.detail).toContain('has taken another operation under the id a before')
     }
     expect(stage.management.stateOf('a')).toBe('waiting')
     expect(copy.runs).toHaveLength(1)
