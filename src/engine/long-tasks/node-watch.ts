@@ -104,7 +104,7 @@ export const createNodeWatch = (options: {
     const release = await slots.take(name, stopped.signal)
     if (release === undefined) return 0
     const synchronise = options.synchroniser(name, node)
-    const list = listIn(name, await calls.list(node.facts).finally(release))
+    const list = listIn(name, await calls.list(node.facts, name).finally(release))
     // It has registered anew meanwhile: this was the answer of another.
     if (stopped.signal.aborted || registeredIn(book, name)?.revision !== node.revision) return 0
     if (typeof list === 'string') {

@@ -197,6 +197,13 @@ describe('who may call a node', () => {
     expect((await stage.management.list({ secret: OTHER, seconds: now - 299 })).items).toHaveLength(1)
   })
 
+  it('is not told by a signature that another node with the same secret was sent', async () => {
+    const stage = await openStage([steeredClass('CopyImage', LONG).operation], { secret: SECRET })
+    await stage.start({ secret: SECRET })
+    const answer = await stage.management.list({ node: 'node-2' })
+    expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated'])
+  })
+
   it('is not told by a signature of another body', async () => {
     const stage = await openStage([steeredClass('CopyImage', LONG).operation], { secret: SECRET })
     await stage.start({ secret: SECRET })
