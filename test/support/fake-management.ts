@@ -87,6 +87,8 @@ export interface CallOptions {
   /** Seconds since 1970 at which it says that it is sent. */
   readonly seconds?: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Where the node listens, if that is not where it says that it is. */
+  readonly at?: string
   readonly signal?: AbortSignal
 }
 
@@ -212,7 +214,7 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     const given = options.secret === undefined ? secret : (options.secret ?? undefined)
     const signed =
       given === undefined ? {} : webhookHeaders(realWorld.uuid(), seconds, body ?? askedForList(options.node ?? registrations.at(-1)?.id ?? ''), right(parseSecrets(given)))
-    const response = await fetch(`${registrations.at(-1)?.url ?? ''}${path}`, {
+    const response = await fetch(`${options.at ?? registrations.at(-1)?.url ?? ''}${path}`, {
       method,
       headers: { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...signed, ...headers },
       ...(body === undefined ? {} : { body }),

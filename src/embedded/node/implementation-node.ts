@@ -76,7 +76,7 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const log = createOwnLog({ engine: embedded.engine, world, node: name, instance, reportTo: client.url, over: over.signal })
   const runner = createRunner({ world, log, operations, runningMax: settings.runningMax, onProblem, over: over.signal })
   let onNews = (): void => undefined
-  const list = createList({ world, log, operations, runner, onProblem, onNews: () => onNews(), closing: closing.signal, over: over.signal })
+  const list = createList({ world, node: name, log, operations, runner, onProblem, onNews: () => onNews(), closing: closing.signal, over: over.signal })
   over.signal.addEventListener('abort', runner.stop, { once: true })
   await list.restore()
 

@@ -32,7 +32,7 @@ export interface OperationList {
   readonly shown: () => readonly ShownEntity[]
   /** The management node knows how it ended, or does not want to: it leaves the list. */
   readonly acknowledge: (entity: Entity, outcome: CarriedOut['outcome'], code?: string) => Promise<void>
-  /** Goes on with what an earlier process left, as each class says. */
+  /** Goes on with what an earlier process left, as each class says. Rejects when that was a node of another name, of which nobody would hear. */
   readonly restore: () => Promise<void>
   /** Resolves when nothing that was said is on its way to the log. */
   readonly quiet: () => Promise<void>
@@ -40,6 +40,7 @@ export interface OperationList {
 
 export interface ListSetting {
   readonly world: World
+  readonly node: string
   readonly log: OwnLog
   readonly operations: Operations
   readonly runner: Runner
@@ -173,7 +174,13 @@ export const createList = (setting: ListSetting): OperationList => {
     shown: () => shownOf([...entities.values()].filter((entity) => entity.isLong && entity.unwanted() === undefined).map((entity) => entity.shown())),
     acknowledge,
     restore: async () => {
-      for (const logged of await log.left()) await goOn(logged)
+      const left = await log.left()
+      const stranger = left.find(({ operation }) => operation.node !== setting.node)
+      if (stranger !== undefined)
+        throw new Error(
+          `Expected the list of ${setting.node}, but its directory has operations of ${stranger.operation.node}: start it under that name, or on a directory of its own.`,
+        )
+      for (const logged of left) await goOn(logged)
     },
     quiet: async () => {
       await Promise.all([...entities.values()].map((entity) => entity.quiet()))
