@@ -55,6 +55,7 @@ export interface ListSetting {
 const SHOWN_CHARACTERS_MAX = 4 * 1024 * 1024
 
 const STOPPED = 'Its node stopped before it ended, and its class does not say that it is run again.'
+const GIVEN_BEFORE = 'This node was given an operation of this id before, with other content or by another management node. Dispatch it under another id.'
 const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusal })
 
 const unknownOperation = (operations: Operations): Taken =>
@@ -122,7 +123,10 @@ export const createList = (setting: ListSetting): OperationList => {
     const args = declared.argsOf(sent.args)
     if (E.isLeft(args)) return refused(invalid(args.left.map((error) => ({ ...error, path: `/args${error.path}` }))))
     const done = await log.take(sent, declared.onRestart)
-    if (E.isLeft(done)) return refused(fromRefusal(done.left))
+    if (E.isLeft(done)) {
+      const refusal = fromRefusal(done.left)
+      return refused(refusal.code === 'exists-with-other-content' && refusal.detail === undefined ? { ...refusal, detail: GIVEN_BEFORE } : refusal)
+    }
     const { item, before } = done.right
     const workItem = longTaskId(sent.id)
     const isOver = item.status === 'settled' && !isOwing(item)

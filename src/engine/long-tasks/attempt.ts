@@ -9,7 +9,7 @@ import { contentDigest } from '../digest.ts'
 import type { CommandToDo, Context } from '../engine.ts'
 import type { Handler } from '../handle.ts'
 import { idOf } from './messenger.ts'
-import { refusedOf, takenOf, type RefusedByNode } from './node-answers.ts'
+import { answeredOf, refusedOf, takenOf, type RefusedByNode } from './node-answers.ts'
 import type { RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls, SentOperation } from './node-calls.ts'
 import type { GivenOut } from './node-index.ts'
@@ -50,18 +50,19 @@ const operationFor = (workItem: WorkItemId, item: GivenOut, payload: Uint8Array 
   }
 }
 
-/** With the fields that the node found wrong. */
+const MESSAGE_MAX = 4_000
+
+/** With the fields that the node found wrong: whoever reads only the message has to learn which they are. */
 const failureOf = ({ code, detail, errors }: RefusedByNode, name: string): CommandToDo => ({
   type: 'FailOperation',
   code,
-  message: detail ?? `The node ${name} has refused it.`,
+  message: (errors.length === 0 ? (detail ?? `The node ${name} has refused it.`) : errors.map((each) => `${each.path || '/'}: ${each.detail}`).join(' ')).slice(0, MESSAGE_MAX),
   ...(errors.length === 0 ? {} : { detail: { errors } }),
 })
 
 const failureIn = (status: number, json: unknown): string => {
   if (status === 200) return 'It answered 200 without a sound outcome.'
-  const detail = refusedOf(json)?.detail
-  return `It answered ${status}${detail === undefined ? '.' : `: ${detail}`}`.slice(0, DETAIL_MAX)
+  return answeredOf(status, json).slice(0, DETAIL_MAX)
 }
 
 export const createAttempts = (options: {

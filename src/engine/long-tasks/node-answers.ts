@@ -59,3 +59,9 @@ export const refusedOf = (json: unknown): RefusedByNode | undefined => {
     errors: errors.map(({ path, code, detail }) => ({ path: short(path), code: short(code), detail: short(detail) })),
   }
 }
+
+/** What was answered, where it was no answer to what was asked. */
+export const answeredOf = (status: number, json: unknown): string => {
+  const detail = refusedOf(json)?.detail
+  return `It answered ${status}${detail === undefined ? '.' : `: ${detail}`}`
+}

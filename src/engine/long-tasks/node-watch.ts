@@ -7,7 +7,7 @@ import { pauseMs } from '../../domain/policy/retry.ts'
 import type { Backoff } from '../../domain/queue/config.ts'
 import type { Cancel, World } from '../../world.ts'
 import { createSlots } from '../delivery/slots.ts'
-import { listOf, type NodeList } from './node-answers.ts'
+import { answeredOf, listOf, type NodeList } from './node-answers.ts'
 import { registeredIn, type NodeBook, type RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls } from './node-calls.ts'
 
@@ -43,6 +43,8 @@ const TIMES_ITS_COST = 100
 /** While it is down. */
 const LOOK_AGAIN: Backoff = { minMs: 500, maxMs: 30_000, doublings: 6, jitter: 0.2 }
 
+const DETAIL_MAX = 500
+
 const UNKNOWN: NodeHealth = { state: 'unknown' }
 
 interface Watched {
@@ -57,7 +59,7 @@ interface Watched {
 /** The list, or a sentence on why there is none. */
 const listIn = (name: string, answer: NodeAnswer): NodeList | string => {
   if (answer.type !== 'answered') return answer.detail
-  if (answer.status !== 200) return `It answered ${answer.status}.`
+  if (answer.status !== 200) return answeredOf(answer.status, answer.json).slice(0, DETAIL_MAX)
   const list = listOf(answer.json)
   if (list === undefined) return 'What it answered is no list of operations.'
   return list.node === name ? list : `The node ${list.node.slice(0, 200)} answers there.`
