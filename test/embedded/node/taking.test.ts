@@ -46,6 +46,7 @@ describe('an operation that is sent to a node', () => {
     for (const other of [{ args: 2 }, { args: 1, lease: '1.other' }, { args: 1, progressEverySeconds: 3 }, {}]) {
       const answer = await stage.management.send({ id: 'a', operation: 'CopyImage', ...other })
       expect([answer.status, answer.body.code]).toEqual([409, 'exists-with-other-content'])
+      expect(answer.body.detail).toMatch(/with other content or by another management node\. Dispatch it under another id\.$/)
     }
     expect(stage.management.stateOf('a')).toBe('waiting')
     expect(copy.runs).toHaveLength(1)
@@ -148,6 +149,8 @@ describe('who may call a node', () => {
     expect(copy.runs).toHaveLength(0)
     expect((await stage.management.send(sent)).status).toBe(202)
     expect((await stage.management.list({ secret: OTHER, seconds: now - 299 })).items).toHaveLength(1)
+    // Whoever has made a mistake with secrets or clocks learns of it at the node too; who calls without any signature may be anybody.
+    expect(stage.problems).toEqual([expect.stringContaining('the secret of this node and that in the environment'), expect.stringContaining('the clocks of the two machines')])
   })
 
   it('is not told by a signature of another body', async () => {
