@@ -185,6 +185,17 @@ describe('an operation that has ended', () => {
     expect(stage.problems).toEqual(['a: Expected an outcome that the management node takes, but it is too large: it is told without its result.'])
   })
 
+  it('with a result that JSON cannot say is told of without it, and its author hears of that', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    ;(await images.begun()).finish({ bytes: 12n })
+    await stage.message(1)
+    expect(stage.management.told('a')).toEqual([{ id: 'a', lease: '1.a', outcome: { completed: {} } }])
+    expect(stage.problems).toEqual(['a: Expected a result that JSON can say, but it cannot say this one: it is left out.'])
+  })
+
   it('leaves the list when its management node has settled it otherwise, or does not know it', async () => {
     const images = copy()
     const stage = await openStage([images.operation])
