@@ -246,13 +246,49 @@ const pathItems = (): Record<string, Record<string, object>> => {
   return paths
 }
 
+/** What a node has to answer, for who writes one without the SDK: refusals that the server takes for final, beside the outcomes. */
+const nodeAnswers = (route: AnyRoute): Record<string, unknown> => {
+  const byStatus = Map.groupBy([...new Set([...(route.body === undefined ? [] : (['invalid'] as const)), ...route.problems])], (code) => problems[code].status)
+  const refusals = [...byStatus].map(([status, codes]) => [
+    String(status),
+    {
+      description: codes.map((code) => `\`${code}\`: ${problems[code].title}`).join(' · '),
+      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+    },
+  ])
+  const answers = Object.entries(route.answers).map(([status, codec]) => [
+    status,
+    { description: route.summary, ...(codec === undefined ? {} : { content: { 'application/json': { schema: schemaOf(codec, names) } } }) },
+  ])
+  return Object.fromEntries([...answers, ...refusals]) as Record<string, unknown>
+}
+
+/** The calls that the server makes to implementation nodes. */
+const nodeCalls = () =>
+  Object.fromEntries(
+    ([nodes.takeOperation, nodes.listOperations, nodes.directOperation] as unknown as readonly AnyRoute[]).map((route) => [
+      route.name,
+      {
+        [route.method.toLowerCase()]: {
+          operationId: route.name,
+          tags: [route.tag],
+          summary: route.summary,
+          description: `The server calls ${route.path} below the \`url\` of the node, signed as webhooks are with the secret that its \`secretEnv\` names. It may arrive twice.`,
+          parameters: parametersOf(route),
+          ...requestBody(route),
+          responses: nodeAnswers(route),
+        },
+      },
+    ]),
+  )
+
 /** The whole document. */
 export const openApiDocument = (version: string) => ({
   openapi: '3.1.0',
   info: {
     title: 'Stint',
     version,
-    summary: 'An event-sourced workflow engine: job proxies, task queues and exactly-once requests on one log.',
+    summary: 'An event-sourced workflow engine: job proxies, task queues, exactly-once requests and long tasks on one log.',
     description: `Roles of principals: ${roles.join(', ')}. An administrator has all of them. Unknown fields and parameters are refused. Times are RFC 3339 in UTC with milliseconds.`,
     license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
   },
@@ -260,6 +296,7 @@ export const openApiDocument = (version: string) => ({
   security: [{ bearer: [] }],
   tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
   paths: pathItems(),
+  webhooks: nodeCalls(),
   components: {
     securitySchemes: {
       bearer: { type: 'http', scheme: 'bearer', description: 'A token of `stint tokens add`, or a JWT where one is configured. A server without auth asks for none.' },

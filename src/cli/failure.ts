@@ -102,7 +102,7 @@ const QUEUE_PATH = /^\/v1\/queues\/[^/?]+\/[^/?]+/
 const absenceOf = ({ problem, code }: StintError): readonly string[] | undefined => {
   if (code !== 'not-found') return undefined
   const path = doorPath(problem.instance ?? '')
-  if (problem.detail === undefined) return describeAbsence(path)
+  if (problem.detail === undefined || /^No node .* is registered\.$/.test(problem.detail)) return describeAbsence(path)
   // Not even the queue is there, whatever was wanted in it.
   return problem.detail.startsWith('There is no queue ') ? describeAbsence(QUEUE_PATH.exec(path)?.[0] ?? '') : undefined
 }
@@ -127,8 +127,12 @@ const rightsAdvice = ({ problem, code }: StintError): string | undefined => {
 }
 
 /** What to do, as people on a command line do it; else what the surface says of the code. */
-const adviceOn = (refusal: StintError, known: { readonly advice: string }): string =>
-  refusal.code === 'unknown-operation' ? '`stint nodes list` shows what each node can run.' : (rightsAdvice(refusal) ?? known.advice)
+const adviceOn = (refusal: StintError, known: { readonly advice: string }): string => {
+  if (refusal.code === 'unknown-operation') return '`stint nodes list` shows what each node can run.'
+  if (refusal.code === 'unauthenticated')
+    return 'Set STINT_TOKEN, or give --token. The first start of `stint serve --auth tokens` prints one for an administrator; with it `stint tokens add` makes more.'
+  return rightsAdvice(refusal) ?? known.advice
+}
 
 const describeRefusal = (refusal: StintError): Described => {
   const { problem, status, code } = refusal

@@ -87,11 +87,13 @@ const fromEnvironment = (name: string): string | undefined => {
   return value === '' ? undefined : value
 }
 
+const isHttp = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
+
 /** Connects to a Stint. Nothing is sent yet. Throws `TypeError` when the address is no http(s) URL. */
 export const connect = (options: ConnectOptions = {}): Stint => {
   const { as, world = realWorld, fetch = (input, init) => globalThis.fetch(input, init) } = options
   const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
-  if (!/^https?:$/.test(new URL(url).protocol)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
+  if (!isHttp(url)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
   const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
   const longTasks = createLongTasks(http)
   const parts = new Set<{ readonly close: () => Promise<void> }>()

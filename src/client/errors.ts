@@ -13,9 +13,15 @@ export interface ProblemDocument {
   readonly state?: string
 }
 
+/** What is known of this occurrence: what is wrong with one field is said by the field, and what is absent by where it was looked for. */
+const occurrence = ({ detail, errors = [], status, instance }: ProblemDocument): string | undefined => {
+  if (errors.length === 1 && errors[0]?.detail === detail) return undefined
+  return detail ?? (status === 404 ? instance : undefined)
+}
+
 const sentence = (problem: ProblemDocument): string => {
   const fields = (problem.errors ?? []).map(({ path, detail }) => `${path || '/'}: ${detail}`)
-  return [problem.title ?? problem.code, problem.detail, ...fields].filter((part) => part !== undefined && part !== '').join(' ')
+  return [problem.title ?? problem.code, occurrence(problem), ...fields].filter((part) => part !== undefined && part !== '').join(' ')
 }
 
 /** Stint understood the call and refused it. */
@@ -188,7 +194,7 @@ export class NotCompleted extends Error {
   readonly outcome: NotCompletedOutcome
 
   constructor(id: string, state: string, outcome: NotCompletedOutcome) {
-    super(`Expected long task ${id} to complete, but ${endWords(outcome)}.`)
+    super(`Expected long task ${id} to complete, but ${endWords(outcome).replace(/\.$/, '')}.`)
     this.id = id
     this.state = state
     this.code = outcome.failed?.code ?? state

@@ -39,6 +39,7 @@ export interface OperationContext extends Job {
 export interface Operation<Args = unknown, Result = unknown> {
   /** What it was constructed with; sent as JSON. */
   readonly args?: Args
+  /** What it returns is the result, as far as JSON can say it (1 MiB at most); what it throws makes it fail, with the error's own `code`, if it has one, and its message. */
   readonly run: (context: OperationContext) => Result | Promise<Result>
 }
 

@@ -91,6 +91,14 @@ const argsText = (args: unknown): string | undefined => {
   return text
 }
 
+/** What a compiler would not let pass, for those who have none. */
+const checked = (operation: unknown, options: unknown): void => {
+  if (typeof operation === 'function') throw new TypeError(`Expected an instance, new ${operation.name}(args), but it is the class ${operation.name} itself.`)
+  if (typeof operation !== 'object' || operation === null)
+    throw new TypeError(`Expected an operation, an instance of its class or { operation, args }, but it is ${String(operation)}.`)
+  if (typeof options !== 'object' || options === null) throw new TypeError(`Expected options with the node that is to run it, { node: 'disk-1' }, but they are ${String(options)}.`)
+}
+
 /** Throws `StintError` (`invalid`) on what the server would refuse as malformed, `TypeError` on what JSON cannot say. */
 const writtenOperation = (world: World, operation: object, { signal: _signal, id = uuidv7(world), node, ...timing }: DispatchOptions): Written => {
   const given = Object.entries(timing).filter(([, value]) => value !== undefined)
@@ -148,6 +156,7 @@ export const createManagement = (http: Http, longTasks: LongTasks, options: Mana
   return {
     dispatch: async (operation, given) => {
       if (sender.isClosed()) throw new Closed('management')
+      checked(operation, given)
       given.signal?.throwIfAborted()
       return dispatched((await sender.give(writtenOperation(http.world, operation, given), given.signal)).id)
     },

@@ -17,9 +17,10 @@ const snapshot = (value: unknown): unknown => {
   }
 }
 
-/** A result that JSON cannot say is left out: the job is complete all the same. */
-export const completed = (value: unknown): Outcome => {
+/** A result that JSON cannot say is left out, of which `onLeftOut` hears: the job is complete all the same. */
+export const completed = (value: unknown, onLeftOut: () => void = () => undefined): Outcome => {
   const result = snapshot(value)
+  if (result === undefined && value !== undefined) onLeftOut()
   return { completed: result === undefined ? {} : { result } }
 }
 

@@ -52,6 +52,20 @@ describe('the document', () => {
     }
   })
 
+  it('has what an implementation node is called with, and what it may answer', async () => {
+    const { webhooks, tags } = (await served()) as unknown as {
+      readonly webhooks: Readonly<Record<string, Readonly<Record<string, Operation & { readonly tags: readonly string[] }>>>>
+      readonly tags: readonly { readonly name: string }[]
+    }
+    const calls = Object.values(webhooks).flatMap((item) => Object.entries(item))
+    expect(calls.map(([method, { operationId, responses }]) => [method, operationId, Object.keys(responses)])).toEqual([
+      ['post', 'takeOperation', ['200', '202', '400', '409', '422']],
+      ['get', 'listOperations', ['200']],
+      ['post', 'directOperation', ['200', '400', '404', '409']],
+    ])
+    expect(tags.map(({ name }) => name)).toEqual(expect.arrayContaining(calls.flatMap(([, operation]) => operation.tags)))
+  })
+
   it('names every problem code somewhere', async () => {
     const text = JSON.stringify((await served()).paths)
     expect((Object.keys(problems) as ProblemCode[]).filter((code) => !text.includes(`\`${code}\``))).toEqual([])

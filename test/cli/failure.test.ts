@@ -20,6 +20,23 @@ describe('a right that is missing', () => {
   })
 })
 
+describe('a caller whom the server does not know', () => {
+  it('is told how a command line gives a token', () => {
+    const { exitCode, lines } = describeFailure(new StintError({ status: 401, code: 'unauthenticated', title: 'Who are you?', detail: 'This needs a token.' }))
+    expect([exitCode, lines[0], lines[1]]).toEqual([6, 'Who are you? This needs a token.', expect.stringContaining('STINT_TOKEN, or give --token')])
+  })
+})
+
+describe('a node that is not registered', () => {
+  it('is told to be absent, with where the others are', () => {
+    const absent = new StintError({ status: 404, code: 'not-found', detail: 'No node disk-9 is registered.', instance: '/v1/nodes/disk-9' })
+    expect(describeFailure(absent)).toEqual({
+      exitCode: 3,
+      lines: ['There is no node disk-9.', '`stint nodes list` shows those that are registered; a node registers itself when it starts.'],
+    })
+  })
+})
+
 describe('what does not fit', () => {
   it('is a conflict, where a server that is busy is one that cannot be reached now', () => {
     const refused = (code: string) => describeFailure(new StintError({ status: 429, code, detail: 'why' }, 10_000)).exitCode

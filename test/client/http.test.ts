@@ -117,14 +117,14 @@ describe('when a call fails', () => {
   it('throws what Stint says', async () => {
     const failure = await client.jobs.show('nobody').catch((thrown: unknown) => thrown)
     expect(failure).toBeInstanceOf(StintError)
-    expect(failure).toMatchObject({ code: 'not-found', status: 404, problem: { type: '/problems/not-found', status: 404 } })
+    expect(failure).toMatchObject({ message: 'There is no such thing. /v1/jobs/nobody', code: 'not-found', status: 404, problem: { type: '/problems/not-found', status: 404 } })
     expect(gateway.seen).toHaveLength(1)
   })
 
   it('names the fields of a body that is not valid', async () => {
     const failure = client.call(routes.registerJob, { body: { ...body, label: 'x'.repeat(201) } })
     await expect(failure).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/label', code: 'length' }] } })
-    await expect(failure).rejects.toThrow('/label')
+    await expect(failure).rejects.toThrow(/^The request is not valid\. \/label: (?:(?!\/label).)+$/)
   })
 
   it('repeats under the same key until it is answered, with growing pauses', async () => {
@@ -240,7 +240,8 @@ describe('when a client is made', () => {
   })
 
   it('refuses an address that is none', () => {
-    expect(() => connect({ url: 'stint' })).toThrow(TypeError)
+    for (const url of ['stint', '127.0.0.1:7070'])
+      expect(() => connect({ url })).toThrow(new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`))
     expect(() => connect({ url: 'ftp://127.0.0.1' })).toThrow('http:// or https://')
   })
 })

@@ -127,6 +127,14 @@ describe('when an operation is dispatched', () => {
     expect(dispatches()).toHaveLength(1)
   })
 
+  it('is an instance for a node that is named, whatever a compiler lets pass', async () => {
+    const dispatch = management.dispatch as (...given: readonly unknown[]) => Promise<unknown>
+    await expect(dispatch(CopyImage, onDisk)).rejects.toThrow(new TypeError('Expected an instance, new CopyImage(args), but it is the class CopyImage itself.'))
+    await expect(dispatch(undefined, onDisk)).rejects.toThrow('Expected an operation, an instance of its class or { operation, args }, but it is undefined.')
+    await expect(dispatch(copy)).rejects.toThrow("Expected options with the node that is to run it, { node: 'disk-1' }, but they are undefined.")
+    expect(gateway.seen).toEqual([])
+  })
+
   it('is refused at the line that dispatches it when it is malformed', async () => {
     await expect(management.dispatch(copy, { node: 'a/b' })).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/node' }] } })
     await expect(management.dispatch(copy, { ...onDisk, id: '' })).rejects.toMatchObject({ code: 'invalid', problem: { errors: [{ path: '/id' }] } })

@@ -116,6 +116,7 @@ describe('a node', () => {
 
   it.each([
     ['another status', 401, {}, 'It answered 401.'],
+    ['a refusal', 401, { code: 'unauthenticated', detail: 'Expected a signature.' }, 'It answered 401: Expected a signature.'],
     ['what is no list', 200, { items: 'none' }, 'What it answered is no list of operations.'],
     ['the list of another node', 200, { node: 'n2', items: [] }, 'The node n2 answers there.'],
   ])('that answers with %s is down', async (_what, status, body, lastFailure) => {

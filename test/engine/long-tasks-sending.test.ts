@@ -225,10 +225,11 @@ describe('an operation', () => {
   })
 
   it.each([
-    ['unknown-operation', 422, { detail: 'It knows CopyImage, Ping.' }, undefined],
-    ['invalid', 400, { detail: 'Expected a number.', errors: [{ path: '/args/size', code: 'type', detail: 'Expected a number.' }, 7] }, 1],
-    ['exists-with-other-content', 409, { detail: 'It has another under this id.' }, undefined],
-  ])('that its node refuses as %s fails with that', async (code, status, more, errors) => {
+    ['unknown-operation', 422, { detail: 'It knows CopyImage, Ping.' }, undefined, 'It knows CopyImage, Ping.'],
+    ['invalid', 400, { detail: 'Expected a number.', errors: [{ path: '/args/size', code: 'type', detail: 'Expected a number.' }, 7] }, 1, '/args/size: Expected a number.'],
+    ['exists-with-other-content', 409, { detail: 'It has another under this id.' }, undefined, 'It has another under this id.'],
+    ['exists-with-other-content', 409, {}, undefined, 'The node n1 has refused it.'],
+  ])('that its node refuses as %s (%i %j) fails with that, and says which fields are wrong', async (code, status, more, errors, message) => {
     const test = await startManagement()
     const node = await startNode()
     await registerNode(test, node)
@@ -236,7 +237,7 @@ describe('an operation', () => {
     await giveOut(test, 'a')
     await untilState(test, 'a', 'failed')
     const failed = await lastOf(test, 'a', 'Failed')
-    expect([failed['code'], failed['message'], (failed['detail'] as { errors?: unknown[] } | undefined)?.errors?.length]).toEqual([code, more.detail, errors])
+    expect([failed['code'], failed['message'], (failed['detail'] as { errors?: unknown[] } | undefined)?.errors?.length]).toEqual([code, message, errors])
     expect(await historyOf(test, 'a')).toEqual(['OperationDispatched', 'Failed'])
     expect([node.told, node.given.length]).toEqual([[], 1])
   })

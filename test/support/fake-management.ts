@@ -64,6 +64,10 @@ export interface FakeManagement {
   readonly refuse: (id: string, code: ProblemCode | undefined, when?: (item: ReportedItem) => boolean) => void
   /** The node is not known here until it registers (again); it is said once for a message, or for each item of it. */
   readonly forgetNode: (how?: 'at once' | 'item by item') => void
+  /** Registrations are refused so, until that is taken back. */
+  readonly refuseNode: (refusal: { readonly code: ProblemCode; readonly errors?: readonly object[] } | undefined) => void
+  /** Another process registers in its place, and is up or down as this server finds it. */
+  readonly replaceNode: (instance: string, health: 'up' | 'down') => void
   /** Sends an operation to the node, as it was registered last, or at this address. */
   readonly send: (sent: Partial<SentOperation> & Pick<SentOperation, 'id' | 'operation'>, options?: CallOptions) => Promise<NodeAnswer>
   readonly list: (options?: CallOptions) => Promise<NodeAnswer & { readonly items: readonly Entity[] }>
@@ -140,6 +144,8 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
   let decide: (items: readonly ReportedItem[]) => Fate = () => 'answer'
   let isNodeKnown = false
   let saysItByItem = false
+  let nodeRefusal: Parameters<FakeManagement['refuseNode']>[0]
+  let health: 'up' | 'down' = 'up'
   let out = 0
   let togetherMax = 0
   let port = 0
@@ -151,12 +157,17 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     const text = JSON.stringify(body)
     res.writeHead(status, { 'Content-Type': status >= 400 ? 'application/problem+json' : 'application/json', 'Content-Length': Buffer.byteLength(text) }).end(text)
   }
-  const shown = (body: RegisterNodeBody) => ({ ...body, health: 'up', running: 0, waiting: 0, createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z' })
+  const shown = (body: RegisterNodeBody) => ({ ...body, health, running: 0, waiting: 0, createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z' })
 
   const register = (res: ServerResponse, text: string): void => {
     const body = decode(registerNode.body ?? never(), JSON.parse(text))
     if (E.isLeft(body)) return reply(res, 400, problemOf('invalid', { errors: body.left }))
+    if (nodeRefusal !== undefined) {
+      const { code, ...more } = nodeRefusal
+      return reply(res, problems[code].status, problemOf(code, more))
+    }
     registrations.push(body.right)
+    health = 'up'
     isNodeKnown = true
     reply(res, registrations.length === 1 ? 201 : 200, shown(body.right))
   }
@@ -259,6 +270,15 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     refuse: (id, code, when = () => true) => {
       if (code === undefined) refusals.delete(id)
       else refusals.set(id, (item) => (when(item) ? code : undefined))
+    },
+    refuseNode: (refusal) => {
+      nodeRefusal = refusal
+    },
+    replaceNode: (instance, found) => {
+      const last = registrations.at(-1)
+      if (last === undefined) throw new Error('Expected a node that is registered.')
+      registrations.push({ ...last, url: 'http://127.0.0.1:9', instance })
+      health = found
     },
     forgetNode: (how = 'at once') => {
       isNodeKnown = false

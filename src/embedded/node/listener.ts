@@ -22,7 +22,7 @@ import {
   type Problem,
   type Reply,
 } from '../../api/messages.ts'
-import { verifyWebhook, WebhookRejected } from '../../client/webhook.ts'
+import { verifyWebhook, WebhookRejected, type WebhookFault } from '../../client/webhook.ts'
 import { surfaceState } from '../../domain/work-item/state.ts'
 import { ARGS_BYTES_MAX } from '../../wire/long-tasks.ts'
 import { askedForList } from '../../domain/node.ts'
@@ -108,35 +108,52 @@ const directing =
     return E.isLeft(directed) ? E.left(fromRefusal(directed.left)) : answer(directOperation, 200, { id, directive: directed.right.will })
   }
 
+/** `bytes`: undefined where the call has no body. */
+type Gate = (message: Pick<IncomingMessage, 'headers'>, bytes: Uint8Array | undefined) => Promise<Problem | undefined>
+
+/** A call without any signature is nobody's that this node is registered with. */
+const REMEDIES: Readonly<Partial<Record<WebhookFault, string>>> = {
+  signature: 'the secret of this node and that in the environment of its management node have to be the same',
+  stale: 'the clocks of the two machines have to agree',
+}
+
 /** Whether the message comes from who may give orders here. Of two that say the same the second does nothing; what was sent too long ago is refused. */
-const createGate =
-  ({ secrets, world, node }: ListenerSetting, hasBody: boolean) =>
-  async ({ headers }: IncomingMessage, bytes: Uint8Array): Promise<Problem | undefined> => {
+const createGate = ({ secrets, world, node, onTrouble }: ListenerSetting): Gate => {
+  const told = new Set<WebhookFault>()
+  /** Who forgot the secret, or has a wrong one, learns it here: the management node is one of many callers. Once, because anybody can call. */
+  const tell = (rejected: WebhookRejected): void => {
+    const remedy = REMEDIES[rejected.fault]
+    if (remedy === undefined || told.has(rejected.fault)) return
+    told.add(rejected.fault)
+    onTrouble(`A call was refused, and more of the kind will be without another word. ${rejected.message} If its management node made it, ${remedy}`, rejected)
+  }
+  return async ({ headers }, bytes) => {
     if (secrets.length === 0) {
       // No web page can reach the node under a name of its own.
       return isLoopback(hostName(headers.host ?? 'localhost')) ? undefined : problem('forbidden', 'Without a secret this node answers only requests to a loopback host.')
     }
     try {
-      await verifyWebhook(headers, hasBody ? bytes : Buffer.from(askedForList(node)), secrets, { now: world.now })
+      await verifyWebhook(headers, bytes ?? Buffer.from(askedForList(node)), secrets, { now: world.now })
       return undefined
     } catch (thrown) {
-      if (thrown instanceof WebhookRejected) return problem('unauthenticated', thrown.message)
-      throw thrown
+      if (!(thrown instanceof WebhookRejected)) throw thrown
+      tell(thrown)
+      return problem('unauthenticated', thrown.message)
     }
   }
+}
 
 const createEndpoint = <Params, Query, Body, Given>(
-  setting: ListenerSetting,
+  setting: ListenerSetting & { readonly gate: Gate },
   typed: Route<Params, Query, Body, Given>,
   handle: (input: { readonly params: Params; readonly body: Body }) => Promise<Handled>,
 ) => {
   const route = typed as unknown as AnyRoute
-  const gate = createGate(setting, route.body !== undefined)
 
   const handled = async (req: Request): Promise<Handled> => {
     const bytes = await (route.body === undefined ? readBytes(req, MIB) : readBody(req, BODY_BYTES_MAX))
     if (E.isLeft(bytes)) return bytes
-    const stranger = await gate(req, bytes.right)
+    const stranger = await setting.gate(req, route.body === undefined ? undefined : bytes.right)
     if (stranger !== undefined) return E.left(stranger)
     const refusal = setting.refusal()
     if (refusal !== undefined) return E.left(refusal)
@@ -184,9 +201,10 @@ const createApp = (setting: ListenerSetting): Express => {
     const general = ['Stint-Request-Id', setting.world.uuid(), ...(setting.isClosing() ? ['Connection', 'close'] : [])]
     send(res, what, general)
   }
-  const take = createEndpoint(setting, takeOperation, taking(setting))
-  const show = createEndpoint(setting, listOperations, listing(setting))
-  const direct = createEndpoint(setting, directOperation, directing(setting))
+  const gated = { ...setting, gate: createGate(setting) }
+  const take = createEndpoint(gated, takeOperation, taking(setting))
+  const show = createEndpoint(gated, listOperations, listing(setting))
+  const direct = createEndpoint(gated, directOperation, directing(setting))
   app.post('/v1/node/operations', (req, res) => void take(req).then((what) => reply(res, what)))
   app.get('/v1/node/operations', (req, res) => void show(req).then((what) => reply(res, what)))
   app.post('/v1/node/operations/:id/directives', (req, res) => void direct(req as Request).then((what) => reply(res, what)))

@@ -55,10 +55,28 @@ const atLeast = (name: string, value: number, least: number): number => {
   return value
 }
 
+/** What a compiler would not let pass, for those who have none. */
+const checked = (options: ImplementationNodeOptions): void => {
+  const { operations, directory, management, url } = options as { readonly [Option in keyof ImplementationNodeOptions]: unknown }
+  if (!Array.isArray(operations)) throw new TypeError('Expected `operations` to be a list of classes, [CopyImage, HashImage].')
+  const strange: unknown = operations.find((each) => typeof each !== 'function')
+  if (strange !== undefined || operations.includes(undefined)) throw new TypeError(`Expected each of \`operations\` to be a class, but one is ${shownOf(strange)}.`)
+  if (typeof directory !== 'string' || directory === '') throw new TypeError('Expected `directory`, where this node keeps its own log; the same after a restart.')
+  if (management !== undefined && (typeof management !== 'object' || management === null))
+    throw new TypeError(`Expected \`management\` to be { url, token }, but it is ${JSON.stringify(management)}.`)
+  if (url !== undefined && !(typeof url === 'string' && URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)))
+    throw new TypeError(`Expected \`url\` to begin with http:// or https://, but it is ${JSON.stringify(url)}.`)
+}
+
+const shownOf = (value: unknown): string =>
+  typeof value === 'object' && value !== null && value.constructor !== Object ? `an instance of ${value.constructor?.name ?? 'none'}` : JSON.stringify(value)
+
 /** The options with what holds for those that were left out. Throws `TypeError` and `RangeError` for those that cannot be. */
-export const settingsOf = ({ name, listen = {}, secret = [], ...options }: ImplementationNodeOptions) => {
+export const settingsOf = (given: ImplementationNodeOptions) => {
+  const { name, listen = {}, secret = [], ...options } = given
   const named = decode(nodeName, name)
   if (E.isLeft(named)) throw new TypeError(`Expected the name of a node, but it is ${JSON.stringify(name)}: ${named.left[0]?.detail ?? ''}`)
+  checked(given)
   const { host = HOST, port = 0 } = listen
   const secrets = typeof secret === 'string' ? [secret] : secret
   const parsed = secrets.length === 0 ? undefined : parseSecrets(secrets.join(' '))

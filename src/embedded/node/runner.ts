@@ -79,7 +79,8 @@ export const createRunner = ({ world, log, operations, runningMax, onProblem, ov
     // The stop came while it was leased, and found nothing to stop.
     if (isStopped) return entity.stop(new Closed('implementation node'))
     try {
-      entity.end(completed(await declared.run(args.right, contextOf(held, before))))
+      const leftOut = (): void => onProblem(new Error('Expected a result that JSON can say, but it cannot say this one: it is left out.'), entity.id)
+      entity.end(completed(await declared.run(args.right, contextOf(held, before)), leftOut))
     } catch (thrown) {
       // The next start of the node decides what becomes of it.
       if (!(held.stopReason() instanceof Closed)) entity.end(outcomeOf(held, thrown))

@@ -51,11 +51,13 @@ const operationFor = (workItem: WorkItemId, item: GivenOut, payload: Uint8Array 
   }
 }
 
-/** With the fields that the node found wrong. */
+const MESSAGE_MAX = 4_000
+
+/** With the fields that the node found wrong: whoever reads only the message has to learn which they are. */
 const failureOf = ({ code, detail, errors }: RefusedByNode, name: string): CommandToDo => ({
   type: 'FailOperation',
   code,
-  message: detail ?? `The node ${name} has refused it.`,
+  message: (errors.length === 0 ? (detail ?? `The node ${name} has refused it.`) : errors.map((each) => `${each.path || '/'}: ${each.detail}`).join(' ')).slice(0, MESSAGE_MAX),
   ...(errors.length === 0 ? {} : { detail: { errors } }),
 })
 

@@ -224,6 +224,17 @@ describe('an operation that has ended', () => {
     expect(stage.problems).toEqual(['a: Expected an outcome that the management node takes, but it is too large: it is told without its result.'])
   })
 
+  it('with a result that JSON cannot say is told of without it, and its author hears of that', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    ;(await images.begun()).finish({ bytes: 12n })
+    await stage.message(1)
+    expect(stage.management.told('a')).toEqual([{ id: 'a', lease: '1.a', outcome: { completed: {} } }])
+    expect(stage.problems).toEqual(['a: Expected a result that JSON can say, but it cannot say this one: it is left out.'])
+  })
+
   it('leaves the list when its management node has settled it otherwise, or does not know it', async () => {
     const images = copy()
     const stage = await openStage([images.operation])
@@ -377,7 +388,7 @@ describe('a node that its management node does not know any more', () => {
     stage.world.advance(60_000)
     await settle()
     expect(stage.problems).toEqual([
-      `Another process has registered as the node node-1, at ${other.url}: it is given the operations, and this one gets none any more. Each node needs a name of its own.`,
+      `Another process has registered as node-1, at ${other.url}, and is called in place of this one. Each node needs a name (and a directory) of its own.`,
     ])
     expect(stage.management.registrations.map(({ instance }) => instance)).toEqual([expect.any(String), other.instance])
   })

@@ -89,6 +89,60 @@ describe('a node', () => {
   })
 })
 
+describe('a node that is not registered', () => {
+  const fault = (path: string) => [{ path, code: 'not-allowed', detail: 'Expected a node that this server may call.' }]
+
+  it.each([
+    [
+      'the token, and where it is given',
+      { code: 'unauthenticated' } as const,
+      /It is not registered\. Who are you\? Give the node a token with the role node: `management\.token`, or STINT_TOKEN/,
+    ],
+    [
+      'the setting of its server',
+      { code: 'invalid', errors: fault('/url') } as const,
+      /has to be started with --allow-urls .* a pattern for http:\/\/127\.0\.0\.1:\d+\. It tries again/,
+    ],
+    ['the address, where no Stint is', { code: 'not-found' } as const, /Is `management\.url`, or STINT_URL, the address of a Stint server\?/],
+    [
+      'nothing more than was answered, where that says it',
+      { code: 'invalid', errors: fault('/secretEnv') } as const,
+      /\/secretEnv: Expected a node that this server may call\. It tries again until it is\.$/,
+    ],
+  ])('says once what is wrong and what puts it right, and tries again: %s', async (_what, refusal, message) => {
+    const stage = await openStage([copy().operation])
+    stage.management.refuseNode(refusal)
+    const node = await stage.begin()
+    await stage.passing(() => stage.world.monotonic() > 30_000)
+    expect(stage.problems).toEqual([expect.stringMatching(message)])
+    stage.management.refuseNode(undefined)
+    await stage.passing(() => stage.management.registrations.length > 0)
+    await node.registered()
+  })
+})
+
+describe('a node whose name another process has registered', () => {
+  it('says so once, and leaves the name to the other', async () => {
+    const stage = await openStage([copy().operation])
+    await stage.start()
+    stage.management.replaceNode('other', 'up')
+    await stage.passing(() => stage.world.monotonic() > 100_000)
+    expect(stage.problems).toEqual([
+      expect.stringMatching(/^Another process has registered as node-1, at http:\/\/127\.0\.0\.1:9, and is called in place of this one\. Each node needs a name/),
+    ])
+    expect(stage.management.registrations).toHaveLength(2)
+  })
+
+  it('takes it back when the other is down', async () => {
+    const stage = await openStage([copy().operation])
+    const node = await stage.start()
+    stage.management.replaceNode('other', 'down')
+    await stage.passing(() => stage.management.registrations.length === 3)
+    expect(stage.management.registrations.at(-1)).toMatchObject({ instance: node.instance, url: node.url })
+    expect(stage.problems).toEqual([])
+  })
+})
+
 describe('a node is not started', () => {
   const refusal = async (given: Partial<ImplementationNodeOptions>): Promise<Error> => {
     const stage = await openStage([copy().operation])
@@ -108,6 +162,12 @@ describe('a node is not started', () => {
     ['with two classes of one name', { operations: [copy().operation, copy().operation] }, /^Expected each operation to have a name of its own, but two are named CopyImage/],
     ['with a class that runs nothing', { operations: [class Nothing {} as never] }, /^Expected Nothing to have a method run\(context\)/],
     ['with a declaration that is none', { operations: [steeredClass('CopyAll', { timeout: 'soon' as never }).operation] }, /^Expected CopyAll\.longTask\.timeout to be a duration/],
+    ['with operations that are no list', { operations: { CopyImage: copy().operation } as never }, /^Expected `operations` to be a list of classes/],
+    ['with an instance in place of a class', { operations: [new (class Copy {})() as never] }, /^Expected each of `operations` to be a class, but one is an instance of Copy/],
+    ['with an operation that is not there', { operations: [undefined as never] }, /^Expected each of `operations` to be a class, but one is undefined/],
+    ['without a directory', { directory: undefined as never }, /^Expected `directory`, where this node keeps its own log/],
+    ['with an address in place of its management node', { management: 'http://127.0.0.1:7070' as never }, /^Expected `management` to be { url, token }, but it is "http:/],
+    ['at an address without http', { url: '10.0.0.7:7071' }, /^Expected `url` to begin with http:\/\/ or https:\/\//],
     ['for a management node whose address is none', { management: { url: 'ftp://stint.example' } }, /http:\/\/ or https:\/\//],
   ])('%s', async (_what, given, message) => {
     expect((await refusal(given)).message).toMatch(message)

@@ -195,6 +195,8 @@ describe('who may call a node', () => {
     expect(copy.runs).toHaveLength(0)
     expect((await stage.management.send(sent)).status).toBe(202)
     expect((await stage.management.list({ secret: OTHER, seconds: now - 299 })).items).toHaveLength(1)
+    // Whoever has made a mistake with secrets or clocks learns of it at the node too; who calls without any signature may be anybody.
+    expect(stage.problems).toEqual([expect.stringContaining('the secret of this node and that in the environment'), expect.stringContaining('the clocks of the two machines')])
   })
 
   it('is not told by a signature that another node with the same secret was sent', async () => {
