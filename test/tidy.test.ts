@@ -56,7 +56,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   api: { rooms: ['wire', 'engine', 'projections', 'world.ts'], node: true },
   client: { rooms: ['wire', 'world.ts'], packages: PURE, node: false },
   embedded: { rooms: ['domain', 'store', 'projections', 'engine', 'wire', 'api/messages.ts', 'client', 'settings.ts', 'world.ts'], node: true },
-  cli: { rooms: ['client', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
+  cli: { rooms: ['client', 'embedded', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
   offline: { rooms: ['domain', 'engine/queue-files.ts', 'store', 'projections', 'wire', 'settings.ts', 'api/settings.ts', 'world.ts'], node: true },
   'settings.ts': { rooms: ['domain', 'wire', 'api/settings.ts'], packages: PURE, node: false },
   'config.ts': { rooms: ['settings.ts', 'wire', 'api/settings.ts'], node: true },

@@ -67,15 +67,13 @@ describe('200 operations on ten nodes that report each second', { timeout: TIMEO
     expect(messages.filter(({ items }) => items.length !== EACH)).toEqual([])
   })
 
-  it('make the log grow by what has changed, and by one extension a promised silence', () => {
+  it('make the log grow by what has changed, and by nothing else', () => {
     // What moves by less than a hundredth is noted; by the tenth second it has moved by one.
     expect(types.get('slow ProgressReported') ?? 0).toBeLessThanOrEqual(countOf('slow'))
     expect(types.get('fast ProgressReported')).toBe(countOf('fast') * SECONDS)
     expect(types.get('still ProgressReported')).toBeUndefined()
-    const others = [...types].filter(([type]) => !type.endsWith('ProgressReported'))
-    expect(others.map(([type]) => type).toSorted()).toEqual(PACES.map((pace) => `${pace} LeaseExtended`).toSorted())
-    const silences = (SECONDS * SECOND_MS) / (3 * SECOND_MS)
-    for (const pace of PACES) expect(types.get(`${pace} LeaseExtended`)).toBeLessThanOrEqual(countOf(pace) * (silences + 1))
+    // A sign of life is no event, and the lease is promised for minutes.
+    expect([...types.keys()].filter((type) => !type.endsWith('ProgressReported'))).toEqual([])
   })
 
   it('are shown as they said within their interval, recorded or not', () => {
