@@ -133,6 +133,7 @@ describe('an operation that has ended', () => {
     run.context.progress(1)
     run.finish({ bytes: 512 })
     await stage.rested(1)
+    await stage.logged(node, 'a', 'EffectsCarriedOut')
     expect(stage.management.messages).toEqual([
       { at: 0, items: [{ id: 'a', lease: '1.a', phase: 'copy', progress: { fraction: 1 }, outcome: { completed: { result: { bytes: 512 } } } }] },
     ])
