@@ -24,10 +24,13 @@ const source = (path: string, text: string): Source => ({ path, text, code: text
 const under = (folder: string): string[] =>
   existsSync(join(root, folder)) ? readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => posix.join(folder, name.replaceAll('\\', '/'))) : []
 
+/** What others wrote or a compiler made. */
+const FOREIGN = /\/golden\/|\/node_modules\/|^bench\/out\//
+
 /** All code but this file, which quotes what it bans. */
 const sources = ['src', 'test', 'bench', 'examples', 'bin', '.ci']
   .flatMap(under)
-  .filter((path) => /\.(ts|js|mjs)$/.test(path) && !path.includes('/golden/') && path !== 'test/tidy.test.ts')
+  .filter((path) => /\.(ts|js|mjs)$/.test(path) && !FOREIGN.test(path) && path !== 'test/tidy.test.ts')
   .map((path) => source(path, readFileSync(join(root, path), 'utf8')))
 
 const place = (file: Source, index: number): string => `${file.path}:${file.text.slice(0, index).split('\n').length}`

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import { implementationNode, type ImplementationNode, type ImplementationNodeOptions } from '../../src/embedded/index.ts'
+import { BETWEEN_MESSAGES_MS } from '../../src/embedded/node/reporter.ts'
 import { LOG_FILE } from '../../src/settings.ts'
 import { openSqliteReader } from '../../src/store/sqlite/log-reader.ts'
 import { right, settle } from './engine.ts'
@@ -11,8 +12,8 @@ import { startFakeManagement, type FakeManagement } from './fake-management.ts'
 import { expectReplayEqual } from './replay.ts'
 import { virtualWorld, type VirtualWorld } from './virtual-world.ts'
 
-/** Milliseconds that the node rests after a message. */
-export const REST_MS = 250
+/** Milliseconds that the node rests after a message, and nothing else does: by that a test sees that its answer has been taken in. */
+export const REST_MS = BETWEEN_MESSAGES_MS
 const PASSING_MS = 300_000
 const STEP_MS = 50
 
@@ -63,7 +64,7 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
 
   const message: NodeStage['message'] = async (count) => {
     await management.until(() => management.messages.length >= count)
-    await world.until((pending) => pending.some((ms) => ms > 0 && ms <= REST_MS))
+    await world.until((pending) => pending.includes(REST_MS))
     await settle()
   }
 
@@ -103,8 +104,13 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
     logged: async (node, id, type, count = 1) => {
       for (;;) {
         const change = node.engine.changed(`long-task/${id}`, 3_600_000)
-        if ((await history(node, id)).filter((each) => each === type).length >= count) return
-        await change
+        const types = await history(node, id)
+        if (types.filter((each) => each === type).length < count) await change
+        else {
+          // The log is read past the engine, which may not have heard of its own append yet.
+          while ((node.engine.live(`long-task/${id}`)?.revision ?? Number.POSITIVE_INFINITY) < types.length - 1) await settle()
+          return settle()
+        }
       }
     },
     start: async (given) => {

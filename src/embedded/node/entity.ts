@@ -28,6 +28,8 @@ export interface Entity extends Pick<Logged, 'id' | 'workItem' | 'operation'> {
   readonly told: Outbox
   /** Monotonic time of the last report that it answered; from the beginning that of being taken. */
   lastSign: number
+  /** Monotonic time before which nothing is told of it: its report was refused for want of a right. */
+  notBefore: number
   /** How it stands in the node's log. */
   readonly item: () => Existing
   /** As the node's list shows it. */
@@ -161,7 +163,7 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
       progress = report.progress ?? progress
       parked = report.state === undefined ? parked : report.state === 'paused'
       own.add(report)
-      if (report.outcome === undefined) told.add(report)
+      if (report.outcome === undefined && unwanted === undefined) told.add(report)
     },
     clear: () => {
       own.clear()
@@ -220,6 +222,7 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
     isLong: isLong(found),
     told,
     lastSign: world.monotonic(),
+    notBefore: Number.NEGATIVE_INFINITY,
     item: current,
     shown: () => ({
       ...{ id, lease: operation.lease, operation: operation.operation, state: stateOf(current()), attempt: current().attempt },
@@ -237,6 +240,8 @@ export const createEntity = ({ id, workItem, item: found, operation }: Logged, s
     abandon: async (why, reason) => {
       if (unwanted !== undefined) return
       unwanted = why
+      // Only its end is heard there now, as a late result: nothing may stand before that.
+      if (!told.hasOutcome()) told.clear()
       const given: GivenDirective = { number: known + 1, directive: 'abort', by: 'the management node', reason }
       const done = await direct(given)
       // It is to stop, whether the log could be told or not; where it is to stop already, nothing is new.

@@ -76,7 +76,7 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const log = createOwnLog({ engine: embedded.engine, world, node: name, instance, reportTo: client.url, over: over.signal })
   const runner = createRunner({ world, log, operations, runningMax: settings.runningMax, onProblem, over: over.signal })
   let onNews = (): void => undefined
-  const list = createList({ world, log, operations, runner, onProblem, onNews: () => onNews(), closing: closing.signal, over: over.signal })
+  const list = createList({ world, node: name, log, operations, runner, onProblem, onNews: () => onNews(), closing: closing.signal, over: over.signal })
   over.signal.addEventListener('abort', runner.stop, { once: true })
   await list.restore()
 
@@ -91,7 +91,7 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const outage = createOutages(onProblem)
   const { secretEnv } = settings
   const body = registrationOf(operations, { id: name, url, instance, ...(secretEnv === undefined ? {} : { secretEnv }) })
-  const registration = createRegistration({ http: client, body, reachability, outage: outage(), over: over.signal })
+  const registration = createRegistration({ http: client, body, reachability, outage: outage(), onProblem, over: over.signal })
   const reporter = createReporter({ http: client, world, node: name, list, registration, reachability, outage: outage(), onProblem, over: over.signal })
   onNews = reporter.changed
   runner.open()

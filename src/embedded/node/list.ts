@@ -32,7 +32,7 @@ export interface OperationList {
   readonly shown: () => readonly ShownEntity[]
   /** The management node knows how it ended, or does not want to: it leaves the list. */
   readonly acknowledge: (entity: Entity, outcome: CarriedOut['outcome'], code?: string) => Promise<void>
-  /** Goes on with what an earlier process left, as each class says. */
+  /** Goes on with what an earlier process left, as each class says. Rejects when that was a node of another name, of which nobody would hear. */
   readonly restore: () => Promise<void>
   /** Resolves when nothing that was said is on its way to the log. */
   readonly quiet: () => Promise<void>
@@ -40,6 +40,7 @@ export interface OperationList {
 
 export interface ListSetting {
   readonly world: World
+  readonly node: string
   readonly log: OwnLog
   readonly operations: Operations
   readonly runner: Runner
@@ -60,6 +61,13 @@ const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusa
 const unknownOperation = (operations: Operations): Taken =>
   refused(problem('unknown-operation', operations.size === 0 ? 'This node knows none.' : `This node knows ${[...operations.keys()].toSorted().join(', ')}.`))
 
+/** Where the management node has lost its data, its ids are new to it alone. */
+const takenBefore = (id: string): Problem =>
+  problem(
+    'exists-with-other-content',
+    `This node has taken another operation under the id ${id} before, or the same one of an earlier log of its management node. Another id is needed.`,
+  )
+
 /** How it ended was erased with everything else that was known of it, when its time was over. */
 const FORGOTTEN: Outcome = { failed: { code: 'erased', message: 'It was run here before, and how it ended is not kept any more.' } }
 
@@ -74,6 +82,15 @@ const shownOf = (entities: readonly ShownEntity[]): readonly ShownEntity[] => {
 
 /** It began and is not begun again, or whoever waited for its answer is gone. */
 const hasBrokenOff = (item: Existing): boolean => isHeld(item) || (item.operation?.onRestart !== 'resume' && (item.attempt > 0 || !isLong(item)))
+
+/** What it comes to; undefined when `signal` aborts before. Nothing of it is left behind at the signal, which outlives thousands of them. */
+const unlessAborted = <Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve(undefined)
+    const stop = (): void => resolve(undefined)
+    signal.addEventListener('abort', stop, { once: true })
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 
 export const createList = (setting: ListSetting): OperationList => {
   const { world, log, operations, runner, onProblem, closing } = setting
@@ -108,11 +125,7 @@ export const createList = (setting: ListSetting): OperationList => {
   }
 
   const answerOf = async (entity: Entity): Promise<Taken> => {
-    const stopped = new Promise<undefined>((resolve) => {
-      if (closing.aborted) resolve(undefined)
-      else closing.addEventListener('abort', () => resolve(undefined), { once: true })
-    })
-    const outcome = entity.outcome() ?? (await Promise.race([entity.ended, stopped]))
+    const outcome = entity.outcome() ?? (await unlessAborted(entity.ended, closing))
     return outcome === undefined ? refused(problem('stopping')) : { type: 'answered', outcome }
   }
 
@@ -122,7 +135,7 @@ export const createList = (setting: ListSetting): OperationList => {
     const args = declared.argsOf(sent.args)
     if (E.isLeft(args)) return refused(invalid(args.left.map((error) => ({ ...error, path: `/args${error.path}` }))))
     const done = await log.take(sent, declared.onRestart)
-    if (E.isLeft(done)) return refused(fromRefusal(done.left))
+    if (E.isLeft(done)) return refused('type' in done.left && done.left.type === 'exists-with-other-content' ? takenBefore(sent.id) : fromRefusal(done.left))
     const { item, before } = done.right
     const workItem = longTaskId(sent.id)
     const isOver = item.status === 'settled' && !isOwing(item)
@@ -161,7 +174,13 @@ export const createList = (setting: ListSetting): OperationList => {
     shown: () => shownOf([...entities.values()].filter((entity) => entity.isLong && entity.unwanted() === undefined).map((entity) => entity.shown())),
     acknowledge,
     restore: async () => {
-      for (const logged of await log.left()) await goOn(logged)
+      const left = await log.left()
+      const stranger = left.find(({ operation }) => operation.node !== setting.node)
+      if (stranger !== undefined)
+        throw new Error(
+          `Expected the list of ${setting.node}, but its directory has operations of ${stranger.operation.node}: start it under that name, or on a directory of its own.`,
+        )
+      for (const logged of left) await goOn(logged)
     },
     quiet: async () => {
       await Promise.all([...entities.values()].map((entity) => entity.quiet()))

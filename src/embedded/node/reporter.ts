@@ -21,12 +21,14 @@ import type { OperationList } from './list.ts'
 import { isUnknown, type Registration } from './registration.ts'
 
 /** Between the beginnings of two messages, at least; less where an operation has to be told of more often. */
-export const BETWEEN_MESSAGES_MS = 250
+export const BETWEEN_MESSAGES_MS = 200
 const TOGETHER_MAX = 1_000
 /** Characters that the ends in one message may take; none takes more than three bytes, and a message may have 32 MiB. */
 const CHARACTERS_MAX = 8 * 1024 * 1024
 const TIMEOUT_LEAST_MS = 2_000
 const TIMEOUT_MOST_MS = 15_000
+/** Before a report that was refused for want of a right is told again. */
+const PUT_OFF_MS = 5_000
 /** A node that has nothing to tell looks this often whether it is still known. */
 const IDLE_MS = 30_000
 
@@ -81,7 +83,10 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   /** Milliseconds until there is something to tell or, failing that, to ask. */
   const dueInMs = (): number => {
     let due = lastAnswer + IDLE_MS - world.monotonic()
-    for (const { told, lastSign, operation } of heardOf()) due = Math.min(due, told.isPressing() ? 0 : lastSign + operation.progressEveryMs - world.monotonic())
+    for (const { told, lastSign, notBefore, operation } of heardOf()) {
+      const at = Math.max(told.isPressing() ? Number.NEGATIVE_INFINITY : lastSign + operation.progressEveryMs, notBefore)
+      due = Math.min(due, at - world.monotonic())
+    }
     return due
   }
 
@@ -90,6 +95,7 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
     const said: Said[] = []
     let characters = 0
     for (const entity of heardOf()) {
+      if (now < entity.notBefore) continue
       const outcome = entity.outcome()
       characters += outcome === undefined ? 0 : JSON.stringify(outcome).length
       if (said.length >= together || (said.length > 0 && characters > CHARACTERS_MAX)) break
@@ -108,6 +114,7 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   }
 
   const answered = async ({ entity, report, hasMore }: Said, answer: ReportAnswer, at: number): Promise<void> => {
+    entity.notBefore = Number.NEGATIVE_INFINITY
     // What is left to say is due as it was.
     if (!hasMore) entity.lastSign = Math.max(entity.lastSign, at)
     entity.told.done()
@@ -128,13 +135,19 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   }
 
   const unwanted = async ({ entity, report }: Said, why: 'settled' | 'unknown', failure: StintError): Promise<void> => {
-    // Of what it has to say only the end is heard there, as a late result: nothing may stand before that.
     entity.told.done()
     if (report?.outcome !== undefined) return acknowledged(entity, 'refused', failure.code)
     const { state } = failure.problem
     await entity.abandon(why, why === 'unknown' ? 'The management node does not know it.' : `It has ended at the management node${state === undefined ? '' : `: ${state}`}.`)
     // It may have ended meanwhile.
     if (why === 'unknown' && entity.outcome() !== undefined) await acknowledged(entity, 'refused', failure.code)
+  }
+
+  /** Another setting on either side puts it right; until then it holds up nobody else. */
+  const putOff = ({ entity }: Said, failure: StintError): void => {
+    entity.told.undecided()
+    if (entity.notBefore === Number.NEGATIVE_INFINITY) onProblem(failure, entity.id)
+    entity.notBefore = world.monotonic() + Math.max(PUT_OFF_MS, entity.operation.progressEveryMs)
   }
 
   /** What an answer means for its operation; the failure if it is to be told again. */
@@ -144,11 +157,12 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
       return undefined
     }
     const failure = answer.left
-    if (mayPass(failure) || OF_THE_NODE.has(failure.code)) {
+    if (mayPass(failure)) {
       said.entity.told.undecided()
       return failure
     }
-    if (OVER.has(failure.code)) await unwanted(said, 'settled', failure)
+    if (OF_THE_NODE.has(failure.code)) putOff(said, failure)
+    else if (OVER.has(failure.code)) await unwanted(said, 'settled', failure)
     else if (failure.code === 'not-found') await unwanted(said, 'unknown', failure)
     else await refused(said, failure)
     return undefined
@@ -212,8 +226,9 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
     unlink()
   }
 
-  /** What has to be told of more often than messages go out at most makes them go out more often. */
-  const betweenMs = (): number => Math.min(BETWEEN_MESSAGES_MS, ...heardOf().map(({ operation }) => operation.progressEveryMs / 2))
+  /** What has to be told of more often than messages go out at most makes them go out more often; an end does not wait for a rest after each of the phases before it. */
+  const betweenMs = (): number =>
+    Math.min(BETWEEN_MESSAGES_MS, ...heardOf().map(({ told, operation }) => (told.hasOutcome() && told.size() > 1 ? 0 : operation.progressEveryMs / 2)))
 
   const run = async (): Promise<void> => {
     for (let repeat = 0; !over.aborted;) {
@@ -229,7 +244,8 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
       if (over.aborted) return
       if (missed !== undefined) await reachability.pause(missed, repeat, over)
       repeat = missed === undefined ? 0 : repeat + 1
-      await pause(world, began + betweenMs() - world.monotonic(), over)
+      const restMs = began + betweenMs() - world.monotonic()
+      if (restMs > 0) await pause(world, restMs, over)
     }
   }
 

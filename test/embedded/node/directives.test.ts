@@ -108,6 +108,7 @@ describe('a pause', () => {
 describe('an operation that has settled at its management node', () => {
   it('is told to abort by the answer to its report, leaves the list at once, and tells how it ended once, as a late result', async () => {
     const { stage, node, run, management, world } = await running({ follows: false })
+    for (const phase of ['copy', 'verify']) run.context.phase(phase)
     management.settle('a', 'timedOut')
     world.advance(2_000)
     await stage.rested(1)
@@ -115,6 +116,7 @@ describe('an operation that has settled at its management node', () => {
     expect((await management.list()).items).toEqual([])
     await stage.passing(() => world.monotonic() >= 20_000)
     expect(management.messages).toHaveLength(1)
+    run.context.phase('clean up')
     run.finish('too late')
     await stage.message(2)
     expect(management.told('a').at(-1)).toEqual({ id: 'a', lease: '1.a', outcome: { completed: { result: 'too late' } } })

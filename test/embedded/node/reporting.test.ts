@@ -1,4 +1,5 @@
 // What a node tells its management node of the operations on its list: when, how much in one message, and again until it is acknowledged. The clock is moved by hand.
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { SteeredRun } from '../../support/operations.ts'
 import { settle } from '../../support/engine.ts'
@@ -59,7 +60,8 @@ describe('an operation that runs', () => {
     // The first is recorded, and then what has moved by a hundredth of the whole.
     expect(await stage.history(node, 'a')).toEqual(['OperationDispatched', 'Leased', 'ProgressReported'])
     context.progress({ done: 11, total: 1_000 })
-    await stage.logged(node, 'a', 'ProgressReported', 2)
+    await stage.passing(() => node.engine.live('long-task/a')?.progress?.done === 11)
+    expect((await stage.history(node, 'a')).filter((type) => type === 'ProgressReported')).toHaveLength(2)
     await stage.replayed(node)
   })
 
@@ -73,7 +75,7 @@ describe('an operation that runs', () => {
     await stage.logged(node, 'a', 'PhaseEntered', 3)
     stage.world.advance(2_000)
     for (const count of [1, 2, 3]) await stage.rested(count)
-    expect(stage.management.messages.map(({ at }) => at)).toEqual([2_000, 2_250, 2_500])
+    expect(stage.management.messages.map(({ at }) => at)).toEqual([2_000, 2_000 + REST_MS, 2_000 + 2 * REST_MS])
     expect(stage.management.told('a').map(({ phase }) => phase)).toEqual(['read', 'hash', 'write'])
   })
 })
@@ -155,6 +157,44 @@ describe('an operation that has ended', () => {
     expect(stage.management.stateOf('c')).toBe('waiting')
   })
 
+  it('by throwing what nobody can read has failed all the same', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    await stage.start()
+    const unreadable = Object.defineProperty(new Error('x'), 'message', {
+      get: () => {
+        throw new Error('It cannot be read.')
+      },
+    })
+    const circular: Error & { cause?: unknown } = new Error('x')
+    circular.cause = circular
+    const thrown: readonly unknown[] = [Object.create(null), unreadable, circular]
+    for (const [index, each] of thrown.entries()) {
+      await stage.management.send({ id: `a${index}`, operation: 'CopyImage' })
+      ;(await images.begun(index + 1)).fail(each as Error)
+    }
+    await stage.passing(() => thrown.every((_, index) => stage.management.stateOf(`a${index}`) === 'failed'))
+    expect(stage.management.told('a0').at(-1)?.outcome).toEqual({ failed: { code: 'error', message: 'It threw something that cannot be read.' } })
+    expect(stage.problems).toEqual([])
+  })
+
+  it('does not wait for a rest after each of the phases before it', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    const node = await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    const { context, finish } = await images.begun()
+    const phases = Array.from({ length: 20 }, (_, index) => `part ${index}`)
+    for (const phase of phases) context.phase(phase)
+    finish()
+    await stage.logged(node, 'a', 'Completed')
+    // No time passes, so that a rest would not end. The last phase is told with the end.
+    await stage.management.until(() => stage.management.messages.length === phases.length - 1)
+    await stage.rested(phases.length - 1)
+    await stage.management.until(() => stage.management.stateOf('a') === 'completed')
+    expect(stage.management.told('a').flatMap(({ phase }) => phase ?? [])).toEqual(phases)
+  })
+
   it('is told of again until it is acknowledged, the same each time, and takes effect once', async () => {
     const images = copy()
     const stage = await openStage([images.operation])
@@ -164,7 +204,6 @@ describe('an operation that has ended', () => {
     ;(await images.begun()).finish('done')
     await stage.management.until(() => stage.management.messages.length === 1)
     stage.management.treat(() => 'answer')
-    await stage.world.until((pending) => pending.some((ms) => ms > 0 && ms <= 5_000))
     expect((await stage.management.list()).items).toMatchObject([{ id: 'a', state: 'ended', outcome: { completed: { result: 'done' } } }])
     await stage.passing(() => stage.management.messages.length >= 2)
     const told = stage.management.told('a')
@@ -226,8 +265,11 @@ describe('a report that is refused', () => {
     runAt(runs, 0).context.phase('copy')
     await stage.passing(() => world.monotonic() >= 20_000)
     expect(runAt(runs, 0).context.signal.aborted).toBe(false)
-    expect(stage.problems).toEqual(['You may not do this.'])
+    expect(stage.problems).toEqual(['a: You may not do this.'])
     expect([management.stateOf('a'), management.stateOf('b')]).toEqual(['waiting', 'running'])
+    // The other one is told of as if nothing was.
+    const told = management.messages.filter(({ items }) => items.some(({ id }) => id === 'b')).map(({ at }) => at)
+    expect(told.map((at, index) => at - (told[index - 1] ?? 0)).filter((pause) => pause > 2_050)).toEqual([])
     management.refuse('a', undefined)
     await stage.passing(() => management.stateOf('a') === 'running')
     expect(management.told('a').at(-1)).toEqual({ id: 'a', lease: '1.a', phase: 'copy' })
@@ -265,8 +307,7 @@ describe('while the management node is away', () => {
     await stage.management.down()
     runAt(images.runs, 0).context.phase('copy')
     runAt(images.runs, 0).context.progress(0.5)
-    stage.world.advance(2_000)
-    await stage.world.until((pending) => pending.some((ms) => ms > 0 && ms <= 5_000))
+    await stage.passing(() => stage.problems.length > 0)
     runAt(images.runs, 0).context.phase('verify')
     runAt(images.runs, 0).finish('whole')
     for (let turn = 0; turn < 20; turn += 1) {
@@ -326,6 +367,19 @@ describe('a node that its management node does not know any more', () => {
     stage.management.forgetNode()
     stage.world.advance(30_000)
     await stage.passing(() => stage.management.registrations.length === 2)
+  })
+
+  it('complains once when another process has taken its name, and does not take it back', async () => {
+    const stage = await openStage([copy().operation])
+    await stage.start()
+    const other = await stage.start({ directory: join(stage.directory, 'other') })
+    await stage.passing(() => stage.problems.length > 0)
+    stage.world.advance(60_000)
+    await settle()
+    expect(stage.problems).toEqual([
+      `Another process has registered as the node node-1, at ${other.url}: it is given the operations, and this one gets none any more. Each node needs a name of its own.`,
+    ])
+    expect(stage.management.registrations.map(({ instance }) => instance)).toEqual([expect.any(String), other.instance])
   })
 
   it('does not take an answer for each item for one about the items, if the node is what is not known', async () => {

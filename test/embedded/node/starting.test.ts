@@ -1,6 +1,5 @@
 // How a node starts: what it refuses to start with, what it says of itself, and that it needs nobody to begin.
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ImplementationNodeOptions } from '../../../src/embedded/index.ts'
 import { Closed } from '../../../src/client/errors.ts'
@@ -9,6 +8,19 @@ import { steeredClass } from '../../support/operations.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 const copy = (name = 'CopyImage') => steeredClass(name, { timeout: '15m', progressEvery: '2s', stalledAfter: '1m', onRestart: 'resume' })
+
+/** A port of loopback that is taken until it is let go of. */
+const takenPort = async (): Promise<{ readonly port: number; readonly free: () => Promise<void> }> => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { port: (server.address() as AddressInfo).port, free: () => new Promise((resolve) => server.close(() => resolve())) }
+}
+
+const freePort = async (): Promise<number> => {
+  const { port, free } = await takenPort()
+  await free()
+  return port
+}
 
 afterEach(closeStages)
 
@@ -32,8 +44,12 @@ describe('a node', () => {
 
   it('says the address that it is reached by, if that is another', async () => {
     const stage = await openStage([copy().operation], { secret: SECRET })
-    await stage.start({ secret: SECRET, url: 'https://copies.example/node-1/' })
+    const port = await freePort()
+    await stage.start({ secret: SECRET, listen: { port }, url: 'https://copies.example/node-1/' })
     expect(stage.management.registrations[0]).toMatchObject({ url: 'https://copies.example/node-1', secretEnv: 'STINT_NODE_SECRET' })
+    // It listens all the same where it was told to.
+    const listens = await stage.management.list({ at: `http://127.0.0.1:${port}` })
+    expect(listens.status).toBe(200)
   })
 
   it('starts, and goes on with its list, while its management node is away', async () => {
@@ -97,16 +113,26 @@ describe('a node is not started', () => {
     expect((await refusal(given)).message).toMatch(message)
   })
 
+  it('under another name on a list that is not its own', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    const node = await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    await images.begun()
+    await node.close()
+    await expect(stage.begin({ name: 'node-2' })).rejects.toThrow('Expected the list of node-2, but its directory has operations of node-1')
+    await stage.start()
+    expect((await images.begun(2)).context.attempt).toBe(2)
+  })
+
   it('where another has its directory, or its port, and lets go of what it had', async () => {
     const stage = await openStage([copy().operation])
     const node = await stage.start()
     await expect(stage.begin()).rejects.toThrow(/process \d+/)
     await node.close()
-    const blocker = createServer()
-    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve))
-    const { port } = blocker.address() as AddressInfo
+    const { port, free } = await takenPort()
     await expect(stage.begin({ listen: { port } })).rejects.toThrow(/EADDRINUSE/)
-    await new Promise((resolve) => blocker.close(resolve))
+    await free()
     expect((await stage.start({ listen: { port } })).url).toBe(`http://127.0.0.1:${port}`)
   })
 })
