@@ -1,4 +1,5 @@
-// Fills the figures of docs/reliability.md: runs the command that stands in each marker and keeps what its tests said, with what it ran on. `npx node bench/figures.ts`.
+// Fills the figures of docs/reliability.md: runs the command that stands in each marker and keeps what its tests said, with what it ran on. `npx node bench/figures.ts [TEXT]`,
+// with a text only those commands that have it.
 import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -6,14 +7,17 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const page = join(root, 'docs', 'reliability.md')
-const MARKED = /<!-- figures: (?<command>npx vitest run \S+) -->\n[^]*?<!-- end of figures -->/g
+const MARKED = /<!-- figures: (?<command>npx (?:vitest run|node) \S+) -->\n[^]*?<!-- end of figures -->/g
 
 const run = (command: string): Promise<{ readonly passed: boolean; readonly out: string; readonly err: string }> =>
   new Promise((resolve) => {
     const [program = '', ...args] = command.split(' ')
     // One reporter: the JSON report of the whole suite stays as it is.
-    execFile(program, [...args, '--reporter=default'], { cwd: root, env: { ...process.env, NO_COLOR: '1' }, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) =>
-      resolve({ passed: error === null, out, err }),
+    execFile(
+      program,
+      args[0] === 'vitest' ? [...args, '--reporter=default'] : args,
+      { cwd: root, env: { ...process.env, NO_COLOR: '1' }, maxBuffer: 64 * 1024 * 1024 },
+      (error, out, err) => resolve({ passed: error === null, out, err }),
     )
   })
 
@@ -27,8 +31,10 @@ const saidIn = (out: string): readonly string[] =>
     .filter((line) => line.trim() !== '' && !NOISE.test(line))
     .map((line) => line.trim().replaceAll(/\s{2,}/g, ' '))
 
+const [, , wanted = ''] = process.argv
 let text = readFileSync(page, 'utf8')
 for (const [marked, command = ''] of text.matchAll(MARKED)) {
+  if (!command.includes(wanted)) continue
   console.error(command)
   const { passed, out, err } = await run(command)
   if (!passed) throw new Error(`${command} did not pass:\n${out}\n${err}`)

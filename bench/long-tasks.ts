@@ -68,9 +68,7 @@ const measureReports = async (directory: string): Promise<boolean> => {
   const messages = (after.messages - before.messages) / seconds
   say(`${ids.length} operations on ${NODE_COUNT} nodes, reported each second, ${rounded(seconds)} s`)
   say(`messages: ${rounded(messages)} a second (aim: at most 12), each of ${rounded(ids.length / messages)} reports on average`)
-  say(
-    `log: ${rounded((after.events - before.events) / seconds)} events a second, for ${ids.length / 10} operations that move by a hundredth each second, and extensions of ${ids.length}`,
-  )
+  say(`log: ${rounded((after.events - before.events) / seconds)} events a second, for ${ids.length / 10} operations that move by a hundredth each second; less is not recorded`)
   say(
     `progress as shown: ${rounded(quantile(ages, 0.5), 0)} ms old at the median, ${rounded(quantile(ages, 0.99), 0)} ms at p99, ${Math.max(...ages)} ms at most, in ${count(ages.length)} looks`,
   )
