@@ -33,16 +33,19 @@ const textsUnder = (folder: string): readonly string[] =>
 const union = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(' | ')
 const namesIn = (path: string, heading: string): readonly string[] =>
   rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [
-    ...new Set([...cell.matchAll(/`(?:await )?(?:(?:job|task|request|reply)\.)?(\w+)/g)].map((match) => match[1] ?? '')),
+    ...new Set([...cell.matchAll(/`(?:await )?(?:(?:job|task|request|reply|context)\.)?(\w+)/g)].map((match) => match[1] ?? '')),
   ])
 
 const GUIDE = 'docs/guides/job-proxies.md'
 const QUEUES = 'docs/guides/task-queues.md'
 const REQUESTS = 'docs/guides/exactly-once.md'
 const MIDDLEWARE = 'docs/guides/exactly-once-middleware.md'
+const LONG_TASKS = 'docs/guides/long-tasks.md'
 
 /** Fails to compile where a table leaves out an option, or names one that there is not. */
 const OPTIONS = `import type { HandlerReply, Job, JobServerOptions, ProducerOptions, Reply, RequesterOptions, RequestOptions, RequestWorkerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerRequest, WorkerTask } from 'stint'
+import type { LongTask, OperationContext } from 'stint'
+import type { ImplementationNodeOptions } from 'stint/embedded'
 import type { ExactlyOnceOptions } from 'stint/express'
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 export const options: Same<keyof JobServerOptions, ${union(namesIn(GUIDE, 'Options of a job server'))}> = true
@@ -58,6 +61,9 @@ export const ofReplies: Same<Extract<keyof Reply, string>, ${union(namesIn(REQUE
 export const ofFullReplies: Same<keyof HandlerReply, ${union(namesIn(REQUESTS, 'A reply in full'))}> = true
 export const ofRequestHandlers: Same<keyof WorkerRequest, ${union(namesIn(REQUESTS, 'What a handler of requests is given'))}> = true
 export const ofRequestWorkers: Same<keyof RequestWorkerOptions, ${union(namesIn(REQUESTS, 'Options of a request worker'))}> = true
+export const ofClasses: Same<keyof LongTask, ${union(namesIn(LONG_TASKS, 'What a class declares'))}> = true
+export const ofOperations: Same<keyof OperationContext, ${union(namesIn(LONG_TASKS, 'What run is given'))}> = true
+export const ofNodes: Same<Exclude<keyof ImplementationNodeOptions, 'world' | 'fetch'>, ${union(namesIn(LONG_TASKS, 'Options of a node'))}> = true
 export const ofRoutes: Same<Exclude<keyof ExactlyOnceOptions, 'world'>, ${union(namesIn(MIDDLEWARE, 'Options'))}> = true
 `
 

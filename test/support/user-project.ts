@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { root } from './documents.ts'
 
 /** Modules of the checkout that a user's project has too; `.bin` lets its `npx node` find the Node of this project. */
-const SHARED = ['.bin', '@types', 'express']
+const SHARED = ['.bin', '@types', 'express', 'fp-ts', 'io-ts']
 
 /** A user's settings as strict as ours. */
 const TSCONFIG = {
