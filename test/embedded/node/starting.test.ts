@@ -22,6 +22,10 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+class Nothing {
+  readonly runs = 'nothing'
+}
+
 afterEach(closeStages)
 
 describe('a node', () => {
@@ -106,7 +110,7 @@ describe('a node is not started', () => {
     ['with no place for an operation', { maxRunning: 0 }, /^Expected maxRunning to be 1 at least, but it is 0/],
     ['with a time that is none', { drainSeconds: -1 }, /^Expected drainSeconds to be 0 at least, but it is -1/],
     ['with two classes of one name', { operations: [copy().operation, copy().operation] }, /^Expected each operation to have a name of its own, but two are named CopyImage/],
-    ['with a class that runs nothing', { operations: [class Nothing {} as never] }, /^Expected Nothing to have a method run\(context\)/],
+    ['with a class that runs nothing', { operations: [Nothing as never] }, /^Expected Nothing to have a method run\(context\)/],
     ['with a declaration that is none', { operations: [steeredClass('CopyAll', { timeout: 'soon' as never }).operation] }, /^Expected CopyAll\.longTask\.timeout to be a duration/],
     ['for a management node whose address is none', { management: { url: 'ftp://stint.example' } }, /http:\/\/ or https:\/\//],
   ])('%s', async (_what, given, message) => {
