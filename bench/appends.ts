@@ -1,6 +1,5 @@
 // How fast the embedded store takes events, beside what the disk allows: `node bench/appends.ts`.
 // Callers each wait for their answer before they ask again; a stream is a work item with a time-ordered id and a life of five events, unless it says otherwise.
-import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { v7 } from 'uuid'
@@ -10,30 +9,14 @@ import { openSqliteStore } from '../src/store/sqlite/store.ts'
 import { verifyChain } from '../src/store/verify.ts'
 import { realWorld as world } from '../src/world.ts'
 import { runAlone, say } from './alone.ts'
-import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
+import { FDATASYNC, fdatasyncRow, fdatasyncs, SCRIPT, scriptRow } from './floor.ts'
+import { quantile, rounded, rowOf, type About, type Effort, type Row } from './row.ts'
 import { temporaryDirectory } from './server-process.ts'
 
 const LIFE = 5
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
 const FLOOR_SECONDS = 2
-
-/** What the disk allows one writer who waits for each write. */
-export const fdatasyncs = (file: string, seconds: number): number => {
-  const descriptor = openSync(file, 'w')
-  const block = Buffer.alloc(4_096, 1)
-  const began = world.monotonic()
-  let count = 0
-  while (world.monotonic() - began < seconds * 1_000) {
-    writeSync(descriptor, block)
-    fdatasyncSync(descriptor)
-    count += 1
-  }
-  const perSecond = (count / (world.monotonic() - began)) * 1_000
-  closeSync(descriptor)
-  rmSync(file)
-  return perSecond
-}
 
 const DATA = { by: 'producer@example.org', digest: '0'.repeat(64), note: 'an event of about 300 bytes' }
 
@@ -93,11 +76,11 @@ const reading = async (file: string): Promise<readonly Row[]> => {
     after = page.right.at(-1)?.position
   }
   const perSecond = (): number => (events / (world.monotonic() - began)) * 1_000
-  const readAll = rowOf('Read the log from its start', perSecond(), 'events/s', { limit, more: { events } })
+  const readAll = rowOf('Read the log from its start', perSecond(), 'events/s', { limit, against: SCRIPT, more: { events } })
   began = world.monotonic()
   const verified = await verifyChain(reader)()
   if (E.isLeft(verified)) throw new Error(`The chain does not hold at ${verified.left.position}: ${verified.left.problem}`)
-  const verify = rowOf('Verify the digest chain', perSecond(), 'events/s', { limit, more: { events } })
+  const verify = rowOf('Verify the digest chain', perSecond(), 'events/s', { limit, against: SCRIPT, more: { events } })
   reader.close()
   return [readAll, verify]
 }
@@ -107,8 +90,8 @@ const LIMIT_MANY = 'The writer thread: half of its time is COMMIT, which waits f
 
 const appending = async (store: EventStore, floor: number, seconds: number): Promise<readonly Row[]> => {
   const against = (perSecond: number): Readonly<Record<string, number>> => ({ '× fdatasync': rounded(perSecond / floor, 1) })
-  const row = (what: string, { perSecond, more }: Appends, rest: Pick<Row, 'aim' | 'limit'>): Row =>
-    rowOf(what, perSecond, 'appends/s', { ...rest, more: { ...against(perSecond), ...more } })
+  const row = (what: string, { perSecond, more }: Appends, rest: Pick<About, 'aim' | 'limit'>): Row =>
+    rowOf(what, perSecond, 'appends/s', { ...rest, against: FDATASYNC, more: { ...against(perSecond), ...more } })
   const aim = { least: Math.min(50_000, 20 * floor), words: '≥ 50,000 or ≥ 20 × fdatasync' }
   return [
     row('Appends, 1 in flight', await appends(store, 1, seconds), { limit: LIMIT_ALONE }),
@@ -126,14 +109,14 @@ export const measureAppends = async ({ isQuick }: Effort): Promise<readonly Row[
   try {
     say('fdatasync alone')
     const floor = fdatasyncs(join(directory, 'floor'), Math.min(seconds, FLOOR_SECONDS))
-    const floorRow = rowOf('Append 4 KiB and fdatasync, without Stint', floor, 'appends/s', { limit: 'The disk.' })
+    const floors = [fdatasyncRow(floor), scriptRow(Math.min(seconds, 1))]
     const store = await openSqliteStore({ directory, world })
     await appends(store, 64, Math.min(seconds, 1))
     say('appends')
     const rows = await appending(store, floor, seconds)
     await store.close()
     say('reading')
-    return [floorRow, ...rows, ...(await reading(store.file))]
+    return [...floors, ...rows, ...(await reading(store.file))]
   } finally {
     remove()
   }

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { runAlone, say } from './alone.ts'
 import { expecting, httpClient, type Client } from './calls.ts'
+import { FDATASYNC, machineRows, SCRIPT } from './floor.ts'
 import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
 import { startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
 
@@ -85,6 +86,7 @@ const fromThePast = async (url: string, count: number, after: string, events: nu
   const each = count === 1 ? '' : ', all together'
   return rowOf(`Past events to ${count} reader${count === 1 ? '' : 's'}${each}`, perSecond, 'events/s', {
     limit: 'The server’s main thread: each reader reads the log and has its events encoded for itself.',
+    against: SCRIPT,
     more: { 'events each': events },
   })
 }
@@ -104,6 +106,7 @@ const live = async (server: ServerProcess, client: Client, count: number, report
   closeAll(readers)
   return rowOf(`New event with ${count === 1 ? 'a reader' : `all of ${count} readers`}, from the command on`, quantile(took, 0.5), 'ms', {
     limit: 'The commit, then one read of the log and one write for each reader.',
+    against: FDATASYNC,
     more: { 'p99 ms': rounded(quantile(took, 0.99), 2), events: reports },
   })
 }
@@ -111,6 +114,7 @@ const live = async (server: ServerProcess, client: Client, count: number, report
 export const measureEvents = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
   const share = isQuick ? QUICK_SHARE : 1
   const ofEach = Math.max(EVENTS_OF_EACH_OF_MANY * share, ITEMS_A_REQUEST * EVENTS_OF_A_JOB)
+  const floors = machineRows(isQuick ? 0.2 : 1)
   const { directory, remove } = temporaryDirectory()
   const server = await startServer(directory)
   try {
@@ -119,7 +123,7 @@ export const measureEvents = async ({ isQuick }: Effort): Promise<readonly Row[]
     say(`making ${events} events`)
     const position = await fill(client, events, ofEach)
     say('past events')
-    const rows = [await fromThePast(server.url, 1, 'start', events), await fromThePast(server.url, MANY, position, ofEach)]
+    const rows = [...floors, await fromThePast(server.url, 1, 'start', events), await fromThePast(server.url, MANY, position, ofEach)]
     say('new events')
     rows.push(await live(server, client, 1, REPORTS * share), await live(server, client, MANY, REPORTS * share))
     client.close()

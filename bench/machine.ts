@@ -58,13 +58,13 @@ export const versions = (): Versions => {
 const TICK_MS = 10
 
 /** CPU time that the machine has used since it started, over all cores, in milliseconds. Stolen time counts: it was not there for us. */
-const machineMs = (): number => {
+export const machineMs = (): number => {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').split(/\s+/).slice(1).map(Number)
   return (user + nice + system + irq + softirq + steal) * TICK_MS
 }
 
 /** CPU time of this process and of its children that have ended. */
-const ownMs = (): number => {
+export const ownMs = (): number => {
   const stat = readFileSync('/proc/self/stat', 'utf8')
   const fields = stat
     .slice(stat.lastIndexOf(')') + 2)

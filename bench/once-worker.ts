@@ -1,6 +1,6 @@
 // A worker of the bench's contract as a process of its own: `node bench/once-worker.ts URL`. Its handlers do nothing but answer, with how often a handler has run.
 import { connect } from '../src/client/index.ts'
-import { CONCURRENCY } from './queue-client.ts'
+import { CONCURRENCY } from './loads.ts'
 import { CONTRACT } from './server-process.ts'
 
 const url = process.argv[2] ?? ''

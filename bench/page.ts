@@ -53,6 +53,13 @@ const sectionOf = (result: PartResult, plot: string | undefined): string => {
   ].join('\n\n')
 }
 
+/** The text with this body between its two markers. Throws when it has lost them. */
+export const writeBetween = (text: string, begin: string, end: string, body: string): string => {
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from === -1 || to < from) throw new Error(`docs/performance.md has lost its markers:\n${begin}\n${end}`)
+  return `${text.slice(0, from + begin.length)}\n\n${body}\n\n${text.slice(to)}`
+}
+
 /** Writes results, plots and page; all three say the same. */
 export const writePage = (docs: URL, results: Results): void => {
   const folder = new URL('performance/', docs)
@@ -67,8 +74,5 @@ export const writePage = (docs: URL, results: Results): void => {
     return sectionOf(result, plot === undefined ? undefined : name)
   })
   const page = new URL('performance.md', docs)
-  const text = readFileSync(page, 'utf8')
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (begin === -1 || end < begin) throw new Error(`docs/performance.md has lost its markers:\n${BEGIN}\n${END}`)
-  writeFileSync(page, `${text.slice(0, begin + BEGIN.length)}\n\n${sections.join('\n\n')}\n\n${text.slice(end)}`)
+  writeFileSync(page, writeBetween(readFileSync(page, 'utf8'), BEGIN, END, sections.join('\n\n')))
 }

@@ -1,6 +1,7 @@
 // What polling costs: `node bench/polls.ts`. CPU of a conditional poll that is answered 304, memory of many idle long polls, and how soon an abort reaches the one who waits for it.
 import { runAlone, say } from './alone.ts'
 import { expecting, httpClient, type Client } from './calls.ts'
+import { FDATASYNC, machineRows, SCRIPT } from './floor.ts'
 import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
 import { cpuMicros, rssMiB, startServer, temporaryDirectory, whenIdle } from './server-process.ts'
 
@@ -70,10 +71,11 @@ const idle = async (pid: number, url: string, jobs: readonly PolledJob[]): Promi
       limit: 'Node’s buffers and objects for each connection, which are most of it.',
       more: { 'before MiB': before, 'after MiB': after },
     }),
-    rowOf(`CPU while ${count} long polls wait`, share, '% of a core', { limit: 'Node’s check of all connections for timeouts every 5 s.' }),
+    rowOf(`CPU while ${count} long polls wait`, share, '% of a core', { limit: 'Node’s check of all connections for timeouts every 5 s.', against: SCRIPT }),
     rowOf('Abort command to the waiting job server', quantile(latencies, 0.5), 'ms', {
       aim: { most: 1_000 },
       limit: 'Two commits: the directive, and that its holder has seen it.',
+      against: FDATASYNC,
       more: { 'p99 ms': rounded(quantile(latencies, 0.99), 2) },
     }),
   ]
@@ -98,12 +100,14 @@ const conditional = async (pid: number, url: string, jobs: readonly PolledJob[],
     aim: { most: 60 },
     limit:
       'The system call that writes the answer, which is two fifths of it, more where it must wake a sleeping caller; then Node’s HTTP and express. Stint’s own part is a tenth.',
+    against: SCRIPT,
     more: { 'polls/s': Math.round(perSecond), callers: CALLERS },
   })
 }
 
 export const measurePolls = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
   const polls = isQuick ? QUICK_CONDITIONAL_POLLS : CONDITIONAL_POLLS
+  const floors = machineRows(isQuick ? 0.2 : 1)
   const { directory, remove } = temporaryDirectory()
   const server = await startServer(directory)
   try {
@@ -114,7 +118,7 @@ export const measurePolls = async ({ isQuick }: Effort): Promise<readonly Row[]>
     const plain = await conditional(server.pid, server.url, jobs, polls, false)
     const alive = await conditional(server.pid, server.url, jobs, polls, true)
     say('idle long polls')
-    return [plain, alive, ...(await idle(server.pid, server.url, jobs))]
+    return [...floors, plain, alive, ...(await idle(server.pid, server.url, jobs))]
   } finally {
     await server.stop('SIGKILL')
     remove()

@@ -1,6 +1,7 @@
 // What the measurements of task queues share: tasks as producers put them, a worker that drains a queue, and how long that takes. The SDK is on the caller's side, in this process; the server is another one.
-import { connect, type NewTask, type Stint, type Worker } from '../src/client/index.ts'
+import { connect, type Stint, type Worker } from '../src/client/index.ts'
 import { closedLoop, type Measured } from './calls.ts'
+import { CONCURRENCY, drainQueue, jobsOf, type Counted, type JobQueue } from './loads.ts'
 import { rounded } from './row.ts'
 import { cpuMicros, startServer, temporaryDirectory, WARM_UP_QUEUE, WORK_QUEUE, type ServerProcess } from './server-process.ts'
 
@@ -13,20 +14,7 @@ export const WORK: QueueName = { app: 'bench', queue: WORK_QUEUE }
 /** Beside the measured queue, so that what warmed up lies elsewhere. */
 export const WARM_UP: QueueName = { app: 'bench', queue: WARM_UP_QUEUE }
 
-/** Handlers that run at the same time. */
-export const CONCURRENCY = 32
 const TOGETHER = 1_000
-const TEXT = 'x'.repeat(150)
-const LOOK_EVERY_MS = 10
-/** Until a worker is given its first task. */
-const FIRST_WITHIN_MS = 15_000
-
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-/** A task of about 170 bytes with an id of its own that sorts nowhere, as an idempotency key is. */
-export const taskOf = (n: number): NewTask & { readonly id: string } => ({ id: crypto.randomUUID(), payload: { n, text: TEXT } })
-
-export const tasksOf = (count: number): readonly NewTask[] => Array.from({ length: count }, (_, n) => taskOf(n))
 
 /** More than any measurement makes: a million tasks may wait while others warm up. */
 const FLAGS = ['--max-live-items', '2000000']
@@ -80,7 +68,7 @@ export const costText = ({ serverMicros, clientMicros }: Pick<Cost, 'serverMicro
 export const fill = async (stint: Stint, queue: QueueName, count: number): Promise<void> => {
   const producer = stint.producer(queue)
   for (let put = 0; put < count; put += TOGETHER) {
-    const done = await producer.putMany(tasksOf(Math.min(TOGETHER, count - put)))
+    const done = await producer.putMany(jobsOf(Math.min(TOGETHER, count - put)))
     const refused = done.find(({ error }) => error !== undefined)
     if (refused !== undefined) throw new Error('A task was refused', { cause: refused.error })
   }
@@ -94,34 +82,29 @@ export const startWorker = (stint: Stint, queue: QueueName, onRun: (id: string) 
     return { ok: true, id: task.id }
   })
 
-const pending = async (stint: Stint, queue: QueueName): Promise<number> => {
-  const { waiting, delayed, leased } = await stint.queues.show(queue)
-  return waiting + delayed + leased
-}
-
-export interface Drained {
-  readonly perSecond: number
-  readonly count: number
-}
-
-/** Has a worker drain a queue of so many tasks: from the first handler on until nothing is pending, or until the time is over: then what was handled in it. */
-export const drain = async (stint: Stint, queue: QueueName, count: number, secondsMax: number): Promise<Drained> => {
-  let [handled, first, last] = [0, 0, 0]
-  const started = performance.now()
-  const worker = startWorker(stint, queue, () => {
-    handled += 1
-    last = performance.now()
-    if (first === 0) first = last
-  })
-  while (first === 0) {
-    if (performance.now() - started > FIRST_WITHIN_MS) throw new Error('The worker was given nothing')
-    await pause(1)
+/** A queue as the loads see it. It holds a producer of its own, so close it when nothing is put any more. */
+export const jobQueueOf = (stint: Stint, name: QueueName): JobQueue & { readonly close: () => Promise<void> } => {
+  const producer = stint.producer(name)
+  return {
+    put: ({ id, payload }) => producer.put(payload, { id }),
+    startWorker: (onRun) => {
+      const worker = startWorker(stint, name, onRun)
+      return { stop: () => worker.close({ graceSeconds: 0 }) }
+    },
+    pending: async () => {
+      const { waiting, delayed, leased } = await stint.queues.show(name)
+      return waiting + delayed + leased
+    },
+    close: producer.close,
   }
-  while (handled < count && performance.now() - first < secondsMax * 1_000) await pause(LOOK_EVERY_MS)
-  const isDone = handled >= count
-  while (isDone && (await pending(stint, queue)) > 0) await pause(LOOK_EVERY_MS / 5)
-  const ended = isDone ? performance.now() : last
-  const perSecond = (handled / (ended - first)) * 1_000
-  await worker.close({ graceSeconds: 0 })
-  return { perSecond, count: handled }
+}
+
+/** As `drainQueue`. */
+export const drain = async (stint: Stint, name: QueueName, count: number, secondsMax: number): Promise<Counted> => {
+  const queue = jobQueueOf(stint, name)
+  try {
+    return await drainQueue(queue, count, secondsMax)
+  } finally {
+    await queue.close()
+  }
 }

@@ -7,6 +7,7 @@ import { openSqliteStore } from '../src/store/sqlite/store.ts'
 import { realWorld as world } from '../src/world.ts'
 import { runAlone, say } from './alone.ts'
 import { expecting, httpClient, type Client } from './calls.ts'
+import { SCRIPT, scriptRow } from './floor.ts'
 import { makeLog } from './make-log.ts'
 import { numberText, quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
 import { startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
@@ -102,7 +103,7 @@ const rowsOf = (starts: readonly Start[], made: number): readonly Row[] => {
       'events folded': starts.map(({ said }) => numberText(Number(said['foldedEvents']))).join(' · '),
       'log events': made,
     }
-    return rowOf(what, quantile(all, 1), 'ms', { aim: { most: 2_000 }, limit: LIMIT, more })
+    return rowOf(what, quantile(all, 1), 'ms', { aim: { most: 2_000 }, limit: LIMIT, against: SCRIPT, more })
   }
   return [
     row('Killed under load, to “listening” (worst)', ({ listening }) => listening),
@@ -118,12 +119,14 @@ const rebuilt = async (directory: string, made: number): Promise<Row> => {
   await server.stop()
   return rowOf('Without the tabular file, to the first job taken', posted, 'ms', {
     limit: 'The fold of the whole log in memory; the tables are made anew beside the work.',
+    against: SCRIPT,
     more: { 'log events': made, 'events/s': Math.round((made / posted) * 1_000) },
   })
 }
 
 export const measureRecovery = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
   const share = isQuick ? QUICK_SHARE : 1
+  const floor = scriptRow(isQuick ? 0.2 : 1)
   const { directory, remove } = temporaryDirectory()
   try {
     const store = await openSqliteStore({ directory, world })
@@ -145,7 +148,7 @@ export const measureRecovery = async ({ isQuick }: Effort): Promise<readonly Row
       await allThere(server, acknowledged.slice(-LOOKED_FOR))
     }
     await server.stop()
-    return [...rowsOf(starts, made), rebuild]
+    return [floor, ...rowsOf(starts, made), rebuild]
   } finally {
     remove()
   }

@@ -9,6 +9,7 @@ import { TABLES_FILE } from '../src/settings.ts'
 import { openSqliteStore, type SqliteStore } from '../src/store/sqlite/store.ts'
 import { realWorld as world } from '../src/world.ts'
 import { runAlone, say } from './alone.ts'
+import { SCRIPT, scriptRow } from './floor.ts'
 import { makeLog } from './make-log.ts'
 import { rowOf, type Effort, type Row } from './row.ts'
 import { temporaryDirectory } from './server-process.ts'
@@ -25,7 +26,7 @@ const inMemory = async (store: SqliteStore): Promise<Row> => {
   if (E.isLeft(folded)) throw new Error(JSON.stringify(folded.left))
   const { events, live, settled } = folded.right
   const limit = 'One thread: reading rows, parsing and checking their JSON, folding them.'
-  return rowOf('Fold the whole log in memory', (events / since(began)) * 1_000, 'events/s', { limit, more: { events, 'live items': live.size, settled } })
+  return rowOf('Fold the whole log in memory', (events / since(began)) * 1_000, 'events/s', { limit, against: SCRIPT, more: { events, 'live items': live.size, settled } })
 }
 
 const intoTables = async (store: SqliteStore, file: string, made: number): Promise<Row> => {
@@ -37,6 +38,7 @@ const intoTables = async (store: SqliteStore, file: string, made: number): Promi
   if (!(await tables.reached(head.right.position, 3_600_000))) throw new Error(JSON.stringify(tables.status()))
   const row = rowOf('Fold the whole log into the tabular file', (made / since(began)) * 1_000, 'events/s', {
     limit: 'One thread: reading and folding as above, and writing each item’s last state with its indexes.',
+    against: SCRIPT,
     more: { events: made },
   })
   await tables.close()
@@ -46,13 +48,16 @@ const intoTables = async (store: SqliteStore, file: string, made: number): Promi
 const asking = async (tables: Tables): Promise<readonly Row[]> => {
   let began = world.monotonic()
   const { items } = await tables.liveItems()
-  const handOver = rowOf('Hand the live items over at a start', since(began), 'ms', { limit: 'Parsing each item’s state.', more: { items: items.length } })
+  const handOver = rowOf('Hand the live items over at a start', since(began), 'ms', { limit: 'Parsing each item’s state.', against: SCRIPT, more: { items: items.length } })
   began = world.monotonic()
   await tables.list({ kind: 'job', scope: 'index', state: 'running', order: 'newest', limit: 100 })
-  const list = rowOf('List 100 running jobs of a service', since(began), 'ms', { limit: 'Rows that match only one of the two filters and are passed over; the file is cold.' })
+  const list = rowOf('List 100 running jobs of a service', since(began), 'ms', {
+    limit: 'Rows that match only one of the two filters and are passed over; the file is cold.',
+    against: SCRIPT,
+  })
   began = world.monotonic()
   await tables.list({ kind: 'job', label: 'no such label', order: 'newest', limit: 100 })
-  const none = rowOf('Find no job by its label', since(began), 'ms', { limit: 'Labels have no index, so that all jobs are looked at.' })
+  const none = rowOf('Find no job by its label', since(began), 'ms', { limit: 'Labels have no index, so that all jobs are looked at.', against: SCRIPT })
   return [handOver, list, none]
 }
 
@@ -70,6 +75,7 @@ const measure = async (store: SqliteStore, directory: string, made: number): Pro
 
 export const measureReplay = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
   const share = isQuick ? QUICK_SHARE : 1
+  const floor = scriptRow(isQuick ? 0.2 : 1)
   const { directory, remove } = temporaryDirectory()
   try {
     const store = await openSqliteStore({ directory, world })
@@ -79,7 +85,7 @@ export const measureReplay = async ({ isQuick }: Effort): Promise<readonly Row[]
     // Closed first, since then nothing of it is in the write-ahead log any more.
     await store.close()
     const sizeOf = (what: string, file: string): Row => rowOf(what, statSync(file).size / made, 'bytes/event')
-    return [...rows, sizeOf('Size of the log', store.file), sizeOf('Size of the tabular file', join(directory, TABLES_FILE))]
+    return [floor, ...rows, sizeOf('Size of the log', store.file), sizeOf('Size of the tabular file', join(directory, TABLES_FILE))]
   } finally {
     remove()
   }

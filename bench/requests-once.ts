@@ -4,52 +4,18 @@ import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, expecting, httpClient, type Measured } from './calls.ts'
-import { floorOf, floorRows, type Floor } from './floor.ts'
+import { bareFetch, FDATASYNC, floorOf, floorRows, type Floor } from './floor.ts'
+import { askingWith, MANY, type Ask } from './loads.ts'
 import { onServer } from './queue-client.ts'
-import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import { rounded, rowOf, type About, type Effort, type Row } from './row.ts'
 import { CONTRACT, cpuMicros, startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
-const MANY = 64
 const WORKER = fileURLToPath(new URL('once-worker.ts', import.meta.url))
 const APP = fileURLToPath(new URL('once-app.ts', import.meta.url))
 const REQUESTS_AIM = { least: 12_000 }
 const REPLIES_AIM = { least: 60_000 }
-const TEXT = 'x'.repeat(150)
-
-/** Asks with this id and answers the reply's body; throws for anything but a reply, and where it is not told that it is replayed. */
-type Ask = (id: string, n: number, isAgain: boolean) => Promise<string>
-
-/** New requests, and those that were asked before. */
-interface Asking {
-  readonly fresh: () => Promise<void>
-  readonly again: () => Promise<void>
-  /** Throws unless handlers have run once for each request. */
-  readonly prove: () => Promise<void>
-}
-
-const askingWith = (ask: Ask): Asking => {
-  const replies: (readonly [id: string, n: number, reply: string])[] = []
-  let [sent, repeated] = [0, 0]
-  const fresh = async (): Promise<void> => {
-    const [id, n] = [crypto.randomUUID(), (sent += 1)]
-    replies.push([id, n, await ask(id, n, false)])
-  }
-  return {
-    fresh,
-    again: async () => {
-      const [id, n, reply] = replies[(repeated += 1) % replies.length] ?? ['', 0, '']
-      const given = await ask(id, n, true)
-      if (given !== reply) throw new Error(`Expected ${id} to be given its reply again, ${reply}, but it was ${given}`)
-    },
-    prove: async () => {
-      await fresh()
-      const { runs } = JSON.parse(replies.at(-1)?.[2] ?? '{}') as { runs?: number }
-      if (runs !== sent) throw new Error(`${sent} requests, but handlers ran ${runs} times`)
-    },
-  }
-}
 
 type Processes = Readonly<Record<string, ServerProcess>>
 
@@ -84,19 +50,18 @@ const costsOf = async (processes: Processes, seconds: number, ask: Ask): Promise
   return costs
 }
 
-type About = Pick<Row, 'aim' | 'limit'>
-
 const rowsOf = (
   way: string,
   { alone, many, again }: Costs,
   beside: (cost: Cost) => Readonly<Record<string, number>>,
-  about: Readonly<Record<keyof Costs, About>>,
+  against: string,
+  about: Readonly<Record<keyof Costs, Pick<About, 'aim' | 'limit'>>>,
 ): readonly Row[] => {
   const latencies = ({ p50, p99 }: Measured) => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
-  const rate = (what: string, unit: string, cost: Cost, rest: About): Row =>
-    rowOf(`${what} ${way}, ${MANY} callers`, cost.perSecond, unit, { ...rest, more: { ...latencies(cost), ...beside(cost), ...cost.micros } })
+  const rate = (what: string, unit: string, cost: Cost, rest: Pick<About, 'aim' | 'limit'>): Row =>
+    rowOf(`${what} ${way}, ${MANY} callers`, cost.perSecond, unit, { ...rest, against, more: { ...latencies(cost), ...beside(cost), ...cost.micros } })
   return [
-    rowOf(`Request and reply ${way}, 1 caller, p50`, alone.p50, 'ms', { ...about.alone, more: { 'p99 ms': rounded(alone.p99, 2), ...alone.micros } }),
+    rowOf(`Request and reply ${way}, 1 caller, p50`, alone.p50, 'ms', { ...about.alone, against: FDATASYNC, more: { 'p99 ms': rounded(alone.p99, 2), ...alone.micros } }),
     rate('Request and reply', 'requests/s', many, about.many),
     rate('Stored reply', 'replies/s', again, about.again),
   ]
@@ -107,14 +72,14 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
     const worker = await startServer('', { program: WORKER, args: [server.url] })
     // What is released is no reply for a duplicate any more.
     const requester = stint.requester({ contract: CONTRACT, release: 'manual' })
-    const ask: Ask = async (id, n, isAgain) => {
-      await using reply = await requester.call({ n, text: TEXT }, { id })
+    const ask: Ask = async (id, body, isAgain) => {
+      await using reply = await requester.call(body, { id })
       if (reply.status !== 200 || reply.replayed !== isAgain) throw new Error(`${id} was answered ${reply.status}, replayed: ${reply.replayed}`)
       return reply.text()
     }
     try {
       const costs = await costsOf({ server, worker }, seconds, ask)
-      return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), {
+      return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), bareFetch(MANY), {
         alone: { limit: 'Two commits, one after the other, and two ways through fetch, the caller’s and the worker’s.' },
         many: {
           aim: REQUESTS_AIM,
@@ -132,10 +97,10 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
 const askApp = async <Result>(store: string | undefined, behind: Processes, measure: (processes: Processes, ask: Ask) => Promise<Result>): Promise<Result> => {
   const app = await startServer('', { program: APP, args: store === undefined ? [] : [store] })
   const client = httpClient(app.url, MANY)
-  const ask: Ask = async (id, n, isAgain) => {
-    const { body, header } = await expecting(201, client.call('POST', '/requests', { n, text: TEXT }, { 'Idempotency-Key': `"${id}"` }))
+  const ask: Ask = async (id, body, isAgain) => {
+    const { body: reply, header } = await expecting(201, client.call('POST', '/requests', body, { 'Idempotency-Key': `"${id}"` }))
     if ((header('idempotency-replayed') === 'true') !== isAgain) throw new Error(`Expected ${id} to be replayed: ${isAgain}`)
-    return body
+    return reply
   }
   try {
     return await measure({ app, ...behind }, ask)
@@ -144,6 +109,8 @@ const askApp = async <Result>(store: string | undefined, behind: Processes, meas
     await app.stop('SIGKILL')
   }
 }
+
+const BARE_ROUTE = `The same express route without exactlyOnce, ${MANY} callers`
 
 /** The same route without the middleware. */
 const bareRoute = (seconds: number): Promise<Cost> =>
@@ -170,11 +137,11 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
   say('middleware with a server')
   const shared = await onServer((_, server) => askApp(server.url, { server }, (processes, ask) => costsOf(processes, seconds, ask)))
   return [
-    rowOf(`The same express route without exactlyOnce, ${MANY} callers`, bare.perSecond, 'requests/s', {
+    rowOf(BARE_ROUTE, bare.perSecond, 'requests/s', {
       limit: 'Express and its JSON.',
       more: { 'p50 ms': rounded(bare.p50, 2), 'p99 ms': rounded(bare.p99, 2), ...bare.micros },
     }),
-    ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), {
+    ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), BARE_ROUTE, {
       alone: { limit: 'Two commits, one after the other.' },
       many: { aim: REQUESTS_AIM, limit: 'The app’s main thread: half of it is the middleware and the engine, a sixth HTTP. The writer is idle for most of the time.' },
       again: {
@@ -182,7 +149,7 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
         limit: 'The app’s main thread: HTTP is more than a third of it, and a fourth is the middleware, which reads, compares and holds. Nothing is read from the disk.',
       },
     }),
-    ...rowsOf('through the middleware with a server', shared, ofBare, {
+    ...rowsOf('through the middleware with a server', shared, ofBare, BARE_ROUTE, {
       alone: { limit: 'Two commits, one after the other, and two ways through fetch.' },
       many: { limit: 'The app’s main thread: two fifths of it are fetch, which asks the server twice for each request.' },
       again: { limit: 'The app’s main thread, which is never idle: a third of it is fetch.' },

@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, expecting, httpClient, type Client, type Measured } from './calls.ts'
-import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import { rounded, rowOf, type About, type Effort, type Row } from './row.ts'
 import { cpuMicros, startServer, temporaryDirectory, type ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
@@ -60,9 +60,12 @@ const LIMIT_ALONE = 'One fdatasync for each request, and waking one another: cal
 const LIMIT_MANY =
   'The server’s main thread. A third of its time are system calls, for the answers and to wake the writer and the tables; the rest is HTTP, decoding, rules, digests and encoding. On two cores it shares them with the callers and its own two other threads.'
 
-const row = (what: string, unit: string, cost: Cost, bare: Cost | undefined, limit: string): Row =>
+const bareName = (callers: number): string => `Bare node:http answers hello, ${callers} caller${callers === 1 ? '' : 's'}`
+
+const row = (what: string, unit: string, cost: Cost, bare: Cost | undefined, { limit, against }: Pick<About, 'limit' | 'against'>): Row =>
   rowOf(what, cost.perSecond, unit, {
     limit,
+    ...(against === undefined ? {} : { against }),
     more: {
       ...(bare === undefined ? {} : { 'of bare node:http': rounded(cost.perSecond / bare.perSecond, 2) }),
       'p50 ms': rounded(cost.p50, 2),
@@ -81,10 +84,7 @@ const bareRows = async (seconds: number): Promise<{ readonly rows: readonly Row[
   return {
     one,
     many,
-    rows: [
-      row('Bare node:http answers hello, 1 caller', 'requests/s', one, undefined, limit),
-      row(`Bare node:http answers hello, ${MANY} callers`, 'requests/s', many, undefined, limit),
-    ],
+    rows: [row(bareName(1), 'requests/s', one, undefined, { limit }), row(bareName(MANY), 'requests/s', many, undefined, { limit })],
   }
 }
 
@@ -98,21 +98,18 @@ const stintRows = async (server: ServerProcess, seconds: number, bare: { readonl
     ['Job reports', await reporter(client, MANY)],
   ] as const) {
     say(what.toLowerCase())
-    rows.push(row(`${what}, 1 caller`, 'requests/s', await run(1, call), bare.one, LIMIT_ALONE))
-    rows.push(row(`${what}, ${MANY} callers`, 'requests/s', await run(MANY, call), bare.many, LIMIT_MANY))
+    rows.push(row(`${what}, 1 caller`, 'requests/s', await run(1, call), bare.one, { limit: LIMIT_ALONE, against: bareName(1) }))
+    rows.push(row(`${what}, ${MANY} callers`, 'requests/s', await run(MANY, call), bare.many, { limit: LIMIT_MANY, against: bareName(MANY) }))
   }
   client.close()
   say('task inserts, many a request')
   const many = await run(CALLERS_WITH_MANY_ITEMS, insertMany)
   const items: Cost = { ...many, perSecond: many.perSecond * ITEMS_A_REQUEST, micros: many.micros / ITEMS_A_REQUEST }
   rows.push(
-    row(
-      `Task inserts, ${ITEMS_A_REQUEST} a request, ${CALLERS_WITH_MANY_ITEMS} callers`,
-      'tasks/s',
-      items,
-      undefined,
-      'The server’s main thread: decoding, rules and encoding of each item.',
-    ),
+    row(`Task inserts, ${ITEMS_A_REQUEST} a request, ${CALLERS_WITH_MANY_ITEMS} callers`, 'tasks/s', items, undefined, {
+      limit: 'The server’s main thread: decoding, rules and encoding of each item.',
+      against: bareName(MANY),
+    }),
   )
   return rows
 }

@@ -16,11 +16,16 @@ export interface Row {
   readonly aim?: Aim
   /** What keeps the figure from being better. */
   readonly limit?: string
+  /** The row of the same part that tells what the platform allows without Stint: `npm run bench:check` compares ratios to it, which say more than figures do. */
+  readonly against?: string
   /** More figures of the same measurement, and what they were measured on. */
   readonly more?: Readonly<Record<string, number | string>>
   /** One-minute load average when the measurement ended, this measurement included. */
   readonly load: number
 }
+
+/** What is told of a row beside its figure. */
+export type About = Pick<Row, 'aim' | 'limit' | 'against' | 'more'>
 
 /** How thoroughly to measure. Quick figures show that the bench works, and little else. */
 export interface Effort {
@@ -35,7 +40,7 @@ export const brief = (value: number): number => Number(value.toPrecision(value >
 export const load = (): number => rounded(loadavg()[0] ?? 0, 2)
 
 /** One row, its load taken now. */
-export const rowOf = (row: string, value: number, unit: string, rest: Pick<Row, 'aim' | 'limit' | 'more'> = {}): Row => ({ row, value: brief(value), unit, ...rest, load: load() })
+export const rowOf = (row: string, value: number, unit: string, rest: About = {}): Row => ({ row, value: brief(value), unit, ...rest, load: load() })
 
 export const quantile = (values: Iterable<number>, q: number): number => {
   const sorted = Float64Array.from(values).toSorted()

@@ -78,13 +78,11 @@ export const WORK_QUEUE = 'work'
 export const WARM_UP_QUEUE = 'warm-up'
 /** The contract that requests are measured with: one with the defaults, as every contract of an open server. */
 export const CONTRACT = 'bench'
-/** The data directory is the config directory too, so that no file of the working directory has a say. */
-const QUEUE_FILE = `queue: [{ name: ${WORK_QUEUE}, mode: pull }, { name: ${WARM_UP_QUEUE}, mode: pull }]\n`
-
-const makeQueue = (directory: string): void => {
+/** Gives the app `bench` these queues. The data directory is the config directory too, so that no file of the working directory has a say. */
+export const makeQueues = (directory: string, names: readonly string[]): void => {
   const app = join(directory, 'apps', 'bench')
   mkdirSync(app, { recursive: true })
-  writeFileSync(join(app, 'queue.yaml'), QUEUE_FILE)
+  writeFileSync(join(app, 'queue.yaml'), `queue: [${names.map((name) => `{ name: ${name}, mode: pull }`).join(', ')}]\n`)
 }
 
 export interface StartOptions {
@@ -100,7 +98,7 @@ export interface StartOptions {
 
 /** Starts `stint serve` on a free port and resolves when it listens. */
 export const startServer = async (directory: string, { nodeFlags = [], flags = [], program, args = [] }: StartOptions = {}): Promise<ServerProcess> => {
-  if (program === undefined) makeQueue(directory)
+  if (program === undefined) makeQueues(directory, [WORK_QUEUE, WARM_UP_QUEUE])
   const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program, ...args]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })

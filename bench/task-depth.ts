@@ -2,9 +2,11 @@
 // A server of its own for each length, over a log that was made before.
 import type { Stint } from '../src/client/index.ts'
 import { runAlone, say } from './alone.ts'
+import { machineRows, SCRIPT } from './floor.ts'
+import { jobOf } from './loads.ts'
 import { makeQueue } from './make-queue.ts'
 import { cpuShare } from './polls.ts'
-import { costOf, costText, drain, fill, onServer, taskOf, WARM_UP, WORK } from './queue-client.ts'
+import { costOf, costText, drain, fill, onServer, WARM_UP, WORK } from './queue-client.ts'
 import { rounded, rowOf, type Effort, type Row } from './row.ts'
 import { rssMiB, whenIdle, type ServerProcess } from './server-process.ts'
 
@@ -51,7 +53,7 @@ const depthOf = (length: number, isQuick: boolean): Promise<Depth> => {
       await drain(stint, WARM_UP, warmUp, DRAIN_SECONDS_MAX)
       return { length, rssMiB: memory, ...(await drained(stint, server, length)) }
     },
-    (directory) => makeQueue(directory, WORK, length, taskOf(1).payload),
+    (directory) => makeQueue(directory, WORK, length, jobOf(1).payload),
   )
 }
 
@@ -67,6 +69,7 @@ const depthRows = (empty: Depth, depths: readonly Depth[]): readonly Row[] => {
     rowOf(`Drain of ${length.toLocaleString('en-US')} waiting tasks`, perSecond, 'tasks/s', {
       ...(length === shortest?.length ? {} : { aim: { least, words: `≥ ${FLAT} × the shortest queue` } }),
       limit: 'As a drain of a short queue: nothing on the way looks at more than the tasks that are leased.',
+      against: SCRIPT,
       more: { '× the shortest': rounded(perSecond / (shortest?.perSecond ?? 1), 2), ...cost },
     }),
   )
@@ -91,15 +94,17 @@ const idleRow = (isQuick: boolean): Promise<Row> =>
     return rowOf(`CPU while ${count.toLocaleString('en-US')} workers wait`, share, '% of a core', {
       aim: { most: 0.5 },
       limit: 'Each worker asks again when its 30 s are over.',
+      against: SCRIPT,
       more: { seconds: isQuick ? QUICK_IDLE_SECONDS : IDLE_SECONDS },
     })
   })
 
 export const measureTaskDepth = async ({ isQuick }: Effort): Promise<readonly Row[]> => {
+  const floors = machineRows(isQuick ? 0.2 : 1)
   const empty = await depthOf(0, isQuick)
   const depths: Depth[] = []
   for (const length of isQuick ? QUICK_LENGTHS : LENGTHS) depths.push(await depthOf(length, isQuick))
-  return [...depthRows(empty, depths), await idleRow(isQuick)]
+  return [...floors, ...depthRows(empty, depths), await idleRow(isQuick)]
 }
 
 if (import.meta.main) await runAlone(measureTaskDepth)

@@ -3,50 +3,27 @@ import { connect, type Stint } from '../src/client/index.ts'
 import { completeTask, extendTask, leaseTasks, releaseTask, type LeasedTask } from '../src/wire/tasks.ts'
 import { runAlone, say } from './alone.ts'
 import { expecting, httpClient } from './calls.ts'
-import { floorOf, floorRows } from './floor.ts'
-import { onServer, pause, startWorker, taskOf, WORK } from './queue-client.ts'
+import { bareFetch, floorOf, floorRows } from './floor.ts'
+import { dripInto, jobOf, pause } from './loads.ts'
+import { jobQueueOf, onServer, WORK } from './queue-client.ts'
 import { quantile, rounded, rowOf, type Effort, type Row } from './row.ts'
 import type { ServerProcess } from './server-process.ts'
 
-const EVERY_MS = 20
 const TASKS = 500
 const QUICK_TASKS = 50
 const WARM_UP_TASKS = 100
 const GIVEN_BACK = 200
 const QUICK_GIVEN_BACK = 20
 const WARM_UP_GIVEN_BACK = 50
-/** For what was put last. */
-const SETTLE_MS = 5_000
 const LOOK_EVERY_MS = 2
 
 const rowFor = (what: string, took: readonly number[], aim: { readonly p50?: number; readonly p99: number }, limit: string): readonly Row[] => {
+  const against = bareFetch(1)
   const more = { 'worst ms': rounded(quantile(took, 1), 2), tasks: took.length }
   return [
-    rowOf(`${what}, p50`, quantile(took, 0.5), 'ms', { ...(aim.p50 === undefined ? {} : { aim: { most: aim.p50 } }), limit, more }),
-    rowOf(`${what}, p99`, quantile(took, 0.99), 'ms', { aim: { most: aim.p99 }, limit, more }),
+    rowOf(`${what}, p50`, quantile(took, 0.5), 'ms', { ...(aim.p50 === undefined ? {} : { aim: { most: aim.p50 } }), limit, against, more }),
+    rowOf(`${what}, p99`, quantile(took, 0.99), 'ms', { aim: { most: aim.p99 }, limit, against, more }),
   ]
-}
-
-/** Puts so many tasks on a fixed schedule; the milliseconds that each took to its handler. */
-const drip = async (stint: Stint, count: number): Promise<readonly number[]> => {
-  const put = new Map<string, number>()
-  const took: number[] = []
-  const worker = startWorker(stint, WORK, (id) => took.push(performance.now() - (put.get(id) ?? Number.NaN)))
-  const producer = stint.producer(WORK)
-  const began = performance.now()
-  const sent: Promise<unknown>[] = []
-  for (let n = 0; n < count; n += 1) {
-    const early = began + n * EVERY_MS - performance.now()
-    if (early > 0) await pause(early)
-    const { id, payload } = taskOf(n)
-    put.set(id, performance.now())
-    sent.push(producer.put(payload, { id }))
-  }
-  await Promise.all(sent)
-  for (const until = performance.now() + SETTLE_MS; took.length < count && performance.now() < until;) await pause(LOOK_EVERY_MS)
-  await Promise.all([producer.close(), worker.close({ graceSeconds: 0 })])
-  if (took.length < count) throw new Error(`Of ${count} tasks ${took.length} came to the worker`)
-  return took
 }
 
 /** A way to lease a task and to give it back. */
@@ -84,7 +61,7 @@ const dialectGiver = (url: string): Giver => {
 /** One worker holds a task, another waits; the milliseconds from giving it back until the other has it. */
 const givenBack = async (stint: Stint, other: Stint, { lease, giveBack }: Giver): Promise<number> => {
   const producer = stint.producer(WORK)
-  await producer.put(taskOf(1).payload)
+  await producer.put(jobOf(1).payload)
   await producer.close()
   const id = await lease()
   const waiting = other.call(leaseTasks, { params: WORK, body: { max: 1, leaseSeconds: 60, worker: 'other' }, headers: { Prefer: 'wait=30' } })
@@ -126,8 +103,10 @@ export const measureTaskLatency = async ({ isQuick }: Effort): Promise<readonly 
   const floor = await floorOf(isQuick ? 0.5 : 2)
   say('pick-up')
   const picked = await onServer(async (stint) => {
-    await drip(stint, isQuick ? QUICK_TASKS : WARM_UP_TASKS)
-    return drip(stint, isQuick ? QUICK_TASKS : TASKS)
+    const queue = jobQueueOf(stint, WORK)
+    const took = await dripInto(queue, isQuick ? QUICK_TASKS : WARM_UP_TASKS, isQuick ? QUICK_TASKS : TASKS)
+    await queue.close()
+    return took
   })
   const pickUp = rowFor('Pick-up of a new task, 50 a second', picked, { p50: 1.2, p99: 3.5 }, 'One commit, the birth with the lease, and two ways through fetch and HTTP.')
   say('give-back')

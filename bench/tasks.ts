@@ -3,36 +3,34 @@
 import type { Stint } from '../src/client/index.ts'
 import { runAlone, say } from './alone.ts'
 import { closedLoop, type Measured } from './calls.ts'
-import { floorOf, floorRows, type Floor } from './floor.ts'
-import { CONCURRENCY, costOf, costOfCalls, costText, drain, fill, onServer, pause, startWorker, taskOf, tasksOf, WARM_UP, WORK, type Cost } from './queue-client.ts'
-import { rounded, rowOf, type Effort, type Row } from './row.ts'
+import { floorOf, floorRows, SCRIPT, scriptRow, SKELETON_ROW, skeletonOf, skeletonRow, type Floor } from './floor.ts'
+import { CONCURRENCY, jobOf, jobsOf, MANY, putAndWork } from './loads.ts'
+import { costOf, costOfCalls, costText, drain, fill, jobQueueOf, onServer, WARM_UP, WORK, type Cost } from './queue-client.ts'
+import { rounded, rowOf, type About, type Effort, type Row } from './row.ts'
 import type { ServerProcess } from './server-process.ts'
 
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
-const MANY = 64
 const BATCH = 100
 const BATCH_CALLERS = 4
 const QUEUED = 20_000
 const QUICK_QUEUED = 1_000
 const WARM_UP_TASKS = 3_000
-/** Tasks that may lie between producer and worker. */
-const BACKLOG_MAX = 1_024
 const DRAIN_SECONDS_MAX = 8
 
 const latencies = ({ p50, p99 }: Measured): Readonly<Record<string, number>> => ({ 'p50 ms': rounded(p50, 2), 'p99 ms': rounded(p99, 2) })
 
-const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, floor: Floor): Promise<readonly Row[]> => {
+const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, floor: Floor, skeleton: Measured): Promise<readonly Row[]> => {
   const producer = stint.producer(WORK)
   const one = (): Promise<unknown> => {
-    const { id, payload } = taskOf(1)
+    const { id, payload } = jobOf(1)
     return producer.put(payload, { id })
   }
   const batch = async (): Promise<void> => {
-    const refused = (await producer.putMany(tasksOf(BATCH))).find(({ error }) => error !== undefined)
+    const refused = (await producer.putMany(jobsOf(BATCH))).find(({ error }) => error !== undefined)
     if (refused !== undefined) throw new Error('A task was refused', { cause: refused.error })
   }
-  const row = (what: string, cost: Cost, perCall: number, rest: Pick<Row, 'aim' | 'limit' | 'more'>): Row =>
+  const row = (what: string, cost: Cost, perCall: number, rest: About): Row =>
     rowOf(what, cost.perSecond * perCall, 'tasks/s', {
       ...rest,
       more: { ...rest.more, ...latencies(cost), ...costText({ serverMicros: cost.serverMicros / perCall, clientMicros: cost.clientMicros / perCall }) },
@@ -47,14 +45,20 @@ const insertRows = async (stint: Stint, server: ServerProcess, seconds: number, 
     row('Insert, 1 caller', alone, 1, {
       aim: { least: 2_200 },
       limit: 'The disk once, and waking one another: caller, server, writer and back.',
-      more: { 'of bare fetch': rounded(alone.perSecond / floor.fetch.perSecond, 2), '× fdatasync': rounded(alone.perSecond / floor.fdatasyncs, 2) },
+      against: SKELETON_ROW,
+      more: {
+        'of the bare skeleton': rounded(alone.perSecond / skeleton.perSecond, 2),
+        'of bare fetch': rounded(alone.perSecond / floor.fetch.perSecond, 2),
+        '× fdatasync': rounded(alone.perSecond / floor.fdatasyncs, 2),
+      },
     }),
     row(`Insert, ${MANY} callers`, many, 1, {
       aim: { least: 40_000 },
       limit: 'One request is out at a time, which keeps the order: caller, server and disk wait for one another. Half of that is the server’s main thread.',
+      against: SCRIPT,
       more: { '× fdatasync': rounded(many.perSecond / floor.fdatasyncs, 1) },
     }),
-    row(`Insert in batches of ${BATCH}, ${BATCH_CALLERS} callers`, batches, BATCH, { aim: { least: 62_000 }, limit: 'As above.' }),
+    row(`Insert in batches of ${BATCH}, ${BATCH_CALLERS} callers`, batches, BATCH, { aim: { least: 62_000 }, limit: 'As above.', against: SCRIPT }),
   ]
 }
 
@@ -72,41 +76,20 @@ const drainRow = async (stint: Stint, server: ServerProcess, isQuick: boolean): 
   return rowOf(`Drain ${QUEUED.toLocaleString('en-US')} tasks with ${CONCURRENCY} handlers`, drained.perSecond, 'tasks/s', {
     aim: { least: 55_000 },
     limit: 'The server’s main thread: two commands for each task, and the reading of what was put.',
+    against: SCRIPT,
     more: { tasks: drained.count, ...costText(drained) },
   })
 }
 
 const together = async (stint: Stint, server: ServerProcess, seconds: number, isQuick: boolean): Promise<Row> => {
   await warmUp(stint, isQuick)
-  let [sent, handled] = [0, 0]
-  let isOn = true
-  const worker = startWorker(stint, WORK, () => (handled += 1))
-  const producer = stint.producer(WORK)
-  const produce = async (): Promise<void> => {
-    while (isOn) {
-      if (sent - handled > BACKLOG_MAX) await pause(2)
-      else {
-        sent += 1
-        const { id, payload } = taskOf(sent)
-        await producer.put(payload, { id })
-      }
-    }
-  }
-  const producing = Promise.all(Array.from({ length: MANY }, produce))
-  await pause(Math.min(1, seconds) * 1_000)
-  const cost = await costOf(server, async () => {
-    const [before, began] = [handled, performance.now()]
-    await pause(seconds * 1_000)
-    const count = handled - before
-    return { count, perSecond: (count / (performance.now() - began)) * 1_000 }
-  })
-  const backlog = sent - handled
-  isOn = false
-  await producing
-  await Promise.all([producer.close(), worker.close({ graceSeconds: 0 })])
+  const queue = jobQueueOf(stint, WORK)
+  const { backlog, ...cost } = await putAndWork(queue, Math.min(1, seconds), (countFor) => costOf(server, () => countFor(seconds)))
+  await queue.close()
   return rowOf(`Producer with ${MANY} callers and worker with ${CONCURRENCY} handlers together`, cost.perSecond, 'tasks/s', {
     aim: { least: 18_000 },
     limit: 'Two cores for four: the main threads of both sides, the writer and the tables.',
+    against: SCRIPT,
     more: { 'backlog at the end': backlog, ...costText(cost) },
   })
 }
@@ -115,12 +98,14 @@ export const measureTasks = async ({ isQuick }: Effort): Promise<readonly Row[]>
   const seconds = isQuick ? QUICK_SECONDS : SECONDS
   say('floors')
   const floor = await floorOf(seconds)
+  const skeleton = await skeletonOf(seconds)
+  const floors = [...floorRows(floor), skeletonRow(skeleton), scriptRow(Math.min(1, seconds))]
   say('inserts')
-  const inserts = await onServer((stint, server) => insertRows(stint, server, seconds, floor))
+  const inserts = await onServer((stint, server) => insertRows(stint, server, seconds, floor, skeleton))
   say('drain')
   const drained = await onServer((stint, server) => drainRow(stint, server, isQuick))
   say('producer and worker together')
-  return [...floorRows(floor), ...inserts, drained, await onServer((stint, server) => together(stint, server, seconds, isQuick))]
+  return [...floors, ...inserts, drained, await onServer((stint, server) => together(stint, server, seconds, isQuick))]
 }
 
 if (import.meta.main) await runAlone(measureTasks)

@@ -29,7 +29,7 @@ const textsUnder = (folder: string): readonly string[] =>
 
 // ---- programs ----
 
-/** Names in the first column of a table as a union of literals; `f(x)`, `job.f(x)`, `task.f(x)`, `request.f(x)` and `reply.f(x)` are `f`. */
+/** Names in the first column of a table as a union of literals; `f(x)` is `f`, and so is `job.f(x)` of whatever such a thing is called. */
 const union = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(' | ')
 const namesIn = (path: string, heading: string): readonly string[] =>
   rowsUnder(document(path), heading).flatMap(({ raw: [cell = ''] }) => [
@@ -43,8 +43,7 @@ const MIDDLEWARE = 'docs/guides/exactly-once-middleware.md'
 const LONG_TASKS = 'docs/guides/long-tasks.md'
 
 /** Fails to compile where a table leaves out an option, or names one that there is not. */
-const OPTIONS = `import type { HandlerReply, Job, JobServerOptions, ProducerOptions, Reply, RequesterOptions, RequestOptions, RequestWorkerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerRequest, WorkerTask } from 'stint'
-import type { LongTask, OperationContext } from 'stint'
+const OPTIONS = `import type { Dispatched, DispatchOptions, HandlerReply, Job, JobServerOptions, LongTask, OperationContext, ProducerOptions, Reply, RequesterOptions, RequestOptions, RequestWorkerOptions, RunOptions, TaskOptions, WorkerOptions, WorkerRequest, WorkerTask } from 'stint'
 import type { ImplementationNodeOptions } from 'stint/embedded'
 import type { ExactlyOnceOptions } from 'stint/express'
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
@@ -61,9 +60,11 @@ export const ofReplies: Same<Extract<keyof Reply, string>, ${union(namesIn(REQUE
 export const ofFullReplies: Same<keyof HandlerReply, ${union(namesIn(REQUESTS, 'A reply in full'))}> = true
 export const ofRequestHandlers: Same<keyof WorkerRequest, ${union(namesIn(REQUESTS, 'What a handler of requests is given'))}> = true
 export const ofRequestWorkers: Same<keyof RequestWorkerOptions, ${union(namesIn(REQUESTS, 'Options of a request worker'))}> = true
+export const ofDispatches: Same<keyof DispatchOptions, ${union(namesIn(LONG_TASKS, 'Options of a dispatch'))}> = true
+export const ofHandles: Same<keyof Dispatched, ${union(namesIn(LONG_TASKS, 'What a handle has'))}> = true
 export const ofClasses: Same<keyof LongTask, ${union(namesIn(LONG_TASKS, 'What a class declares'))}> = true
-export const ofOperations: Same<keyof OperationContext, ${union(namesIn(LONG_TASKS, 'What run is given'))}> = true
-export const ofNodes: Same<Exclude<keyof ImplementationNodeOptions, 'world' | 'fetch'>, ${union(namesIn(LONG_TASKS, 'Options of a node'))}> = true
+export const ofOperations: Same<keyof OperationContext, ${union(namesIn(LONG_TASKS, 'What an operation is given'))}> = true
+export const ofNodes: Same<Exclude<keyof ImplementationNodeOptions, 'world' | 'fetch'>, ${union(namesIn(LONG_TASKS, 'Options of an implementation node'))}> = true
 export const ofRoutes: Same<Exclude<keyof ExactlyOnceOptions, 'world'>, ${union(namesIn(MIDDLEWARE, 'Options'))}> = true
 `
 

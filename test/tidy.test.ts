@@ -24,10 +24,13 @@ const source = (path: string, text: string): Source => ({ path, text, code: text
 const under = (folder: string): string[] =>
   existsSync(join(root, folder)) ? readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => posix.join(folder, name.replaceAll('\\', '/'))) : []
 
+/** What others wrote or a compiler made. */
+const FOREIGN = /\/golden\/|\/node_modules\/|^bench\/out\//
+
 /** All code but this file, which quotes what it bans. */
 const sources = ['src', 'test', 'bench', 'examples', 'bin', '.ci']
   .flatMap(under)
-  .filter((path) => /\.(ts|js|mjs)$/.test(path) && !path.includes('/golden/') && path !== 'test/tidy.test.ts')
+  .filter((path) => /\.(ts|js|mjs)$/.test(path) && !FOREIGN.test(path) && path !== 'test/tidy.test.ts')
   .map((path) => source(path, readFileSync(join(root, path), 'utf8')))
 
 const place = (file: Source, index: number): string => `${file.path}:${file.text.slice(0, index).split('\n').length}`
@@ -56,7 +59,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   api: { rooms: ['wire', 'engine', 'projections', 'world.ts'], node: true },
   client: { rooms: ['wire', 'world.ts'], packages: PURE, node: false },
   embedded: { rooms: ['domain', 'store', 'projections', 'engine', 'wire', 'api/messages.ts', 'client', 'settings.ts', 'world.ts'], node: true },
-  cli: { rooms: ['client', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
+  cli: { rooms: ['client', 'embedded', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
   offline: { rooms: ['domain', 'engine/queue-files.ts', 'store', 'projections', 'wire', 'settings.ts', 'api/settings.ts', 'world.ts'], node: true },
   'settings.ts': { rooms: ['domain', 'wire', 'api/settings.ts'], packages: PURE, node: false },
   'config.ts': { rooms: ['settings.ts', 'wire', 'api/settings.ts'], node: true },

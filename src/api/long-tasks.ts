@@ -165,7 +165,7 @@ export const reportLongTasks: Handle<typeof wire.reportLongTasks> = async ({ par
   const workItem = longTaskId(body.id)
   const item = await itemOf(call, workItem)
   if (E.isLeft(item)) return item
-  if (item.right.operation?.node !== params.node) return E.left(problem('forbidden', 'This long task was given to another node.'))
+  if (item.right.operation?.node !== params.node) return E.left(problem('not-found', `No long task ${body.id} was given to the node ${params.node}.`))
   return report(call, node.right, workItem, body)
 }
 

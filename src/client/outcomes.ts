@@ -53,10 +53,16 @@ export const abortBehind = ({ job }: Pick<HeldJob, 'job'>, thrown: unknown): Abo
   return thrown.cause === reason || thrown.name === 'AbortError' ? reason : undefined
 }
 
+/** Never throws: what is thrown may be anything, and whoever cannot say how it ended would be taken to run on. */
 export const outcomeOf = (held: Pick<HeldJob, 'job' | 'partialResult'>, thrown: unknown): Outcome => {
-  const abort = abortBehind(held, thrown)
-  if (thrown instanceof PermanentFailure) return permanent(thrown)
-  return abort === undefined ? failed(codeOf(thrown), reasonOf(thrown)) : aborted(abort.reason, held.partialResult())
+  try {
+    const abort = abortBehind(held, thrown)
+    if (thrown instanceof PermanentFailure) return permanent(thrown)
+    return abort === undefined ? failed(codeOf(thrown), reasonOf(thrown)) : aborted(abort.reason, held.partialResult())
+  } catch {
+    // No text can be made of it, reading it throws, or it is its own cause.
+    return failed('error', 'It threw something that cannot be read.')
+  }
 }
 
 /** Without what may be too large or malformed: how it ended is still told. */

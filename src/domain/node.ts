@@ -35,6 +35,12 @@ export const nodeStream = (node: string): string => STREAM_PREFIX + node
 /** The node whose stream this is; undefined for every other stream. */
 export const nodeOfStream = (stream: string): string | undefined => (stream.startsWith(STREAM_PREFIX) ? stream.slice(STREAM_PREFIX.length) : undefined)
 
+/**
+ * What is signed in place of the body that a question for the list has not: a signature over nothing would open the list of every node with the same secret to whoever was asked
+ * once.
+ */
+export const askedForList = (node: string): string => `GET /v1/node/operations ${node}`
+
 // ---- events ----
 
 const nodeEvents = {

@@ -172,9 +172,9 @@ export const longTaskWhy = route({
   problems: ['not-found'],
 })
 
-/** What a node is sent: the operation with the lease under which it reports. */
+/** What a node is sent: the operation with the lease under which it reports. Its own name tells it from whoever else may listen at its address by now. */
 export const sentOperation = fields(
-  { id: itemId, lease, operation: operationName, progressEverySeconds: timing.progressEverySeconds },
+  { id: itemId, node: nodeName, lease, operation: operationName, progressEverySeconds: timing.progressEverySeconds },
   { args: jsonUpTo(ARGS_BYTES_MAX), timeoutAt: instant },
 )
 export type SentOperation = t.TypeOf<typeof sentOperation>

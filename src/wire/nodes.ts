@@ -113,7 +113,7 @@ export const takeOperation = route({
   roles: 'anyone',
   body: sentOperation,
   answers: { 200: takenAnswer, 202: takenAnswer },
-  problems: ['unknown-operation', 'exists-with-other-content'],
+  problems: ['forbidden', 'unknown-operation', 'exists-with-other-content'],
 })
 
 /** Everything that it was given and whose end has not been acknowledged, in one answer. */

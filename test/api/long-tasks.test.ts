@@ -291,7 +291,7 @@ describe('reports', () => {
       { status: 200, id: 'c', state: 'completed', recorded: true },
       { status: 409, id: 'd', code: 'stale-lease' },
       { status: 404, id: 'none', code: 'not-found' },
-      { status: 403, id: 'other', code: 'forbidden', detail: 'This long task was given to another node.' },
+      { status: 404, id: 'other', code: 'not-found', detail: 'No long task other was given to the node n1.' },
       { status: 400, id: 'e', errors: [{ path: '/progress/fraction', code: 'range' }] },
     ])
   })

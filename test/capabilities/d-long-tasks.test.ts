@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { CompressImage, CopyImage, HashImage, ListImages, MakeImage } from '../../examples/disk-images/images.ts'
-import { NotCompleted, type Dispatched, type HistoryEvent, type LongTaskShown, type NotCompletedOutcome } from '../../src/client/index.ts'
+import { CompressImage, CopyImage, HashImage, ListImages } from '../../examples/disk-images/images.ts'
+import type { Dispatched, HistoryEvent, LongTaskShown } from '../../src/client/index.ts'
+import { endOf, eventOf, everythingAtOnce, IMAGE, makeImages, underWay } from '../support/image-story.ts'
 import { isSound, NODES, openYard, type Judgement, type Seat, type Yard } from '../support/image-yard.ts'
 
 const TIMEOUT_MS = 120_000
@@ -31,31 +32,12 @@ const dispatch = <Operation extends object>(
   more: { readonly id?: string; readonly timeoutSeconds?: number; readonly stalledAfterSeconds?: number } = {},
 ) => yard.management.dispatch(operation, { node, ...TIMING, ...more })
 const copy = (node: string, how: { readonly bytesPerSecond?: number } = PACE, more: { readonly timeoutSeconds?: number; readonly stalledAfterSeconds?: number } = {}) =>
-  dispatch(node, new CopyImage({ from: 'image.img', to: `copy-${(copies += 1)}.img`, ...how }), more)
-const pack = (node: string) => dispatch(node, new CompressImage({ from: 'image.img', to: `packed-${(copies += 1)}.zst`, ...PACE }))
-const hash = (node: string, name = 'image.img', how: { readonly bytesPerSecond?: number } = PACE) => dispatch(node, new HashImage({ name, ...how }))
+  dispatch(node, new CopyImage({ from: IMAGE, to: `copy-${(copies += 1)}.img`, ...how }), more)
+const pack = (node: string) => dispatch(node, new CompressImage({ from: IMAGE, to: `packed-${(copies += 1)}.zst`, ...PACE }))
+const hash = (node: string, name = IMAGE, how: { readonly bytesPerSecond?: number } = PACE) => dispatch(node, new HashImage({ name, ...how }))
 
-/** The long task once it is so. */
-const when = async (task: Dispatched, isSo: (shown: LongTaskShown) => boolean): Promise<LongTaskShown> => {
-  for await (const shown of task.watch()) if (isSo(shown)) return shown
-  throw new Error(`${task.id} settled otherwise: ${JSON.stringify(await task.show())}`)
-}
-/** In the middle of what takes long. */
-const underWay = (task: Dispatched): Promise<LongTaskShown> => when(task, ({ progress }) => (progress?.done ?? 0) > 0)
-
-const eventOf = (task: Dispatched, type: string): Promise<readonly HistoryEvent[]> => yard.events.until((event) => event.workItem === `long-task/${task.id}` && event.type === type)
 const historyOf = async (task: Dispatched): Promise<readonly HistoryEvent[]> => (await yard.stint.longTasks.history(task.id, { limit: 1_000 })).items
 const typesOf = async (task: Dispatched): Promise<readonly string[]> => (await historyOf(task)).map(({ type }) => type)
-const endOf = (task: Dispatched): Promise<NotCompletedOutcome> =>
-  task.result().then(
-    (result) => {
-      throw new Error(`Expected ${task.id} not to complete, but it did: ${JSON.stringify(result)}`)
-    },
-    (thrown: unknown) => {
-      if (thrown instanceof NotCompleted) return thrown.outcome
-      throw thrown
-    },
-  )
 const runsOf = ({ runs }: Seat, { id }: Dispatched) => runs().get(id) ?? []
 const begun = (seat: Seat, task: Dispatched): number => runsOf(seat, task).filter(({ what }) => what === 'began').length
 const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
@@ -76,14 +58,14 @@ afterAll(async () => {
 
 describe('when three nodes work on disk images', { timeout: TIMEOUT_MS }, () => {
   it('has each made, copied, hashed and packed, and every result back', async () => {
-    await Promise.all(NODES.map(async (node) => (await dispatch(node, new MakeImage({ name: 'image.img', bytes: BYTES, seed: 'one' }))).result()))
-    ;({ sha256 } = await (await hash('disk-1', 'image.img', {})).result())
+    await makeImages(yard, BYTES)
+    ;({ sha256 } = await (await hash('disk-1', IMAGE, {})).result())
     const tasks = await Promise.all(NODES.flatMap((node) => [copy(node), pack(node), hash(node)]))
     const results = await Promise.all(tasks.map((task) => task.result()))
     expect(results.filter((result) => 'sha256' in result)).toEqual(NODES.map(() => ({ sha256 })))
     for (const node of NODES) {
       const { directory } = yard.seat(node)
-      expect(sha256Of(readFileSync(join(directory, 'image.img')))).toBe(sha256)
+      expect(sha256Of(readFileSync(join(directory, IMAGE)))).toBe(sha256)
     }
     const { items } = await yard.stint.longTasks.list({ node: 'disk-1', state: 'completed' })
     expect(items.map(({ operation, progress }) => [operation, progress?.done])).toEqual(
@@ -93,7 +75,7 @@ describe('when three nodes work on disk images', { timeout: TIMEOUT_MS }, () => 
 
   it('answers a short operation at once, without a place on the list', async () => {
     const list = await dispatch('disk-3', new ListImages())
-    expect(await list.result()).toContainEqual({ name: 'image.img', bytes: BYTES })
+    expect(await list.result()).toContainEqual({ name: IMAGE, bytes: BYTES })
     expect(await typesOf(list)).toEqual(['OperationDispatched', 'Leased', 'Completed'])
   })
 
@@ -108,10 +90,10 @@ describe('when three nodes work on disk images', { timeout: TIMEOUT_MS }, () => 
     const task = await copy('disk-3')
     await underWay(task)
     await task.pause('the disk is needed')
-    await eventOf(task, 'Paused')
+    await eventOf(yard, task, 'Paused')
     expect(await task.show()).toMatchObject({ state: 'paused', receipt: { resolution: 'obeyed' } })
     await task.resume()
-    await eventOf(task, 'Resumed')
+    await eventOf(yard, task, 'Resumed')
     expect(await task.result()).toEqual({ bytes: BYTES, keptBytes: 0 })
   })
 })
@@ -123,7 +105,7 @@ describe('when a node is killed in the middle', { timeout: TIMEOUT_MS }, () => {
     const tasks: readonly Dispatched[] = [copying, hashing, packing]
     await Promise.all(tasks.map(underWay))
     await seat.kill()
-    await Promise.all(tasks.map((task) => eventOf(task, 'HolderLost')))
+    await Promise.all(tasks.map((task) => eventOf(yard, task, 'HolderLost')))
     for (const task of tasks) expect((await task.show()).state).toBe('lost')
 
     await seat.start()
@@ -187,11 +169,11 @@ describe('when a node is cut off', { timeout: TIMEOUT_MS }, () => {
     const task = await copy(seat.name)
     await underWay(task)
     seat.become('half-open')
-    await eventOf(task, 'HolderLost')
+    await eventOf(yard, task, 'HolderLost')
     await seat.ran(({ id, what }) => id === task.id && what === 'completed')
     expect((await task.show()).state).toBe('lost')
     seat.become('good')
-    await eventOf(task, 'HolderFound')
+    await eventOf(yard, task, 'HolderFound')
     expect(await task.result()).toEqual({ bytes: BYTES, keptBytes: 0 })
     expect(begun(seat, task)).toBe(1)
   })
@@ -211,14 +193,14 @@ describe('when a node is cut off', { timeout: TIMEOUT_MS }, () => {
   it('for longer than it has time, its operation is timed out; that it completes there changes nothing', async () => {
     const seat = yard.seat('disk-2')
     const task = await copy(seat.name, PACE, { timeoutSeconds: 4 })
-    await eventOf(task, 'Leased')
+    await eventOf(yard, task, 'Leased')
     seat.become('half-open')
-    await eventOf(task, 'TimedOut')
+    await eventOf(yard, task, 'TimedOut')
     await seat.ran(({ id, what }) => id === task.id && what === 'completed')
     expect(await endOf(task)).toEqual({ timedOut: { cause: 'total' } })
     seat.become('good')
-    const [late] = await eventOf(task, 'LateResultRecorded')
-    expect(late?.data).toMatchObject({ outcome: { completed: { result: { bytes: BYTES, keptBytes: 0 } } } })
+    const late = await eventOf(yard, task, 'LateResultRecorded')
+    expect(late.data).toMatchObject({ outcome: { completed: { result: { bytes: BYTES, keptBytes: 0 } } } })
     expect(await task.show()).toMatchObject({ state: 'timedOut' })
   })
 })
@@ -227,50 +209,33 @@ describe('when a node is too slow', { timeout: TIMEOUT_MS }, () => {
   it('for its timeout, is told to abort, and what comes of that changes nothing', async () => {
     const seat = yard.seat('disk-3')
     const task = await copy(seat.name, { bytesPerSecond: MEGABYTE }, { timeoutSeconds: 2 })
-    await eventOf(task, 'TimedOut')
+    await eventOf(yard, task, 'TimedOut')
     await seat.ran(({ id, what }) => id === task.id && what === 'aborted')
-    const [late] = await eventOf(task, 'LateResultRecorded')
-    expect(late?.data).toMatchObject({ outcome: { aborted: { partial: { bytes: expect.any(Number) as number } } } })
+    const late = await eventOf(yard, task, 'LateResultRecorded')
+    expect(late.data).toMatchObject({ outcome: { aborted: { partial: { bytes: expect.any(Number) as number } } } })
     expect(await endOf(task)).toEqual({ timedOut: { cause: 'total' } })
   })
 
   it('to make any progress, is timed out as stalled', async () => {
     const seat = yard.seat('disk-3')
     const task = await copy(seat.name, CRAWL, { stalledAfterSeconds: 1.5 })
-    await eventOf(task, 'TimedOut')
+    await eventOf(yard, task, 'TimedOut')
     expect(await endOf(task)).toEqual({ timedOut: { cause: 'stalled' } })
     await seat.ran(({ id, what }) => id === task.id && what === 'aborted')
-    await eventOf(task, 'LateResultRecorded')
+    await eventOf(yard, task, 'LateResultRecorded')
   })
 })
 
 describe('when Stint is killed while a node is dead, one is cut off and one is too slow', { timeout: TIMEOUT_MS }, () => {
   it('loses nothing: each ends as it would have, and everybody is told once', async () => {
-    const [dead, cut, slow] = NODES.map((node) => yard.seat(node)) as [Seat, Seat, Seat]
-    const [resumed, interrupted, onDisk2, unhurt] = await Promise.all([copy(dead.name), pack(dead.name), copy(cut.name), copy(slow.name)])
-    await Promise.all([resumed, interrupted, onDisk2, unhurt].map(underWay))
-    const limit = { timeoutSeconds: 4 }
-    const [late, tooSlow] = await Promise.all([copy(cut.name, PACE, limit), copy(slow.name, { bytesPerSecond: MEGABYTE }, limit)])
-    await Promise.all([late, tooSlow].map((task) => eventOf(task, 'Leased')))
-    await dead.kill()
-    cut.become('half-open')
-    await yard.killStint()
-    // Two nodes work on, and nobody hears of it.
-    await cut.ran(({ id, what }) => id === onDisk2.id && what === 'completed')
-    await slow.ran(({ id, what }) => id === unhurt.id && what === 'completed')
-
-    await yard.startStint()
-    const [meanwhile] = await Promise.all([copy(dead.name), eventOf(tooSlow, 'TimedOut'), eventOf(late, 'TimedOut')])
-    await dead.start()
-    cut.become('good')
-    for (const task of [onDisk2, unhurt, meanwhile]) expect(await task.result()).toEqual({ bytes: BYTES, keptBytes: 0 })
-    expect((await resumed.result()).keptBytes).toBeGreaterThan(0)
-    expect(await endOf(interrupted)).toMatchObject({ failed: { code: 'interrupted' } })
-    for (const task of [late, tooSlow]) expect(await endOf(task)).toEqual({ timedOut: { cause: 'total' } })
-    const [completed] = await eventOf(late, 'LateResultRecorded')
-    expect(completed?.data).toHaveProperty('outcome.completed')
-    const [aborted] = await eventOf(tooSlow, 'LateResultRecorded')
-    expect(aborted?.data).toHaveProperty('outcome.aborted')
+    const happened = await everythingAtOnce(yard, 'trouble', { ...PACE, slowBytesPerSecond: MEGABYTE, timeoutSeconds: 4, ...TIMING })
+    const whole = { bytes: BYTES, keptBytes: 0 }
+    const timedOut = { timedOut: { cause: 'total' } }
+    expect(happened).toMatchObject({ cutOff: whole, unhurt: whole, meanwhile: whole, resumed: { bytes: BYTES }, interrupted: { failed: { code: 'interrupted' } } })
+    expect(happened.resumed.keptBytes).toBeGreaterThan(0)
+    expect([happened.overdue, happened.tooSlow]).toEqual([timedOut, timedOut])
+    expect(happened.overdueLate.data).toMatchObject({ outcome: { completed: { result: whole } } })
+    expect(happened.tooSlowLate.data).toHaveProperty('outcome.aborted')
   })
 })
 

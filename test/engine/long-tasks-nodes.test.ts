@@ -89,6 +89,15 @@ describe('a node', () => {
     expect(test.engine.longTasks.node('n1')?.health).toEqual({ state: 'up', since: test.world.now(), lastAnsweredAt: test.world.now() })
   })
 
+  it('that refuses to show its list is down, and says why in its own words', async () => {
+    const test = await startManagement()
+    const node = await startNode()
+    node.answerLists(401, { type: '/problems/unauthenticated', title: 'x', status: 401, code: 'unauthenticated', detail: 'It was signed 400 s ago.' })
+    await registerNode(test, node)
+    await until(() => healthOf(test, 'n1') === 'down')
+    expect(test.engine.longTasks.node('n1')?.health.lastFailure).toBe('It answered 401: It was signed 400 s ago.')
+  })
+
   it('that stays away is asked less and less often, at least every half minute', async () => {
     const test = await startManagement()
     const node = await startNode()
@@ -314,6 +323,7 @@ describe('a list', () => {
     node.operations.set('a', { lease: '1.guessed0', operation: 'CopyImage', state: 'running' })
     node.operations.set('b', { lease: leaseOf('b'), operation: 'CopyImage', state: 'running' })
     node.operations.set('nobody', { lease: '1.whatever', operation: 'CopyImage', state: 'running' })
+    node.operations.set('\ud800', { lease: '1.whatever', operation: 'CopyImage', state: 'running' })
     node.operations.set('x'.repeat(2_000), { lease: '1.whatever', operation: 'CopyImage', state: 'running' })
     await registerNode(test, node)
     await until(() => healthOf(test, 'n1') === 'up')

@@ -57,6 +57,7 @@ describe('an operation', () => {
     expect(node.given).toEqual([
       {
         id: 'a',
+        node: 'n1',
         lease: item?.operation?.lease,
         operation: 'CopyImage',
         progressEverySeconds: 2.5,

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import * as E from 'fp-ts/lib/Either.js'
 import { canonicalJson } from '../../src/engine/digest.ts'
+import { askedForList } from '../../src/domain/node.ts'
 import { parseSecrets, webhookHeaders } from '../../src/engine/delivery/signature.ts'
 import type { ReportAnswer, State } from '../../src/wire/items.ts'
 import { reportLongTasks, type SentOperation } from '../../src/wire/long-tasks.ts'
@@ -79,6 +80,8 @@ export interface FakeManagement {
 }
 
 export interface CallOptions {
+  /** For whom a question for the list is signed; the node that registered last unless said. */
+  readonly node?: string
   /** What the call is signed with; that of the management node unless said; `null`: nothing. */
   readonly secret?: string | null
   /** Seconds since 1970 at which it says that it is sent. */
@@ -209,7 +212,8 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
 
   const call: FakeManagement['call'] = async (method, path, body, { headers = {}, signal, seconds = Math.floor(world.now() / 1_000), ...options } = {}) => {
     const given = options.secret === undefined ? secret : (options.secret ?? undefined)
-    const signed = given === undefined ? {} : webhookHeaders(realWorld.uuid(), seconds, body ?? '', right(parseSecrets(given)))
+    const signed =
+      given === undefined ? {} : webhookHeaders(realWorld.uuid(), seconds, body ?? askedForList(options.node ?? registrations.at(-1)?.id ?? ''), right(parseSecrets(given)))
     const response = await fetch(`${options.at ?? registrations.at(-1)?.url ?? ''}${path}`, {
       method,
       headers: { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...signed, ...headers },
@@ -262,7 +266,7 @@ export const startFakeManagement = async ({ world = realWorld, secret }: { reado
     },
     send: async ({ id, lease = `1.${id}`, ...sent }, options) => {
       if (!tasks.has(id)) tasks.set(id, { lease, state: 'waiting' })
-      const answer = await call('POST', '/v1/node/operations', JSON.stringify({ id, lease, progressEverySeconds: 2, ...sent }), options)
+      const answer = await call('POST', '/v1/node/operations', JSON.stringify({ id, node: registrations.at(-1)?.id, lease, progressEverySeconds: 2, ...sent }), options)
       const codec = takeOperation.answers[answer.status]
       if (codec !== undefined) right(decode(codec, answer.body))
       return answer

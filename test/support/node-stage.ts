@@ -104,8 +104,13 @@ export const openStage = async (operations: ImplementationNodeOptions['operation
     logged: async (node, id, type, count = 1) => {
       for (;;) {
         const change = node.engine.changed(`long-task/${id}`, 3_600_000)
-        if ((await history(node, id)).filter((each) => each === type).length >= count) return
-        await change
+        const types = await history(node, id)
+        if (types.filter((each) => each === type).length < count) await change
+        else {
+          // The log is read past the engine, which may not have heard of its own append yet.
+          while ((node.engine.live(`long-task/${id}`)?.revision ?? Number.POSITIVE_INFINITY) < types.length - 1) await settle()
+          return settle()
+        }
       }
     },
     start: async (given) => {

@@ -2,6 +2,7 @@
 import { pino } from 'pino'
 import { createServer, type ApiServer } from '../../src/api/server.ts'
 import type { ApiSettings } from '../../src/api/settings.ts'
+import { LOOPBACK_PATTERNS } from '../../src/domain/policy/url-pattern.ts'
 import { openEngine, type OpenedEngine } from '../../src/engine/open.ts'
 import { tablesInProcess } from '../../src/projections/open.ts'
 import { memoryStore, type MemoryStore } from '../../src/store/memory.ts'
@@ -33,7 +34,7 @@ export const startRealStint = async ({ world = realWorld, settings = {} }: { rea
     const tables = await tablesInProcess({ file: ':memory:', reader: store, world })
     // The engine closes what it was given; the log itself stays for the next start.
     const kept = { ...store, close: () => Promise.resolve() } as MemoryStore
-    const engine = right(await openEngine({ store: kept, tables, world }))
+    const engine = right(await openEngine({ store: kept, tables, world, settings: { allowUrls: LOOPBACK_PATTERNS } }))
     const server = createServer({ engine, world, log: pino({ level: 'silent' }), settings })
     const address = await server.listen(port, '127.0.0.1')
     port = address.port

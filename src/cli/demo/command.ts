@@ -9,6 +9,7 @@ and source files under a directory.
   Act 1  a load balancer and three job servers: a job is aborted, a job server is killed, Stint is killed
   Act 2  an application outside and the workers of one inside: one is busy, one is killed, one stands still, and a bad task is mended
   Act 3  a shop sends requests, some of them twice, while Stint is killed each second; each card is charged once
+  Act 4  a manager has nodes copy and pack images; a node is killed, one stands still, Stint is killed
 Takes about two minutes. Exit code 1 if anything it claims turned out not to be so.
 `
 
@@ -19,7 +20,7 @@ const secondsFlag = (text: string): number => {
 }
 
 const actFlag = (text: string): number => {
-  if (!/^[123]$/.test(text)) throw new InvalidArgumentError('Expected the number of an act: 1, 2 or 3.')
+  if (!/^[1-4]$/.test(text)) throw new InvalidArgumentError('Expected the number of an act: 1, 2, 3 or 4.')
   return Number(text)
 }
 
@@ -30,7 +31,7 @@ export const addDemo = (program: Command): void => {
     .argument('[directory]', 'whose files are worked on; the node_modules of this project unless given')
     .option('--data <directory>', 'keep everything here, a directory that is new or empty; a temporary one unless given, removed at the end')
     .option('--seconds <count>', 'about how long the work of each act takes', secondsFlag)
-    .option('--act <number>', 'only this act, 1, 2 or 3; all unless given', actFlag)
+    .option('--act <number>', 'only this act, 1 to 4; all unless given', actFlag)
     .option('--fast', 'less and shorter work')
     .action(async (...given: readonly unknown[]) => {
       const { runDemo } = await import('./main.ts')

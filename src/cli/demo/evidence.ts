@@ -94,8 +94,8 @@ export interface Verdict {
   readonly lines: readonly string[]
 }
 
-/** Runs `stint verify` on the data that a stopped Stint left. */
-export const verify = async (nursery: Nursery, { data }: StintSeat): Promise<Verdict> => {
+/** Runs `stint verify` on the data that a stopped Stint, or a node, left. */
+export const verify = async (nursery: Nursery, { data }: Pick<StintSeat, 'data'>): Promise<Verdict> => {
   const child = nursery.start('stint verify', COMMAND_LINE, ['verify', '--data', data])
   const code = await child.ended
   return { isSound: code === 0, lines: code === 0 ? child.lastLines().filter((line) => /^(?:chain|tables)/.test(line)) : child.lastLines() }

@@ -28,7 +28,8 @@ const tokenIn = (line: string): string | undefined => /^token (\S+)$/.exec(line)
 export const seatStint = async (nursery: Nursery, directory: string): Promise<StintSeat> => {
   const data = join(directory, 'stint-data')
   const config = join(directory, 'config')
-  const start = (port: string): Child => nursery.start('stint', COMMAND_LINE, ['serve', '--port', port, '--data', data, '--config', config, '--auth', 'tokens'])
+  const start = (port: string): Child =>
+    nursery.start('stint', COMMAND_LINE, ['serve', '--port', port, '--data', data, '--config', config, '--auth', 'tokens', '--allow-urls', 'http://127.0.0.1:*'])
   let child = start('0')
   const url = await child.until(addressIn)
   const adminToken = await child.until(tokenIn)

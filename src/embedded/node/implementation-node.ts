@@ -91,7 +91,7 @@ const start = async ({ options, settings, operations, world, onProblem, embedded
   const outage = createOutages(onProblem)
   const { secretEnv } = settings
   const body = registrationOf(operations, { id: name, url, instance, ...(secretEnv === undefined ? {} : { secretEnv }) })
-  const registration = createRegistration({ http: client, body, reachability, outage: outage(), over: over.signal })
+  const registration = createRegistration({ http: client, body, reachability, outage: outage(), onProblem, over: over.signal })
   const reporter = createReporter({ http: client, world, node: name, list, registration, reachability, outage: outage(), onProblem, over: over.signal })
   onNews = reporter.changed
   runner.open()

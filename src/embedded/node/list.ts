@@ -61,6 +61,13 @@ const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusa
 const unknownOperation = (operations: Operations): Taken =>
   refused(problem('unknown-operation', operations.size === 0 ? 'This node knows none.' : `This node knows ${[...operations.keys()].toSorted().join(', ')}.`))
 
+/** Where the management node has lost its data, its ids are new to it alone. */
+const takenBefore = (id: string): Problem =>
+  problem(
+    'exists-with-other-content',
+    `This node has taken another operation under the id ${id} before, or the same one of an earlier log of its management node. Another id is needed.`,
+  )
+
 /** How it ended was erased with everything else that was known of it, when its time was over. */
 const FORGOTTEN: Outcome = { failed: { code: 'erased', message: 'It was run here before, and how it ended is not kept any more.' } }
 
@@ -75,6 +82,15 @@ const shownOf = (entities: readonly ShownEntity[]): readonly ShownEntity[] => {
 
 /** Whoever waited for its answer is gone. A long one of which its class says so has failed with its lease, unless that could not be ended. */
 const hasBrokenOff = (item: Existing): boolean => isHeld(item) || !isLong(item)
+
+/** What it comes to; undefined when `signal` aborts before. Nothing of it is left behind at the signal, which outlives thousands of them. */
+const unlessAborted = <Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> =>
+  new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve(undefined)
+    const stop = (): void => resolve(undefined)
+    signal.addEventListener('abort', stop, { once: true })
+    value.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 
 export const createList = (setting: ListSetting): OperationList => {
   const { world, log, operations, runner, onProblem, closing } = setting
@@ -109,11 +125,7 @@ export const createList = (setting: ListSetting): OperationList => {
   }
 
   const answerOf = async (entity: Entity): Promise<Taken> => {
-    const stopped = new Promise<undefined>((resolve) => {
-      if (closing.aborted) resolve(undefined)
-      else closing.addEventListener('abort', () => resolve(undefined), { once: true })
-    })
-    const outcome = entity.outcome() ?? (await Promise.race([entity.ended, stopped]))
+    const outcome = entity.outcome() ?? (await unlessAborted(entity.ended, closing))
     return outcome === undefined ? refused(problem('stopping')) : { type: 'answered', outcome }
   }
 
@@ -123,7 +135,7 @@ export const createList = (setting: ListSetting): OperationList => {
     const args = declared.argsOf(sent.args)
     if (E.isLeft(args)) return refused(invalid(args.left.map((error) => ({ ...error, path: `/args${error.path}` }))))
     const done = await log.take(sent, declared.onRestart)
-    if (E.isLeft(done)) return refused(fromRefusal(done.left))
+    if (E.isLeft(done)) return refused('type' in done.left && done.left.type === 'exists-with-other-content' ? takenBefore(sent.id) : fromRefusal(done.left))
     const { item, before } = done.right
     const workItem = longTaskId(sent.id)
     const isOver = item.status === 'settled' && !isOwing(item)

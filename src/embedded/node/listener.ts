@@ -25,6 +25,7 @@ import {
 import { verifyWebhook, WebhookRejected } from '../../client/webhook.ts'
 import { surfaceState } from '../../domain/work-item/state.ts'
 import { ARGS_BYTES_MAX } from '../../wire/long-tasks.ts'
+import { askedForList } from '../../domain/node.ts'
 import { directOperation, listOperations, takeOperation } from '../../wire/nodes.ts'
 import type { BodyOf, ParamsOf, Route } from '../../wire/route.ts'
 import { decode } from '../../wire/schema.ts'
@@ -74,9 +75,11 @@ const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
 const hostName = (host: string): string => host.replace(/:\d{1,5}$/, '')
 
 const taking =
-  ({ list, isClosing }: ListenerSetting): Handle<typeof takeOperation> =>
+  ({ list, node, isClosing }: ListenerSetting): Handle<typeof takeOperation> =>
   async ({ body }) => {
     if (isClosing()) return E.left(problem('stopping'))
+    // It had this address before, or whoever sends this has read it on its way there.
+    if (body.node !== node) return E.left(problem('forbidden', `This is the node ${node}, and the operation is for ${body.node}.`))
     const taken = await list.take(body)
     switch (taken.type) {
       case 'listed':
@@ -107,14 +110,14 @@ const directing =
 
 /** Whether the message comes from who may give orders here. Of two that say the same the second does nothing; what was sent too long ago is refused. */
 const createGate =
-  ({ secrets, world }: ListenerSetting) =>
+  ({ secrets, world, node }: ListenerSetting, hasBody: boolean) =>
   async ({ headers }: IncomingMessage, bytes: Uint8Array): Promise<Problem | undefined> => {
     if (secrets.length === 0) {
       // No web page can reach the node under a name of its own.
       return isLoopback(hostName(headers.host ?? 'localhost')) ? undefined : problem('forbidden', 'Without a secret this node answers only requests to a loopback host.')
     }
     try {
-      await verifyWebhook(headers, bytes, secrets, { now: world.now })
+      await verifyWebhook(headers, hasBody ? bytes : Buffer.from(askedForList(node)), secrets, { now: world.now })
       return undefined
     } catch (thrown) {
       if (thrown instanceof WebhookRejected) return problem('unauthenticated', thrown.message)
@@ -128,7 +131,7 @@ const createEndpoint = <Params, Query, Body, Given>(
   handle: (input: { readonly params: Params; readonly body: Body }) => Promise<Handled>,
 ) => {
   const route = typed as unknown as AnyRoute
-  const gate = createGate(setting)
+  const gate = createGate(setting, route.body !== undefined)
 
   const handled = async (req: Request): Promise<Handled> => {
     const bytes = await (route.body === undefined ? readBytes(req, MIB) : readBody(req, BODY_BYTES_MAX))

@@ -226,8 +226,9 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
     unlink()
   }
 
-  /** What has to be told of more often than messages go out at most makes them go out more often. */
-  const betweenMs = (): number => Math.min(BETWEEN_MESSAGES_MS, ...heardOf().map(({ operation }) => operation.progressEveryMs / 2))
+  /** What has to be told of more often than messages go out at most makes them go out more often; an end does not wait for a rest after each of the phases before it. */
+  const betweenMs = (): number =>
+    Math.min(BETWEEN_MESSAGES_MS, ...heardOf().map(({ told, operation }) => (told.hasOutcome() && told.size() > 1 ? 0 : operation.progressEveryMs / 2)))
 
   const run = async (): Promise<void> => {
     for (let repeat = 0; !over.aborted;) {
@@ -243,7 +244,8 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
       if (over.aborted) return
       if (missed !== undefined) await reachability.pause(missed, repeat, over)
       repeat = missed === undefined ? 0 : repeat + 1
-      await pause(world, began + betweenMs() - world.monotonic(), over)
+      const restMs = began + betweenMs() - world.monotonic()
+      if (restMs > 0) await pause(world, restMs, over)
     }
   }
 

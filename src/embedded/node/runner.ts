@@ -76,6 +76,8 @@ export const createRunner = ({ world, log, operations, runningMax, onProblem, ov
     // A directive has overtaken it: it is paused, and comes again when it is resumed, or it has been aborted.
     if (E.isLeft(leased)) return isReady(entity) ? void waiting.add(entity) : undefined
     const held = entity.begin(leased.right)
+    // The stop came while it was leased, and found nothing to stop.
+    if (isStopped) return entity.stop(new Closed('implementation node'))
     try {
       entity.end(completed(await declared.run(args.right, contextOf(held, before))))
     } catch (thrown) {

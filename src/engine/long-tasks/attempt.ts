@@ -9,7 +9,7 @@ import { contentDigest } from '../digest.ts'
 import type { CommandToDo, Context } from '../engine.ts'
 import type { Handler } from '../handle.ts'
 import { idOf } from './messenger.ts'
-import { refusedOf, takenOf, type RefusedByNode } from './node-answers.ts'
+import { answeredText, refusedOf, takenOf, type RefusedByNode } from './node-answers.ts'
 import type { RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls, SentOperation } from './node-calls.ts'
 import type { GivenOut } from './node-index.ts'
@@ -39,9 +39,10 @@ const REFUSALS: ReadonlySet<string> = new Set(['400 invalid', '409 exists-with-o
 
 /** What a node is told of an operation. */
 const operationFor = (workItem: WorkItemId, item: GivenOut, payload: Uint8Array | undefined): SentOperation => {
-  const { lease, operation, progressEveryMs, timeoutMs } = item.operation
+  const { node, lease, operation, progressEveryMs, timeoutMs } = item.operation
   return {
     id: idOf(workItem),
+    node,
     lease,
     operation,
     progressEverySeconds: progressEveryMs / 1_000,
@@ -58,11 +59,7 @@ const failureOf = ({ code, detail, errors }: RefusedByNode, name: string): Comma
   ...(errors.length === 0 ? {} : { detail: { errors } }),
 })
 
-const failureIn = (status: number, json: unknown): string => {
-  if (status === 200) return 'It answered 200 without a sound outcome.'
-  const detail = refusedOf(json)?.detail
-  return `It answered ${status}${detail === undefined ? '.' : `: ${detail}`}`.slice(0, DETAIL_MAX)
-}
+const failureIn = (status: number, json: unknown): string => (status === 200 ? 'It answered 200 without a sound outcome.' : answeredText(status, json))
 
 export const createAttempts = (options: {
   readonly reader: Pick<EventReader, 'readStream'>

@@ -59,3 +59,11 @@ export const refusedOf = (json: unknown): RefusedByNode | undefined => {
     errors: errors.map(({ path, code, detail }) => ({ path: short(path), code: short(code), detail: short(detail) })),
   }
 }
+
+const SAID_MAX = 500
+
+/** A sentence on an answer that is none of those that were hoped for, with what it says itself: a wrong secret, say, or a clock that is off. */
+export const answeredText = (status: number, json: unknown): string => {
+  const detail = refusedOf(json)?.detail
+  return `It answered ${status}${detail === undefined ? '.' : `: ${detail}`}`.slice(0, SAID_MAX)
+}

@@ -2,7 +2,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import * as E from 'fp-ts/lib/Either.js'
-import type { NodeFacts } from '../../domain/node.ts'
+import { askedForList, type NodeFacts } from '../../domain/node.ts'
 import { allowedUrl, type AllowedUrl } from '../../domain/policy/url-pattern.ts'
 import type { World } from '../../world.ts'
 import { secretsFor, type Addressees } from '../delivery/addressee.ts'
@@ -26,6 +26,8 @@ export type NodeAnswer =
 
 export interface SentOperation {
   readonly id: string
+  /** For whom it is: whoever has another name does not take it, since ports and addresses change hands. */
+  readonly node: string
   readonly lease: string
   readonly operation: string
   readonly progressEverySeconds: number
@@ -46,7 +48,7 @@ export type NodeAddress = Pick<NodeFacts, 'url' | 'secretEnv'>
 
 export interface NodeCalls {
   readonly take: (to: NodeAddress, sent: SentOperation) => Promise<NodeAnswer>
-  readonly list: (to: NodeAddress) => Promise<NodeAnswer>
+  readonly list: (to: NodeAddress, name: string) => Promise<NodeAnswer>
   readonly direct: (to: NodeAddress, id: string, sent: SentDirective) => Promise<NodeAnswer>
   /** Cuts what is under way. */
   readonly stop: () => void
@@ -116,6 +118,8 @@ interface Ask {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly body?: string
+  /** Signed, where there is no body. */
+  readonly asked?: string
   readonly ms: number
   readonly bytesMax: number
 }
@@ -125,14 +129,14 @@ export const createNodeCalls = (options: Addressees & { readonly world: World; r
   const agents = createAgents()
   const stopped = new AbortController()
 
-  const ask = async (node: NodeAddress, { method, url, body, ms, bytesMax }: Ask): Promise<NodeAnswer> => {
+  const ask = async (node: NodeAddress, { method, url, body, asked, ms, bytesMax }: Ask): Promise<NodeAnswer> => {
     const allowed = allowedUrl(options.patterns, url)
     const secrets = secretsFor({ url, secretEnv: node.secretEnv }, options)
     if (E.isLeft(secrets)) return { type: 'not-sent', detail: secrets.left }
     if (E.isLeft(allowed)) return { type: 'not-sent', detail: 'Its URL matches no pattern of the setting allowUrls.' }
     const timeout = new AbortController()
     const cancel = world.timer(ms, () => timeout.abort(new Error(`No answer within ${ms / 1_000} s.`)))
-    const signed = webhookHeaders(`msg_${world.uuid()}`, Math.floor(world.now() / 1_000), body ?? '', secrets.right)
+    const signed = webhookHeaders(`msg_${world.uuid()}`, Math.floor(world.now() / 1_000), body ?? asked ?? '', secrets.right)
     const headers = { ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), Accept: 'application/json', 'User-Agent': userAgent, ...signed }
     const signal = AbortSignal.any([stopped.signal, timeout.signal])
     try {
@@ -148,7 +152,7 @@ export const createNodeCalls = (options: Addressees & { readonly world: World; r
 
   return {
     take: (to, sent) => ask(to, { method: 'POST', url: operationsUrl(to.url), body: JSON.stringify(sent), ms: TAKE_MS, bytesMax: TAKE_BYTES_MAX }),
-    list: (to) => ask(to, { method: 'GET', url: operationsUrl(to.url), ms: LIST_MS, bytesMax: LIST_BYTES_MAX }),
+    list: (to, name) => ask(to, { method: 'GET', url: operationsUrl(to.url), asked: askedForList(name), ms: LIST_MS, bytesMax: LIST_BYTES_MAX }),
     direct: (to, id, sent) => ask(to, { method: 'POST', url: operationsUrl(to.url, id, 'directives'), body: JSON.stringify(sent), ms: DIRECT_MS, bytesMax: DIRECT_BYTES_MAX }),
     stop: () => {
       stopped.abort(new Error('The server stops.'))

@@ -7,7 +7,7 @@ import { pauseMs } from '../../domain/policy/retry.ts'
 import type { Backoff } from '../../domain/queue/config.ts'
 import type { Cancel, World } from '../../world.ts'
 import { createSlots } from '../delivery/slots.ts'
-import { listOf, type NodeList } from './node-answers.ts'
+import { answeredText, listOf, type NodeList } from './node-answers.ts'
 import { registeredIn, type NodeBook, type RegisteredNode } from './node-book.ts'
 import type { NodeAnswer, NodeCalls } from './node-calls.ts'
 
@@ -57,7 +57,7 @@ interface Watched {
 /** The list, or a sentence on why there is none. */
 const listIn = (name: string, answer: NodeAnswer): NodeList | string => {
   if (answer.type !== 'answered') return answer.detail
-  if (answer.status !== 200) return `It answered ${answer.status}.`
+  if (answer.status !== 200) return answeredText(answer.status, answer.json)
   const list = listOf(answer.json)
   if (list === undefined) return 'What it answered is no list of operations.'
   return list.node === name ? list : `The node ${list.node.slice(0, 200)} answers there.`
@@ -104,7 +104,7 @@ export const createNodeWatch = (options: {
     const release = await slots.take(name, stopped.signal)
     if (release === undefined) return 0
     const synchronise = options.synchroniser(name, node)
-    const list = listIn(name, await calls.list(node.facts).finally(release))
+    const list = listIn(name, await calls.list(node.facts, name).finally(release))
     // It has registered anew meanwhile: this was the answer of another.
     if (stopped.signal.aborted || registeredIn(book, name)?.revision !== node.revision) return 0
     if (typeof list === 'string') {

@@ -15,6 +15,9 @@ import { isGivenOut, type GivenOut, type NodeIndex } from './node-index.ts'
 /** No operation has a longer name. */
 const ID_MAX = 200
 
+/** Whether an operation can have this name: what cannot is nobody's here, and must not keep the rest of the list from being gone through. */
+const isName = (id: string): boolean => id.length <= ID_MAX && id.isWellFormed()
+
 /** Commands at once: enough to share commits. */
 const AT_ONCE = 100
 
@@ -52,7 +55,6 @@ export const createSynchroniser = (options: {
     item !== undefined && item.status !== 'absent' && isGivenOut(item) && item.operation.node === name && item.operation.lease === listed.lease
 
   const meet = async (name: string, node: RegisteredNode, listed: ListedOperation, before: ReadonlySet<WorkItemId>): Promise<void> => {
-    if (listed.id.length > ID_MAX) return
     const workItem = longTaskId(listed.id)
     const item = await stateOf(workItem)
     if (!isOf(name, listed, item)) return
@@ -74,7 +76,8 @@ export const createSynchroniser = (options: {
   return (name, node) => {
     // What is taken while the list is under way need not be on it.
     const before = new Set(index.heldBy(name))
-    return async ({ items }) => {
+    return async (list) => {
+      const items = list.items.filter(({ id }) => isName(id))
       const ids = new Set(items.map(({ id }) => longTaskId(id)))
       await someAtOnce(items, (listed) => meet(name, node, listed, before))
       await someAtOnce(

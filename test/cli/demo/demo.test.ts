@@ -46,6 +46,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     const directory = await directoryOf(demo)
     for (const act of [1, 2]) for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act ${act}, scene ${scene} of 5`))
     for (const scene of [1, 2]) await demo.line(new RegExp(`^Act 3, scene ${scene} of 2`))
+    for (const scene of [1, 2, 3, 4, 5]) await demo.line(new RegExp(`^Act 4, scene ${scene} of 5`))
     await demo.line(/^All jobs$/)
     await demo.line(/^\d+ of \d+ claims held/)
     expect(await demo.ended()).toEqual({ code: 0, signal: null })
@@ -54,7 +55,8 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     const jobs = ['lost: its holder has been silent', 'taken over: leased to']
     const tasks = ['given back, busy', 'lease 1 expired', '403 forbidden', 'dead letter: incomplete-file', 'redriven by admin@localhost', ' 0 wrong', ' 0 otherwise']
     const requests = [': released', 'charges, 0 wrong']
-    for (const part of [...jobs, ...tasks, ...requests, 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
+    const longTasks = ['disk-1-pack  failed: interrupted', 'disk-2-late  timed out', 'disk-2-late  a late result was kept', 'disk-3-quick  completed', 'MiB kept']
+    for (const part of [...jobs, ...tasks, ...requests, ...longTasks, 'chain   unbroken', 'tables  equal to a rebuild']) expect(demo.out()).toContain(part)
     expect(existsSync(directory)).toBe(false)
   })
 
@@ -90,6 +92,17 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(existsSync(directory)).toBe(false)
   })
 
+  it('leaves no process and no file behind when it is interrupted in its fourth act', async () => {
+    const demo = startStint(['demo', '--fast', '--act', '4', SOURCES])
+    const directory = await directoryOf(demo)
+    const ends = await holdOn(demo, 4)
+    await demo.line(/disk-1-copy {2}lost/)
+    demo.kill('SIGINT')
+    expect(await demo.ended()).toEqual({ code: 1, signal: null })
+    await Promise.all(ends)
+    expect(existsSync(directory)).toBe(false)
+  })
+
   it('leaves no process behind when it is killed', async () => {
     const directory = join(folder, 'killed')
     const demo = startStint(['demo', '--fast', '--data', directory, SOURCES])
@@ -107,7 +120,7 @@ describe('stint demo', { timeout: TIMEOUT_MS }, () => {
     expect(await stint(['demo', join(folder, 'absent')])).toMatchObject({ code: 2, err: expect.stringContaining('There is no directory') as string })
     expect(await stint(['demo', '--data', SOURCES])).toMatchObject({ code: 2, err: expect.stringContaining('not empty') as string })
     expect(await stint(['demo', '--seconds', '1'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected a number from 5 to 600') as string })
-    expect(await stint(['demo', '--act', '4'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected the number of an act') as string })
+    expect(await stint(['demo', '--act', '5'])).toMatchObject({ code: 2, err: expect.stringContaining('Expected the number of an act') as string })
     expect((await stint(['demo', '--help'])).out).toContain('Examples:')
   })
 })

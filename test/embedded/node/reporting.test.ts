@@ -1,4 +1,5 @@
 // What a node tells its management node of the operations on its list: when, how much in one message, and again until it is acknowledged. The clock is moved by hand.
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { SteeredRun } from '../../support/operations.ts'
 import { settle } from '../../support/engine.ts'
@@ -154,6 +155,44 @@ describe('an operation that has ended', () => {
     const outcomes = ['a', 'b'].map((id) => stage.management.told(id).at(-1)?.outcome)
     expect(outcomes).toEqual([{ failed: { code: 'ENOSPC', message: 'No space is left.' } }, { failed: { code: 'TypeError', message: 'No image. (It is empty.)' } }])
     expect(stage.management.stateOf('c')).toBe('waiting')
+  })
+
+  it('by throwing what nobody can read has failed all the same', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    await stage.start()
+    const unreadable = Object.defineProperty(new Error('x'), 'message', {
+      get: () => {
+        throw new Error('It cannot be read.')
+      },
+    })
+    const circular: Error & { cause?: unknown } = new Error('x')
+    circular.cause = circular
+    const thrown: readonly unknown[] = [Object.create(null), unreadable, circular]
+    for (const [index, each] of thrown.entries()) {
+      await stage.management.send({ id: `a${index}`, operation: 'CopyImage' })
+      ;(await images.begun(index + 1)).fail(each as Error)
+    }
+    await stage.passing(() => thrown.every((_, index) => stage.management.stateOf(`a${index}`) === 'failed'))
+    expect(stage.management.told('a0').at(-1)?.outcome).toEqual({ failed: { code: 'error', message: 'It threw something that cannot be read.' } })
+    expect(stage.problems).toEqual([])
+  })
+
+  it('does not wait for a rest after each of the phases before it', async () => {
+    const images = copy()
+    const stage = await openStage([images.operation])
+    const node = await stage.start()
+    await stage.management.send({ id: 'a', operation: 'CopyImage' })
+    const { context, finish } = await images.begun()
+    const phases = Array.from({ length: 20 }, (_, index) => `part ${index}`)
+    for (const phase of phases) context.phase(phase)
+    finish()
+    await stage.logged(node, 'a', 'Completed')
+    // No time passes, so that a rest would not end. The last phase is told with the end.
+    await stage.management.until(() => stage.management.messages.length === phases.length - 1)
+    await stage.rested(phases.length - 1)
+    await stage.management.until(() => stage.management.stateOf('a') === 'completed')
+    expect(stage.management.told('a').flatMap(({ phase }) => phase ?? [])).toEqual(phases)
   })
 
   it('is told of again until it is acknowledged, the same each time, and takes effect once', async () => {
@@ -328,6 +367,19 @@ describe('a node that its management node does not know any more', () => {
     stage.management.forgetNode()
     stage.world.advance(30_000)
     await stage.passing(() => stage.management.registrations.length === 2)
+  })
+
+  it('complains once when another process has taken its name, and does not take it back', async () => {
+    const stage = await openStage([copy().operation])
+    await stage.start()
+    const other = await stage.start({ directory: join(stage.directory, 'other') })
+    await stage.passing(() => stage.problems.length > 0)
+    stage.world.advance(60_000)
+    await settle()
+    expect(stage.problems).toEqual([
+      `Another process has registered as the node node-1, at ${other.url}: it is given the operations, and this one gets none any more. Each node needs a name of its own.`,
+    ])
+    expect(stage.management.registrations.map(({ instance }) => instance)).toEqual([expect.any(String), other.instance])
   })
 
   it('does not take an answer for each item for one about the items, if the node is what is not known', async () => {

@@ -1,6 +1,6 @@
 // What an implementation node does with an operation that is sent to it: it is taken once, or refused for a reason that can be put right.
 import * as t from 'io-ts'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { closeStages, openStage } from '../../support/node-stage.ts'
 import { steeredClass } from '../../support/operations.ts'
 
@@ -46,6 +46,7 @@ describe('an operation that is sent to a node', () => {
     for (const other of [{ args: 2 }, { args: 1, lease: '1.other' }, { args: 1, progressEverySeconds: 3 }, {}]) {
       const answer = await stage.management.send({ id: 'a', operation: 'CopyImage', ...other })
       expect([answer.status, answer.body.code]).toEqual([409, 'exists-with-other-content'])
+      expect(answer.body.detail).toContain('has taken another operation under the id a before')
     }
     expect(stage.management.stateOf('a')).toBe('waiting')
     expect(copy.runs).toHaveLength(1)
@@ -57,6 +58,28 @@ describe('an operation that is sent to a node', () => {
     const answer = await stage.management.send({ id: 'a', operation: 'Copy' })
     expect(answer).toMatchObject({ status: 422, body: { type: '/problems/unknown-operation', code: 'unknown-operation', detail: 'This node knows CopyImage, HashImage.' } })
     expect((await stage.management.list()).items).toEqual([])
+  })
+
+  it('that is for another node is refused, and is no unknown one: its node may only have moved', async () => {
+    const copy = steeredClass('CopyImage', LONG)
+    const stage = await openStage([copy.operation], { secret: SECRET })
+    await stage.start({ secret: SECRET })
+    for (const operation of ['CopyImage', 'HashImage']) {
+      const answer = await stage.management.send({ id: 'a', operation, node: 'node-2' })
+      expect([answer.status, answer.body.code, answer.body.detail]).toEqual([403, 'forbidden', 'This is the node node-1, and the operation is for node-2.'])
+    }
+    expect((await stage.management.list()).items).toEqual([])
+    expect((await stage.management.send({ id: 'a', operation: 'CopyImage' })).status).toBe(202)
+  })
+
+  it('that is about to begin when its node closes is not begun any more', async () => {
+    const copy = steeredClass('CopyImage', LONG)
+    const stage = await openStage([copy.operation])
+    const node = await stage.start()
+    expect((await stage.management.send({ id: 'a', operation: 'CopyImage' })).status).toBe(202)
+    // No time passes: nothing that runs is waited for.
+    await node.close()
+    expect(copy.runs).toEqual([])
   })
 
   it('is refused with the path of each field that its class does not take', async () => {
@@ -82,6 +105,7 @@ describe('an operation that is sent to a node', () => {
     const invalid = await post(JSON.stringify({ id: 'a/b', operation: 'CopyImage', progressEverySeconds: 2, speed: 1 }))
     expect(invalid.body.errors.map(({ path, code }: { path: string; code: string }) => [path, code])).toEqual([
       ['/id', 'pattern'],
+      ['/node', 'required'],
       ['/lease', 'required'],
       ['/speed', 'unknown'],
     ])
@@ -109,6 +133,29 @@ describe('a short operation', () => {
     expect(stage.management.messages).toEqual([])
     await stage.logged(node, 'p', 'EffectsCarriedOut')
     await stage.replayed(node)
+  })
+
+  it('leaves nothing behind in memory when it is answered', async () => {
+    const ping = steeredClass('Ping', undefined)
+    const stage = await openStage([ping.operation])
+    await stage.start()
+    const listening = new Map<EventTarget, number>()
+    const added = vi.spyOn(AbortSignal.prototype, 'addEventListener').mockImplementation(function (this: AbortSignal, ...given) {
+      listening.set(this, (listening.get(this) ?? 0) + 1)
+      EventTarget.prototype.addEventListener.apply(this, given)
+    })
+    const removed = vi.spyOn(AbortSignal.prototype, 'removeEventListener').mockImplementation(function (this: AbortSignal, ...given) {
+      listening.set(this, (listening.get(this) ?? 0) - 1)
+      EventTarget.prototype.removeEventListener.apply(this, given)
+    })
+    for (const count of [1, 2, 3, 4, 5]) {
+      const sent = stage.management.send({ id: `p${count}`, operation: 'Ping' })
+      ;(await ping.begun(count)).finish()
+      expect((await sent).status).toBe(200)
+    }
+    added.mockRestore()
+    removed.mockRestore()
+    expect(Math.max(0, ...listening.values())).toBeLessThan(5)
   })
 
   it('that is sent again is not run again: it waits for the one run, or is answered from the log', async () => {
@@ -148,6 +195,13 @@ describe('who may call a node', () => {
     expect(copy.runs).toHaveLength(0)
     expect((await stage.management.send(sent)).status).toBe(202)
     expect((await stage.management.list({ secret: OTHER, seconds: now - 299 })).items).toHaveLength(1)
+  })
+
+  it('is not told by a signature that another node with the same secret was sent', async () => {
+    const stage = await openStage([steeredClass('CopyImage', LONG).operation], { secret: SECRET })
+    await stage.start({ secret: SECRET })
+    const answer = await stage.management.list({ node: 'node-2' })
+    expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated'])
   })
 
   it('is not told by a signature of another body', async () => {
