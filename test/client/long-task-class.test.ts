@@ -68,12 +68,23 @@ describe('a class of operations', () => {
   })
 
   it('without a name is refused', () => {
-    expect(() => specOf(class {})).toThrow('Expected the class of an operation to be named by 1 to 200 characters')
+    const nameless = [
+      class {
+        run(): void {}
+      },
+    ]
+    expect(() => specOf(nameless[0] ?? Ping)).toThrow('Expected the class of an operation to be named by 1 to 200 characters')
   })
 })
 
 describe('a declaration that is none', () => {
-  const declared = (given: object) => () => specOf(Object.assign(class CopyAll {}, { longTask: given }))
+  const declared = (given: unknown) => () => {
+    class CopyAll {
+      static readonly longTask = given
+      run(): void {}
+    }
+    return specOf(CopyAll)
+  }
 
   it('is refused with the name of the field', () => {
     expect(declared({ timeout: '15 minutes' })).toThrow('Expected CopyAll.longTask.timeout to be a duration like "2s", "15m" or "1h30m", but it is "15 minutes".')
@@ -82,7 +93,7 @@ describe('a declaration that is none', () => {
     expect(declared({ stalledAfter: '400d' })).toThrow('CopyAll.longTask.stalledAfter: Expected 0.1 to 31536000. It is 34560000 s.')
     expect(declared({ onRestart: 'retry' })).toThrow('Expected CopyAll.longTask.onRestart to be "resume" or "fail", but it is "retry".')
     expect(declared({ timout: '15m' })).toThrow('Expected CopyAll.longTask to have timeout, progressEvery, stalledAfter, onRestart only, but it has timout.')
-    expect(() => specOf(Object.assign(class CopyAll {}, { longTask: '15m' }))).toThrow('Expected CopyAll.longTask to be an object, but it is "15m".')
+    expect(declared('15m')).toThrow('Expected CopyAll.longTask to be an object, but it is "15m".')
   })
 
   it('is refused by longTask at once', () => {

@@ -55,7 +55,7 @@ export interface ListSetting {
 /** Characters that the outcomes on the list may take together when it is shown: what is beyond is told by report. */
 const SHOWN_CHARACTERS_MAX = 4 * 1024 * 1024
 
-const STOPPED = 'Its node stopped before it ended, and its class does not say that it is run again.'
+const STOPPED = 'Its node stopped before it ended, and it is not run again.'
 const refused = (refusal: Problem): Taken => ({ type: 'refused', problem: refusal })
 
 const unknownOperation = (operations: Operations): Taken =>
@@ -80,8 +80,8 @@ const shownOf = (entities: readonly ShownEntity[]): readonly ShownEntity[] => {
   })
 }
 
-/** It began and is not begun again, or whoever waited for its answer is gone. */
-const hasBrokenOff = (item: Existing): boolean => isHeld(item) || (item.operation?.onRestart !== 'resume' && (item.attempt > 0 || !isLong(item)))
+/** Whoever waited for its answer is gone. A long one of which its class says so has failed with its lease, unless that could not be ended. */
+const hasBrokenOff = (item: Existing): boolean => isHeld(item) || !isLong(item)
 
 /** What it comes to; undefined when `signal` aborts before. Nothing of it is left behind at the signal, which outlives thousands of them. */
 const unlessAborted = <Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value | undefined> =>
