@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { floorOf, floorRows, scriptRow, skeletonOf, skeletonRow } from '../floor.ts'
 import { machine, versions, whenQuiet } from '../machine.ts'
+import { DISTURBED_CORES } from '../measure.ts'
 import { load, numberText, rounded, tableOf, type Row } from '../row.ts'
 import { temporaryDirectory } from '../server-process.ts'
 import { countIn, namesIn, runProgram, Usage } from '../usage.ts'
@@ -193,6 +194,9 @@ const main = async (): Promise<void> => {
   for (const name of names) console.log(`\n${adapterOf(name).about.label}\n${tableOf(cells.filter(({ system }) => system === name).flatMap(({ rows }) => rows))}`)
   const failed = cells.filter(({ error }) => error !== undefined)
   for (const { system, load: name, round, error } of failed) console.log(`Failed: ${system}, ${name}, round ${round}: ${error}`)
+  const rows = cells.flatMap((cell) => cell.rows)
+  const disturbed = rows.filter(({ more }) => Number(more?.['others cores'] ?? 0) > DISTURBED_CORES).length
+  if (disturbed > 0) console.log(`Others used more than ${DISTURBED_CORES} cores beside ${disturbed} of ${rows.length} figures: measure again on a quiet machine.`)
   if (hasPage) writePeersPage(DOCS, standings)
   console.log(`Written: ${hasPage ? 'docs/performance.md and ' : ''}${String(json).replace('file://', '')}`)
   if (failed.some(({ system }) => system === OURS)) process.exitCode = 1
