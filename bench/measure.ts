@@ -50,7 +50,7 @@ export const measurePart = async (name: PartName, rounds: number, isQuick: boole
 }
 
 /** From which on figures of a small machine are worth little. */
-const DISTURBED_CORES = 0.4
+export const DISTURBED_CORES = 0.4
 
 /** The parts during which others used so much of the machine that they should be measured again, in words; nothing if there are none. */
 export const disturbedText = (results: readonly PartResult[]): string | undefined => {

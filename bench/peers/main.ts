@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { floorOf, floorRows, scriptRow, skeletonOf, skeletonRow } from '../floor.ts'
 import { machine, versions, whenQuiet } from '../machine.ts'
+import { DISTURBED_CORES } from '../measure.ts'
 import { load, numberText, rounded, tableOf, type Row } from '../row.ts'
 import { temporaryDirectory } from '../server-process.ts'
-import { countIn, namesIn, runProgram, Usage } from '../usage.ts'
+import { countIn, namesIn, runProgram } from '../usage.ts'
 import type { Asked, Told } from './client.ts'
 import { installModules, installPackages, missingOf, missingText } from './installation.ts'
 import { writePeersPage } from './page.ts'
@@ -66,18 +67,25 @@ const optionsOf = () => {
   }
 }
 
-/** Those that can be measured here. Tells what is missing for the others; throws when one of them was asked for by name. */
-const readyOf = (names: readonly SystemName[], isChosen: boolean, install: boolean): readonly SystemName[] => {
+const causeText = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+/** Those that can be measured here. Tells what is missing for the others; undefined when one of them was asked for by name. */
+const readyOf = (names: readonly SystemName[], isChosen: boolean, install: boolean): readonly SystemName[] | undefined => {
   if (names.some((name) => name !== OURS)) installModules()
   const needs = [...new Set(names.flatMap((name) => adapterOf(name).needs))]
-  if (install && missingOf(needs).length > 0) installPackages(missingOf(needs))
+  if (install && missingOf(needs).length > 0) {
+    try {
+      installPackages(missingOf(needs))
+    } catch (cause) {
+      console.error(causeText(cause))
+    }
+  }
   const missing = missingOf(needs)
   if (missing.length === 0) return names
   const ready = names.filter((name) => missingOf(adapterOf(name).needs).length === 0)
-  const text = `${missingText(missing)}\nLeft out: ${names.filter((name) => !ready.includes(name)).join(', ')}.`
-  if (isChosen) throw new Usage(text)
-  console.error(text)
-  return ready
+  const without = names.filter((name) => !ready.includes(name)).join(', ')
+  console.error(`${missingText(missing)}\n${isChosen ? 'Cannot be measured' : 'Left out'}: ${without}.`)
+  return isChosen ? undefined : ready
 }
 
 /** Asks a client of its own for the rows of one load; never rejects. */
@@ -98,8 +106,6 @@ const askClient = (asked: Asked): Promise<Told> =>
     })
     client.send(asked)
   })
-
-const causeText = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /** Starts a server with nothing in it, has it measured, and throws it away; never rejects. */
 const measureCell = async (directory: string, system: SystemName, name: LoadName, isQuick: boolean): Promise<Told> => {
@@ -173,6 +179,10 @@ const main = async (): Promise<void> => {
   const { names: asked, isChosen, loads, rounds, isQuick, hasPage, json, install, isHelp } = optionsOf()
   if (isHelp) return console.log(HELP)
   const names = readyOf(asked, isChosen, install)
+  if (names === undefined) {
+    process.exitCode = 1
+    return
+  }
   for (const name of names) await adapterOf(name).prepare?.()
   const { fileSystem } = machine()
   if (fileSystem === 'tmpfs') console.error('TMPDIR is in memory, so that nothing here is durable: set it to a directory on a disk.')
@@ -193,6 +203,9 @@ const main = async (): Promise<void> => {
   for (const name of names) console.log(`\n${adapterOf(name).about.label}\n${tableOf(cells.filter(({ system }) => system === name).flatMap(({ rows }) => rows))}`)
   const failed = cells.filter(({ error }) => error !== undefined)
   for (const { system, load: name, round, error } of failed) console.log(`Failed: ${system}, ${name}, round ${round}: ${error}`)
+  const rows = cells.flatMap((cell) => cell.rows)
+  const disturbed = rows.filter(({ more }) => Number(more?.['others cores'] ?? 0) > DISTURBED_CORES).length
+  if (disturbed > 0) console.log(`Others used more than ${DISTURBED_CORES} cores beside ${disturbed} of ${rows.length} figures: measure again on a quiet machine.`)
   if (hasPage) writePeersPage(DOCS, standings)
   console.log(`Written: ${hasPage ? 'docs/performance.md and ' : ''}${String(json).replace('file://', '')}`)
   if (failed.some(({ system }) => system === OURS)) process.exitCode = 1

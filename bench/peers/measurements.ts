@@ -8,7 +8,7 @@ import { depthOf, DRAINED, MEMORY_DEPTH, QUEUES, ROW, WAITING_WORKERS, type Load
 
 const SECONDS = 3
 const QUICK_SECONDS = 0.5
-const WARM_UP_JOBS = 3_000
+const WARM_UP_JOBS = 1_000
 const QUICK_WARM_UP_JOBS = 300
 /** Of the numbers of jobs and workers. */
 const QUICK_SHARE = 0.02
@@ -16,6 +16,7 @@ const BATCH = 100
 const BATCH_CALLERS = 4
 const FILL_SECONDS_MAX = 150
 const DRAIN_SECONDS_MAX = 8
+const WARM_UP_SECONDS_MAX = 30
 const STOP_MS_MAX = 5_000
 const PICK_UPS = 500
 const PICK_UPS_BEFORE = 100
@@ -68,18 +69,21 @@ const fill = async ({ system }: Measuring, count: number): Promise<void> => {
   await Promise.all(Array.from({ length: BATCH_CALLERS }, caller))
 }
 
-const fillAndDrain = async (measuring: Measuring, queue: string, count: number, atFull: () => void = () => undefined) => {
+const fillAndDrain = async (measuring: Measuring, queue: string, count: number, secondsMax: number, atFull: () => void = () => undefined) => {
   const { system, pids, isQuick } = measuring
   await system.use(queue)
   await fill(measuring, count)
   await quiet(isQuick)
   await system.refreshStatistics?.()
   atFull()
-  return gauged(pids, () => drainQueue(queueOf(system), count, DRAIN_SECONDS_MAX))
+  return gauged(pids, () => drainQueue(queueOf(system), count, secondsMax))
 }
 
 const warmUp = async (measuring: Measuring): Promise<void> => {
-  await fillAndDrain(measuring, 'warm-up', measuring.isQuick ? QUICK_WARM_UP_JOBS : WARM_UP_JOBS)
+  const count = measuring.isQuick ? QUICK_WARM_UP_JOBS : WARM_UP_JOBS
+  const { figures } = await fillAndDrain(measuring, 'warm-up', count, WARM_UP_SECONDS_MAX)
+  // What is left would be worked on while the next thing is measured.
+  if (figures.count < count) throw new Error(`The warm-up of ${count} jobs was not over after ${WARM_UP_SECONDS_MAX} s`)
 }
 
 const enqueue = async (measuring: Measuring): Promise<readonly Row[]> => {
@@ -101,7 +105,7 @@ const enqueue = async (measuring: Measuring): Promise<readonly Row[]> => {
 
 const drain = async (measuring: Measuring): Promise<readonly Row[]> => {
   await warmUp(measuring)
-  const { figures, beside } = await fillAndDrain(measuring, 'work', shareOf(measuring, DRAINED))
+  const { figures, beside } = await fillAndDrain(measuring, 'work', shareOf(measuring, DRAINED), DRAIN_SECONDS_MAX)
   return [rowOf(ROW.drain, figures.perSecond, 'jobs/s', { more: { jobs: figures.count, ...beside } })]
 }
 
@@ -159,7 +163,7 @@ const depth = async (measuring: Measuring, length: number): Promise<readonly Row
   }
   const count = shareOf(measuring, length)
   const rounds: Awaited<ReturnType<typeof fillAndDrain>>[] = []
-  for (const queue of QUEUES.slice(1, length <= SHORT ? undefined : 2)) rounds.push(await fillAndDrain(measuring, queue, count, atFull))
+  for (const queue of QUEUES.slice(1, length <= SHORT ? undefined : 2)) rounds.push(await fillAndDrain(measuring, queue, count, DRAIN_SECONDS_MAX, atFull))
   const middle = rounds.toSorted((a, b) => a.figures.perSecond - b.figures.perSecond)[Math.floor(rounds.length / 2)]
   if (middle === undefined) throw new Error('Nothing was drained')
   const row = rowOf(ROW.depth(length), middle.figures.perSecond, 'jobs/s', { more: { jobs: middle.figures.count, ...middle.beside } })

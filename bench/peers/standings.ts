@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Machine, Versions } from '../machine.ts'
 import { middleOf, type ResultRow } from '../results.ts'
-import { quantile, type Aim, type Row } from '../row.ts'
+import type { Aim, Row } from '../row.ts'
 import type { About } from './adapter.ts'
 import { kindOf, type LoadName, type RowKind } from './rows.ts'
 import { OURS, type SystemName } from './systems.ts'
@@ -100,7 +100,11 @@ export const ratioTo = (standings: Standings, { row, isLessBetter }: RowKind, pe
     const ratio = isLessBetter ? their / our : our / their
     return Number.isFinite(ratio) ? [ratio] : []
   })
-  return ratios.length === 0 ? undefined : { middle: quantile(ratios, 0.5), lowest: Math.min(...ratios), highest: Math.max(...ratios) }
+  const sorted = ratios.toSorted((a, b) => a - b)
+  const [lowest, highest] = [sorted[0], sorted.at(-1)]
+  // Of an even number the lower one of the two, as with the figures.
+  const inTheMiddle = sorted[Math.floor((sorted.length - 1) / 2)]
+  return lowest === undefined || highest === undefined || inTheMiddle === undefined ? undefined : { middle: inTheMiddle, lowest, highest }
 }
 
 /** What we are to reach in a row, which may depend on what others reached. */
