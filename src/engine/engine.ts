@@ -239,6 +239,10 @@ export interface Engine {
   readonly position: () => Position
   /** Resolves when `live` alone has seen `position`, or when the tables have too. */
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
+  /** Other servers write to the same log: what this one knows may be behind it. */
+  readonly isShared: boolean
+  /** Takes in what the log has now, if that is more than is known; whether it was. */
+  readonly catchUp: () => Promise<boolean>
   /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
   readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
   /** What was refused on a day (`2026-01-31`, UTC), newest first: at most `max`, only those with the code, only those before a revision of that day's stream. */

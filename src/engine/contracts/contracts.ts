@@ -62,6 +62,7 @@ export interface Contracts {
 export interface RunningContracts extends Contracts {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   readonly loadAll: (contracts: Iterable<string>) => Promise<E.Either<StoreFault, void>>
+  readonly follow: Book<ConfigureContract, Contract, ContractEvent, ContractRejection>['follow']
   readonly stop: () => void
 }
 
@@ -185,6 +186,12 @@ export const createContracts = (options: {
       desk.changed(workItem, before, after)
     },
     loadAll: book.loadAll,
+    follow: async (contract, events) => {
+      const before = book.get(contract).revision
+      const followed = await book.follow(contract, events)
+      if (book.get(contract).revision !== before) desk.refresh(contract)
+      return followed
+    },
     stop: desk.stop,
   }
 }

@@ -1,0 +1,159 @@
+// Several servers over one log in one process: each has an engine, tables and a connection to the log of its own, which can be cut, or be slow to tell what the others append.
+import * as E from 'fp-ts/lib/Either.js'
+import type * as TE from 'fp-ts/lib/TaskEither.js'
+import { openEngine, type EngineSettings, type OpenedEngine } from '../../src/engine/open.ts'
+import { tablesInProcess } from '../../src/projections/open.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import { StoreFault, type EventStore, type Subscribed } from '../../src/store/port.ts'
+import { right, settle, type TestEngine } from './engine.ts'
+import { expectReplayEqual } from './replay.ts'
+import { virtualWorld, type VirtualWorld } from './virtual-world.ts'
+
+/** One server's way to the log. */
+export interface Connection extends EventStore {
+  /** Nothing comes or goes any more, until it is mended. */
+  readonly cut: () => void
+  readonly mend: () => void
+  /** What the others append is not told, until `resume`; reading and appending go on. */
+  readonly hold: () => void
+  readonly resume: () => void
+}
+
+const gone = (): StoreFault => new StoreFault('unavailable', 'The connection to the log is cut')
+
+export const connectTo = (log: EventStore): Connection => {
+  let isCut = false
+  let closed = false
+  let holding: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+  let cutting = new AbortController()
+  const over =
+    <Asked extends readonly unknown[], L, A>(call: (...asked: Asked) => TE.TaskEither<L, A>) =>
+    (...asked: Asked): TE.TaskEither<L | StoreFault, A> =>
+    async () =>
+      isCut || closed ? E.left(gone()) : call(...asked)()
+  async function* subscribe({ after, signal }: Parameters<EventStore['subscribe']>[0]): AsyncGenerator<Subscribed, void, undefined> {
+    if (isCut || closed) throw gone()
+    const mine = cutting.signal
+    for await (const said of log.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, mine]) })) {
+      while (holding !== undefined) await holding.promise
+      if (mine.aborted || signal.aborted) break
+      yield said
+    }
+    if (mine.aborted) throw gone()
+  }
+  const end = (): void => {
+    cutting.abort()
+    holding?.resolve()
+    holding = undefined
+  }
+  return {
+    ...log,
+    readStream: over(log.readStream),
+    readAll: over(log.readAll),
+    readFirst: over(log.readFirst),
+    head: over(log.head),
+    append: over(log.append),
+    erase: over(log.erase),
+    prune: over(log.prune),
+    subscribe,
+    close: async () => {
+      closed = true
+      end()
+    },
+    cut: () => {
+      isCut = true
+      end()
+    },
+    mend: () => {
+      isCut = false
+      cutting = new AbortController()
+    },
+    hold: () => {
+      let resolve: () => void = () => undefined
+      const promise = new Promise<void>((done) => (resolve = done))
+      holding ??= { promise, resolve }
+    },
+    resume: () => {
+      const held = holding
+      holding = undefined
+      held?.resolve()
+    },
+  }
+}
+
+export interface TestServer extends TestEngine {
+  readonly engine: OpenedEngine
+  readonly name: string
+  readonly connection: Connection
+  /** Is gone from one moment to the next, without a word. */
+  readonly vanish: () => void
+  readonly isGone: () => boolean
+}
+
+export interface Servers {
+  readonly log: EventStore
+  readonly world: VirtualWorld
+  readonly start: (name: string, settings?: Partial<EngineSettings>) => Promise<TestServer>
+  /** Those that have not vanished or stopped. */
+  readonly running: () => readonly TestServer[]
+  /** Lets time pass a quarter of a second at a time, with everything that it brings about. */
+  readonly pass: (ms: number) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+const STEP_MS = 250
+
+export const createServers = (world: VirtualWorld = virtualWorld()): Servers => {
+  const log = memoryStore({ world, shared: true })
+  const all: TestServer[] = []
+  const running = (): readonly TestServer[] => all.filter(({ isGone }) => !isGone())
+
+  const start: Servers['start'] = async (name, settings) => {
+    const connection = connectTo(log)
+    const troubles: string[] = []
+    const tables = await tablesInProcess({ file: ':memory:', reader: connection, world })
+    const onTrouble = (what: string): void => void troubles.push(what)
+    const engine = right(await openEngine({ store: connection, tables, world, onTrouble, settings: { url: `http://${name}`, ...settings, server: name } }))
+    let isGone = false
+    const server: TestServer = {
+      engine: { ...engine, close: () => ((isGone = true), engine.close()) },
+      store: connection,
+      ...{ name, connection, world, troubles },
+      vanish: () => {
+        isGone = true
+        connection.cut()
+        engine.stop()
+      },
+      isGone: () => isGone,
+    }
+    all.push(server)
+    return server
+  }
+
+  return {
+    log,
+    world,
+    start,
+    running,
+    pass: async (ms) => {
+      for (let passed = 0; passed < ms; passed += STEP_MS) {
+        world.advance(Math.min(STEP_MS, ms - passed))
+        await settle()
+      }
+    },
+    close: async () => {
+      for (const server of all) await server.engine.close()
+    },
+  }
+}
+
+/** Every server has taken in everything, and what each knows equals a replay; so they equal each other. */
+export const expectEqualServers = async ({ log, running }: Servers): Promise<void> => {
+  const { position } = right(await log.head()())
+  for (const { engine } of running()) {
+    const reached = engine.reached(position, 1_000, 'live')
+    await settle()
+    if ((await reached) !== 'reached') throw new Error('Expected the server to have taken in the whole log')
+    await expectReplayEqual(engine, log)
+  }
+}
