@@ -6,11 +6,13 @@ import type { RetryPolicy } from '../domain/work-item/commands.ts'
 import { isOwing, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Tables } from '../projections/tables.ts'
+import { contractLine, queueLine } from '../domain/leader.ts'
 import { contractOfStream } from '../domain/contract.ts'
 import { nodeOfStream } from '../domain/node.ts'
 import { queueKey, queueOfStream } from '../domain/queue/config.ts'
 import type { EventStore, Position, RecordedEvent, StoreFault } from '../store/port.ts'
 import type { World } from '../world.ts'
+import type { Leadership } from './cluster/leadership.ts'
 import type { Duties } from './cluster/membership.ts'
 import { createContracts } from './contracts/contracts.ts'
 import type { RequestUsage } from './contracts/usage.ts'
@@ -46,6 +48,8 @@ export interface DoorsOptions {
   readonly onAppended: (position: Position, events: number) => void
   readonly isStopping: () => boolean
   readonly duties: Duties
+  /** Over a shared log: which server gives out what waits. Where this server is the only one nobody is asked. */
+  readonly leadership: Leadership | undefined
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -67,13 +71,18 @@ export interface Doors {
   readonly close: () => Promise<void>
 }
 
+const QUEUE_LINE = 'queue '
+const CONTRACT_LINE = 'contract '
+const NO_LEADER = E.left({ type: 'no-leader' } as const)
+
 export const createDoors = (options: DoorsOptions): Doors => {
-  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, duties, onTrouble } = options
+  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, duties, leadership, onTrouble } = options
+  const leads = leadership?.leads
   let hasBegun = false
   const books = { store, world, server, onAppended }
   const book = createQueueBook({ ...books, onChange: (key) => refresh(key) })
   const deliveries = createDeliveries({ world, patterns, userAgent: options.userAgent, lookup: options.lookup })
-  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, duties, onTrouble }
+  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, duties, leads, onTrouble }
   const { tasks, notifications, refresh } = createNotifiedTasks(parts)
   const bookOptions = { ...books, onChange: () => undefined }
   const contracts = createContracts({
@@ -86,6 +95,7 @@ export const createDoors = (options: DoorsOptions): Doors => {
     addressees: { patterns, secretOf },
     isOpen: isOpen.contracts,
     isStopping,
+    leads,
   })
   const outboxes = createOutboxes({ ...parts, tasks, contracts })
   const longTasks = createLongTasks({
@@ -98,6 +108,13 @@ export const createDoors = (options: DoorsOptions): Doors => {
   const queues = createQueues({ book, tasks, bulks, notifications, position, isOpen: isOpen.queues })
   const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
 
+  leadership?.onChange((line) => {
+    if (!hasBegun || isStopping()) return
+    // Those who wait here find out that they have to ask elsewhere, or are served here now.
+    if (line.startsWith(QUEUE_LINE)) tasks.refresh(line.slice(QUEUE_LINE.length))
+    else if (line.startsWith(CONTRACT_LINE)) contracts.refresh(line.slice(CONTRACT_LINE.length))
+  })
+
   const followQueue = async (name: QueueName, events: readonly RecordedEvent[]): Promise<E.Either<StoreFault, void>> => {
     const followed = await book.follow(queueKey(name), events)
     if (hasBegun) void bulks.carryOn(name)
@@ -107,13 +124,17 @@ export const createDoors = (options: DoorsOptions): Doors => {
   return {
     face: {
       insertTask: tasks.insert,
-      leaseTasks: tasks.lease,
+      leaseTasks:
+        leadership === undefined ? tasks.lease : async (request, context) => ((await leadership.lead(queueLine(request))) === 'here' ? tasks.lease(request, context) : NO_LEADER),
       takeBack: tasks.takeBack,
       gateOf: (item, workItem) => tasks.gateOf(item) ?? longTasks.gateOf(item, workItem),
       admits: tasks.admits,
       retryFor,
       queues,
-      contracts,
+      contracts:
+        leadership === undefined
+          ? contracts
+          : { ...contracts, lease: async (name, call, context) => ((await leadership.lead(contractLine(name))) === 'here' ? contracts.lease(name, call, context) : NO_LEADER) },
       longTasks,
       notifications,
       deliveries,

@@ -1,6 +1,6 @@
 // Puts the engine together over a store and its tables, recovers, and starts the clocks.
 import * as E from 'fp-ts/lib/Either.js'
-import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
+import type { StoreFault, EventStore, Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createRequestUsage } from './contracts/usage.ts'
@@ -8,21 +8,18 @@ import { workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { TOKENS_STREAM } from '../domain/tokens.ts'
 import type { TakeIn } from './cluster/follow.ts'
 import { ALONE } from './cluster/membership.ts'
-import { openSharedLog, type SharedLog } from './cluster/shared-log.ts'
-import { createAudit } from './audit.ts'
+import { openSharedLog } from './cluster/shared-log.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Lookup } from './delivery/addresses.ts'
 import { createDoors, type Doors } from './doors.ts'
 import type { Busy, Engine } from './engine.ts'
+import { engineFace, type Life } from './engine-face.ts'
 import { createHandler, type Handler } from './handle.ts'
 import { createLag, type Lag } from './lag.ts'
 import { endLeasesOf } from './left-leases.ts'
 import { createLive, type Live } from './live.ts'
 import { createPresence } from './presence.ts'
-import { createHistory, createRead } from './read.ts'
-import { createRefusals } from './refusals.ts'
 import { recover, type Recovered } from './recover.ts'
-import { statusOf } from './status.ts'
 import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens, type FollowingTokens } from './tokens.ts'
@@ -100,18 +97,6 @@ const sweeperOf = (
   return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
 }
 
-const reachedIn =
-  (tables: Tables, incarnation: string, position: () => Position, shared: SharedLog | undefined): Engine['reached'] =>
-  async (wanted, ms, by) => {
-    if (foreignPosition(wanted, incarnation) !== undefined) return 'other-log'
-    if (shared !== undefined) {
-      const both = await Promise.all([shared.reached(wanted, ms), by === 'live' || tables.reached(wanted, ms)])
-      return both.every(Boolean) ? 'reached' : 'behind'
-    }
-    if (by === 'live' && wanted <= position()) return 'reached'
-    return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
-  }
-
 /** Why nothing may be born now, if so (rules 7, 12). */
 const birthsRefused = (live: Live, lag: Lag, liveMax: number) => (): Busy | undefined => {
   if (live.size() >= liveMax) return { type: 'too-many-live' }
@@ -162,17 +147,15 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const watch = createWatch(world)
   const lag = createLag(world, () => tables.status().position)
   const isShared = store.capabilities.shared
-  let stopping = false
-  let closing = false
   let hasRecovered = false
-  let failure: unknown
+  const life: Life = { isStopping: false, isClosing: false, failure: undefined }
 
   const head = await store.head()()
   if (E.isLeft(head)) return head
   const { incarnation } = head.right
   const { position, note, onMoved, onAppended } = createProgress(head.right.position, lag, tables, isShared)
   const fail = (cause: unknown): void => {
-    failure = cause
+    life.failure = cause
   }
   const takeIn: TakeIn = async (stream, events) => {
     const workItem = workItemOf(stream)
@@ -184,20 +167,21 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (E.isLeft(opened)) return opened
   const shared = opened.right
   const duties = shared?.membership ?? ALONE
+  const leadership = shared?.leadership
 
   const refuseBirth = birthsRefused(live, lag, settings.maxLiveItems)
   const handler = createHandler({
     ...{ store, live, presence, world, refuseBirth, onAppended, server: settings.server },
-    ...{ isStopping: () => closing || (isShared && failure !== undefined), isCounted: (workItem: WorkItemId) => requestUsage.isCounted(workItem) },
+    ...{ isStopping: () => life.isClosing || (isShared && life.failure !== undefined), isCounted: (workItem: WorkItemId) => requestUsage.isCounted(workItem) },
     ...{ leaseStands: (workItem: Parameters<typeof timers.isAhead>[0]): boolean => timers.isAhead(workItem) },
   })
 
-  const isOff = (): boolean => stopping || failure !== undefined
+  const isOff = (): boolean => life.isStopping || life.failure !== undefined
   const requestUsage = createRequestUsage({ tables, world, position })
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
-    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => stopping, duties },
+    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership },
   })
   const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff, onTrouble: trouble })
   const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isOff() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
@@ -240,49 +224,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
 
-  const stopped = new AbortController()
-  const stop = (): void => {
-    if (stopping) return
-    stopping = true
-    watch.stop()
-    doors.stop()
-    timers.close()
-    void sweeper.close()
-    shared?.stop()
-    stopped.abort()
-  }
-
-  return E.right({
-    execute: handler.execute,
-    ...doors.face,
-    requestUsage,
-    ...{ read: createRead(store, handler), history: createHistory(store), refusals: createRefusals(store) },
-    live: (workItem) => live.get(workItem)?.item,
-    presence: presence.get,
-    leaseStands: timers.isAhead,
-    changed: watch.changed,
-    follow: ({ after, signal }) => store.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, stopped.signal]) }),
-    tables,
-    tokens,
-    position,
-    reached: reachedIn(tables, incarnation, position, shared),
-    isShared,
-    catchUp: shared?.catchUp ?? (async () => false),
-    audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
-    now: world.now,
-    status: () => statusOf({ shared: shared?.checks() ?? [], failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position: position(), live, watch, sweeper }),
-    stop,
-    close: async () => {
-      stop()
-      await Promise.all([doors.close(), sweeper.close()])
-      closing = true
-      await handler.idle()
-      await shared?.close()
-      await tables.close()
-      await store.close()
-    },
-    recovered,
-    failed: fail,
-    announce: async (url) => (await shared?.membership.join(url)) ?? E.right(undefined),
-  })
+  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered }
+  return E.right(engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, life, position, onAppended, onTrouble: trouble }))
 }

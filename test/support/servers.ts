@@ -5,7 +5,8 @@ import { openEngine, type EngineSettings, type OpenedEngine } from '../../src/en
 import { tablesInProcess } from '../../src/projections/open.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { StoreFault, type EventStore, type Subscribed } from '../../src/store/port.ts'
-import { right, settle, type TestEngine } from './engine.ts'
+import { queueLine } from '../../src/domain/leader.ts'
+import { lease, right, settle, type TestEngine } from './engine.ts'
 import { expectReplayEqual } from './replay.ts'
 import { virtualWorld, type VirtualWorld } from './virtual-world.ts'
 
@@ -21,6 +22,8 @@ export interface Connection extends EventStore {
 
 const gone = (): StoreFault => new StoreFault('unavailable', 'The connection to the log is cut')
 
+const aborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+
 export const connectTo = (log: EventStore): Connection => {
   let isCut = false
   let closed = false
@@ -35,7 +38,7 @@ export const connectTo = (log: EventStore): Connection => {
     if (isCut || closed) throw gone()
     const mine = cutting.signal
     for await (const said of log.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, mine]) })) {
-      while (holding !== undefined) await holding.promise
+      while (holding !== undefined && !signal.aborted) await Promise.race([holding.promise, aborted(signal)])
       if (mine.aborted || signal.aborted) break
       yield said
     }
@@ -145,6 +148,23 @@ export const createServers = (world: VirtualWorld = virtualWorld()): Servers => 
       for (const server of all) await server.engine.close()
     },
   }
+}
+
+/** Whoever gives out the tasks of a queue, as a server knows it; undefined: nobody, for the moment. */
+export const leaderOf = async ({ running }: Servers, at: TestServer, queue = 'mail'): Promise<TestServer | undefined> => {
+  const leading = await at.engine.leaderOf(queueLine({ app: 'shop', queue }))
+  const leader = leading === 'here' ? at : running().find(({ name }) => name === leading?.server)
+  // One that nobody leads yet is led by whoever is named, once it is asked.
+  await leader?.engine.leaderOf(queueLine({ app: 'shop', queue }))
+  return leader
+}
+
+/** Leases as a client does whose call is passed on to whoever leads. */
+export const leaseFrom = async (servers: Servers, at: TestServer, how: Parameters<typeof lease>[1] = {}): ReturnType<typeof lease> => {
+  const leader = await leaderOf(servers, at, how.queue)
+  if (leader === undefined) throw new Error('Expected somebody to lead')
+  await settle()
+  return lease(leader, how)
 }
 
 /** Every server has taken in everything, and what each knows equals a replay; so they equal each other. */

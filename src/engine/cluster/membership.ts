@@ -24,6 +24,7 @@ const READ_AT_START = 1_000
 
 export interface OtherServer {
   readonly server: string
+  readonly instance: string
   /** Empty: it cannot be reached. */
   readonly url: string
 }
@@ -52,7 +53,11 @@ export interface Membership extends Duties {
   readonly isIn: () => boolean
   /** Those that are there now, this one among them, by name. */
   readonly present: () => readonly OtherServer[]
-  /** Whose it is. */
+  /** One of them. */
+  readonly find: (server: string) => OtherServer | undefined
+  /** Of this process. */
+  readonly instance: string
+  /** Whose a thing is that others have to reach its owner for: one that can be reached, if there is any. */
   readonly ownerOf: (thing: string) => OtherServer | undefined
   readonly stop: () => void
 }
@@ -67,6 +72,8 @@ export interface MembershipOptions {
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
+const isSame = (some: readonly string[], others: readonly string[]): boolean => some.length === others.length && some.every((name, index) => others[index] === name)
+
 const decodeRecorded = ({ type, v, data, position }: RecordedEvent): E.Either<StoreFault, ServerEvent> => {
   const event = decodeServerEvent(type, v, JSON.parse(data))
   return E.isRight(event) ? event : E.left(new StoreFault('damaged', `Event ${position} (${type} v${v}) cannot be read by this version of Stint: ${event.left.detail}`))
@@ -78,6 +85,8 @@ export const createMembership = (options: MembershipOptions): Membership => {
   const listeners: (() => void)[] = []
   let servers: Servers = new Map()
   let names: readonly string[] = []
+  /** Those that others can reach; all, if none can be. */
+  let reachable: readonly string[] = []
   /** Of the last event that is known. */
   let revision = -1
   /** Monotonic time at which its own term ends. */
@@ -99,8 +108,10 @@ export const createMembership = (options: MembershipOptions): Membership => {
     if (stopped) return
     const now = world.now()
     const present = presentServers(servers, now, SERVER_GRACE_MS)
-    const isOther = present.length !== names.length || present.some((name, index) => names[index] !== name)
+    const reached = present.filter((name) => servers.get(name)?.url !== '')
+    const isOther = !isSame(present, names) || !isSame(reached, reachable)
     names = present
+    reachable = reached
     const next = nextGoneAt(servers, now, SERVER_GRACE_MS)
     if (next !== undefined) cancelLook = world.timer(next - now, look)
     if (isOther) for (const listener of listeners) listener()
@@ -152,7 +163,7 @@ export const createMembership = (options: MembershipOptions): Membership => {
     })
   }
 
-  const urlOf = (name: string): OtherServer => ({ server: name, url: servers.get(name)?.url ?? '' })
+  const urlOf = (name: string): OtherServer => ({ server: name, instance: servers.get(name)?.instance ?? '', url: servers.get(name)?.url ?? '' })
   const rankOf = (thing: string): number => (isIn() ? rankAmong(server, names, thing) : Infinity)
 
   return {
@@ -187,8 +198,10 @@ export const createMembership = (options: MembershipOptions): Membership => {
     },
     isIn,
     present: () => names.map(urlOf),
+    find: (name) => (names.includes(name) ? urlOf(name) : undefined),
+    instance,
     ownerOf: (thing) => {
-      const first = firstAmong(names, thing)
+      const first = firstAmong(reachable.length > 0 ? reachable : names, thing)
       return first === undefined ? undefined : urlOf(first)
     },
     rankOf,

@@ -6,12 +6,12 @@ import { firstAmong } from '../../../src/domain/policy/rendezvous.ts'
 import { SERVER_GRACE_MS, SERVER_TERM_MS } from '../../../src/engine/cluster/membership.ts'
 import { nodeDuty } from '../../../src/engine/long-tasks/node-index.ts'
 import type { RecordedEvent } from '../../../src/store/port.ts'
-import { ask, contextOf, insert, lease, register, right, settle, SILENCE_MS } from '../../support/engine.ts'
+import { ask, contextOf, insert, register, right, settle, SILENCE_MS } from '../../support/engine.ts'
 import { until } from '../../support/eventually.ts'
 import { closeNodes, startNode } from '../../support/fake-node.ts'
 import { accept, reply } from '../../support/kept-requests.ts'
 import { factsOf, giveOut } from '../../support/long-tasks.ts'
-import { createServers, expectEqualServers, type Servers, type TestServer } from '../../support/servers.ts'
+import { createServers, expectEqualServers, leaseFrom, type Servers, type TestServer } from '../../support/servers.ts'
 
 let servers: Servers
 let all: readonly TestServer[]
@@ -39,7 +39,7 @@ const itemIn = ({ stream }: RecordedEvent): WorkItemId => workItemOf(stream) ?? 
 const leaseTasks = async (count: number, termMs: number): Promise<void> => {
   for (let index = 0; index < count; index += 1) await insert(at(index), String(index))
   await settle()
-  for (let index = 0; index < count; index += 1) await lease(at(index), { termMs })
+  for (let index = 0; index < count; index += 1) await leaseFrom(servers, at(index), { termMs })
   await settle()
 }
 
@@ -72,7 +72,7 @@ describe('a deadline', () => {
   it('that was put off at another server is not acted upon', async () => {
     await insert(at(0), '1')
     await settle()
-    const [held] = await lease(at(0), { termMs: 10_000 })
+    const [held] = await leaseFrom(servers, at(0), { termMs: 10_000 })
     const workItem = taskId('shop', 'mail', '1')
     const other = othersThan(ownerOf(workItem))[0] as TestServer
     await servers.pass(9_000)
@@ -100,7 +100,7 @@ describe('a job server', () => {
     expect(await ofType('HolderLost')).toEqual([])
     await servers.pass(2 * SILENCE_MS + 2 * SERVER_GRACE_MS)
     const lost = await ofType('HolderLost')
-    expect(lost.map((event) => [itemIn(event), serverIn(event)]).toSorted()).toEqual(jobs.map(({ workItem }) => [workItem, ownerOf(workItem).name]))
+    expect(lost.map((event) => `${itemIn(event)} by ${serverIn(event)}`).toSorted()).toEqual(jobs.map(({ workItem }) => `${workItem} by ${ownerOf(workItem).name}`))
     await expectEqualServers(servers)
   })
 })

@@ -66,8 +66,8 @@ describe('the servers over one log', () => {
     const a = await joining('a')
     const b = await joining('b')
     expect(a.present()).toEqual([
-      { server: 'a', url: 'http://a' },
-      { server: 'b', url: 'http://b' },
+      { server: 'a', instance: a.instance, url: 'http://a' },
+      { server: 'b', instance: b.instance, url: 'http://b' },
     ])
     expect(b.present()).toEqual(a.present())
     const late = await member('c')
@@ -78,7 +78,7 @@ describe('the servers over one log', () => {
   it('agree on whose each thing is', async () => {
     const all = [await joining('a'), await joining('b'), await joining('c')]
     for (let thing = 0; thing < 100; thing += 1) {
-      expect(all.map(({ rankOf }) => rankOf(`thing ${thing}`)).toSorted()).toEqual([0, 1, 2])
+      expect(all.map(({ rankOf }) => rankOf(`thing ${thing}`)).toSorted((a, b) => a - b)).toEqual([0, 1, 2])
       const owner = ['a', 'b', 'c'][all.findIndex(({ isMine }) => isMine(`thing ${thing}`))]
       expect(all.map(({ ownerOf }) => ownerOf(`thing ${thing}`)?.server)).toEqual([owner, owner, owner])
     }
