@@ -213,6 +213,8 @@ export const createHandler = (options: {
       const known = live.get(workItem) ?? (isBirth(toDo) && options.refuseBirth() === undefined ? { item: absent, position: '' } : undefined)
       const found = tried === 1 ? (known === undefined ? await load(workItem) : E.right(known)) : await reload(workItem)
       if (E.isLeft(found)) return found
+      // What has not been followed yet is known from here on: the indexes have to hear of it before they hear what becomes of it.
+      if (isShared && known === undefined) bring(workItem, absent, found.right)
       const done = await once(workItem, toDo, context, found.right, payload)
       if (isShared && tried === 1 && known !== undefined && isInDoubt(toDo, done)) continue
       if (E.isRight(done)) {

@@ -18,15 +18,28 @@ export interface Connection extends EventStore {
   /** What the others append is not told, until `resume`; reading and appending go on. */
   readonly hold: () => void
   readonly resume: () => void
+  /** The next append is stored, and nobody is told of it; `then` is called. */
+  readonly loseNextAnswer: (then: () => void) => void
+  /** Appends that were sent, and those of them that met another's. */
+  readonly figures: () => { readonly appends: number; readonly conflicts: number }
 }
 
 const gone = (): StoreFault => new StoreFault('unavailable', 'The connection to the log is cut')
 
 const aborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 
-export const connectTo = (log: EventStore): Connection => {
+export interface ConnectionOptions {
+  /** Turns of the event loop after which the answer to an append arrives; none: at once. */
+  readonly answersAfter?: () => number
+}
+
+export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Connection => {
   let isCut = false
   let closed = false
+  let isLosing = false
+  let whenLost: () => void = () => undefined
+  let appends = 0
+  let conflicts = 0
   let holding: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
   let cutting = new AbortController()
   const over =
@@ -44,6 +57,19 @@ export const connectTo = (log: EventStore): Connection => {
     }
     if (mine.aborted) throw gone()
   }
+  const append: EventStore['append'] =
+    (...asked) =>
+    async () => {
+      appends += 1
+      const appended = await over(log.append)(...asked)()
+      if (E.isLeft(appended) && !(appended.left instanceof StoreFault) && appended.left.kind === 'conflict') conflicts += 1
+      // The log tells all who follow it at once; whoever appended may hear of it later than that.
+      for (let turns = options.answersAfter?.() ?? 0; turns > 0; turns -= 1) await new Promise((resolve) => setImmediate(resolve))
+      if (!isLosing) return appended
+      isLosing = false
+      whenLost()
+      return E.left(new StoreFault('unknown-outcome', 'The answer got lost'))
+    }
   const end = (): void => {
     cutting.abort()
     holding?.resolve()
@@ -55,7 +81,7 @@ export const connectTo = (log: EventStore): Connection => {
     readAll: over(log.readAll),
     readFirst: over(log.readFirst),
     head: over(log.head),
-    append: over(log.append),
+    append,
     erase: over(log.erase),
     prune: over(log.prune),
     subscribe,
@@ -76,6 +102,11 @@ export const connectTo = (log: EventStore): Connection => {
       const promise = new Promise<void>((done) => (resolve = done))
       holding ??= { promise, resolve }
     },
+    loseNextAnswer: (then) => {
+      isLosing = true
+      whenLost = then
+    },
+    figures: () => ({ appends, conflicts }),
     resume: () => {
       const held = holding
       holding = undefined
@@ -99,6 +130,8 @@ export interface Servers {
   readonly start: (name: string, settings?: Partial<EngineSettings>) => Promise<TestServer>
   /** Those that have not vanished or stopped. */
   readonly running: () => readonly TestServer[]
+  /** Of all servers that there have been. */
+  readonly figures: () => { readonly appends: number; readonly conflicts: number }
   /** Lets time pass a quarter of a second at a time, with everything that it brings about. */
   readonly pass: (ms: number) => Promise<void>
   readonly close: () => Promise<void>
@@ -106,13 +139,13 @@ export interface Servers {
 
 const STEP_MS = 250
 
-export const createServers = (world: VirtualWorld = virtualWorld()): Servers => {
+export const createServers = (world: VirtualWorld = virtualWorld(), options: ConnectionOptions = {}): Servers => {
   const log = memoryStore({ world, shared: true })
   const all: TestServer[] = []
   const running = (): readonly TestServer[] => all.filter(({ isGone }) => !isGone())
 
   const start: Servers['start'] = async (name, settings) => {
-    const connection = connectTo(log)
+    const connection = connectTo(log, options)
     const troubles: string[] = []
     const tables = await tablesInProcess({ file: ':memory:', reader: connection, world })
     const onTrouble = (what: string): void => void troubles.push(what)
@@ -138,6 +171,10 @@ export const createServers = (world: VirtualWorld = virtualWorld()): Servers => 
     world,
     start,
     running,
+    figures: () => {
+      const each = all.map(({ connection }) => connection.figures())
+      return { appends: each.reduce((sum, { appends }) => sum + appends, 0), conflicts: each.reduce((sum, { conflicts }) => sum + conflicts, 0) }
+    },
     pass: async (ms) => {
       for (let passed = 0; passed < ms; passed += STEP_MS) {
         world.advance(Math.min(STEP_MS, ms - passed))

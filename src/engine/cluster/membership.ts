@@ -2,7 +2,7 @@
 //
 //   join ─▶ ServerJoined { until } ─▶ half the term ─▶ ServerJoined ─▶ … ─▶ ServerLeft
 //
-// Whoever cannot say so any more counts itself out before the others do: its own term is measured on its monotonic clock, from before the event was sent.
+// Whoever cannot say so any more, or does not hear the log any more, counts itself out before the others do: its own term is measured on its monotonic clock, from before the event was sent.
 import * as E from 'fp-ts/lib/Either.js'
 import { firstAmong, rankAmong } from '../../domain/policy/rendezvous.ts'
 import { decodeServerEvent, encodeServerEvent, evolveServers, nextGoneAt, presentServers, SERVERS_STREAM, type ServerEvent, type Servers } from '../../domain/server.ts'
@@ -93,6 +93,8 @@ export const createMembership = (options: MembershipOptions): Membership => {
   let inUntil = -Infinity
   /** Of its first event. */
   let joinedAt = Infinity
+  /** Of the last event in which it said that it is there. */
+  let saidAt = -1
   /** Those that were there under its name before. */
   const earlier = new Set<string>()
   let stopped = false
@@ -152,12 +154,18 @@ export const createMembership = (options: MembershipOptions): Membership => {
     const wasIn = isIn()
     inUntil = since + SERVER_TERM_MS
     joinedAt = Math.min(joinedAt, said.right.revision)
+    saidAt = said.right.revision
     cancelRenewal = world.timer(RENEW_EVERY_MS, renewLater)
     if (!wasIn) for (const listener of listeners) listener()
     return E.right(said.right.position)
   }
 
   const renewLater = (): void => {
+    // Who says that it is there and does not hear of it would lead by what it knew once: it counts itself out until it hears.
+    if (revision < saidAt) {
+      cancelRenewal = world.timer(RENEW_AGAIN_MS, renewLater)
+      return
+    }
     void renew().then((renewed) => {
       if (E.isLeft(renewed) && !stopped) options.onTrouble('It could not be recorded that this server is there', renewed.left)
     })

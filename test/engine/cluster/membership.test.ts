@@ -127,6 +127,23 @@ describe('a server that cannot say that it is there', () => {
   })
 })
 
+describe('a server that does not hear of the log any more', () => {
+  it('counts itself out, though it could still write: another leads and acts in its place', async () => {
+    const servers = createServers()
+    const [deaf, other] = [await servers.start('a'), await servers.start('b')]
+    await settle()
+    deaf.connection.hold()
+    await servers.pass(2 * SERVER_TERM_MS)
+    expect(deaf.engine.status()).toMatchObject({ status: 'not-ready' })
+    expect(await deaf.engine.leaderOf('queue shop/mail')).toBeUndefined()
+    for (const queue of ['mail', 'print', 'index', 'scan']) expect(await other.engine.leaderOf(`queue shop/${queue}`)).toBe('here')
+    deaf.connection.resume()
+    await servers.pass(3_000)
+    expect(deaf.engine.status().status).toBe('ready')
+    await servers.close()
+  })
+})
+
 describe('a name', () => {
   it('belongs to the process that came last; the one before is told, and what it still says harms nobody', async () => {
     const first = await joining('a')
