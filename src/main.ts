@@ -219,6 +219,8 @@ export const startServer = async (config: ServerConfig, options: ServerOptions):
     const firstToken = await makeFirstToken(engine, config, world)
     const { address, port } = await server.listen(config.port, config.host)
     const url = urlOf(address, port)
+    const announced = await engine.announce(url)
+    if (E.isLeft(announced)) throw announced.left
     const { kept, folded } = engine.recovered
     log.info({ url, version, data: config.data, auth: config.auth, keptItems: kept, foldedEvents: folded, startMs: Math.round(world.monotonic() - startedAt) }, 'listening')
     let closed: Promise<void> | undefined

@@ -120,6 +120,7 @@ class CallOfRequest implements Call {
   readonly #item: number | undefined
   #context: Context | undefined
   #signal: AbortSignal | undefined
+  #bytes: Promise<E.Either<Problem, Buffer>> | undefined
 
   constructor(caller: Caller, item?: number) {
     this.engine = caller.engine
@@ -142,7 +143,8 @@ class CallOfRequest implements Call {
 
   async bytes(limit: number): Promise<E.Either<Problem, RawBody>> {
     const { req } = this.#caller
-    const read = await readBytes(req, limit)
+    // A call over a shared log may be decided once more.
+    const read = await (this.#bytes ??= readBytes(req, limit))
     return E.isLeft(read) ? read : E.right({ bytes: read.right, mediaType: req.headers['content-type'] ?? 'application/octet-stream' })
   }
 

@@ -9,6 +9,7 @@ import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
 import { auditStranger } from './audit.ts'
 import type { Authenticate } from './auth.ts'
+import { lineOf, mayBePassedOn, type Forwarder } from './forward.ts'
 import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Handled, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { hasRole, NOBODY, type Principal } from './principal.ts'
@@ -27,6 +28,8 @@ export interface Host {
   readonly authenticate: Authenticate
   readonly metrics: Metrics
   readonly waits: Waits
+  /** Over a shared log: passes calls on to the server that gives out what they ask for. */
+  readonly forwarder: Forwarder
   readonly isStopping: () => boolean
 }
 
@@ -40,6 +43,23 @@ export const requestIdOf = (req: Request, world: World): string => {
 
 /** Refusals that somebody may want to see later: who tried what is not theirs, and who used an id again for something else. */
 const AUDITED: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['forbidden', 'fingerprint-mismatch'])
+
+/** Refusals that rest on what this server knows, which over a shared log may be behind it (rules 11). */
+const DOUBTFUL: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['unauthenticated', 'forbidden', 'not-found', 'stale-lease', 'queue-removed', 'not-served'])
+
+/** Decides once more what was refused, when more is known by then than at the first time. */
+export const surely = async <Refused, Decided>(
+  engine: Engine,
+  isDoubtful: (refused: Refused) => boolean,
+  decide: () => E.Either<Refused, Decided> | Promise<E.Either<Refused, Decided>>,
+): Promise<E.Either<Refused, Decided>> => {
+  if (!engine.isShared) return decide()
+  const since = engine.known()
+  const decided = await decide()
+  if (E.isRight(decided) || !isDoubtful(decided.left) || !(await engine.catchUp(since))) return decided
+  return decide()
+}
+const isInDoubt = ({ code }: Problem): boolean => DOUBTFUL.has(code)
 
 /** What middleware is told has a reply in it instead. */
 const hasReply = (body: unknown): boolean => typeof body === 'object' && body !== null && 'reply' in body && body.reply !== undefined
@@ -110,7 +130,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
     if (E.isLeft(body)) return refuse(invalid(body.left))
     const own = call.forItem(index)
-    const handled = await handle({ ...input, body: body.right }, own)
+    const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: body.right }, own))
     if (E.isRight(handled)) return { ...(handled.right.body as object), status: handled.right.status }
     audit(handled.left, () => own.context, url)
     return refuse(handled.left)
@@ -134,17 +154,17 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
       const beside = handleBeside({ ...input, body: taken.beside, items: results }, call)
       return { reply: jsonReply(200, { items: await results, ...(await beside) }) }
     }
-    const handled = await handle({ ...input, body: taken.body }, call)
+    const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: taken.body }, call))
     if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { reply: encode(handled.right), position: handled.right.position }
     audit(handled.left, () => call.context, req.url)
     return { reply: problemReply(handled.left, pathOf(req.url)) }
   }
 
-  const serve = async (req: Request, res: Response): Promise<{ reply: Reply; position?: string | undefined }> => {
+  const serve = async (req: Request, res: Response, requestId: string): Promise<{ reply: Reply; position?: string | undefined }> => {
     const refuse = (refused: Problem) => ({ reply: problemReply(refused, pathOf(req.url)) })
     if (host.isStopping() && route.roles !== 'anyone') return refuse(problem('stopping'))
-    const checked = host.authenticate(req.headers)
+    const checked = engine.isShared ? surely(engine, isInDoubt, () => host.authenticate(req.headers)) : host.authenticate(req.headers)
     const who = checked instanceof Promise ? await checked : checked
     if (E.isLeft(who)) {
       auditStranger(host, who.left, route.name, pathOf(req.url))
@@ -162,10 +182,13 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     if (E.isLeft(params) || E.isLeft(query)) return refuse(invalid([...(E.isLeft(params) ? params.left : []), ...(E.isLeft(query) ? query.left : [])]))
     const key = takesKey ? takeKey(req) : E.right(undefined)
     if (E.isLeft(key)) return refuse(key.left)
-    const taken = await takeBody(route, req, limits)
+    const taken = await takeBody(route, req, limits, engine.isShared && mayBePassedOn(route))
     if (E.isLeft(taken)) return refuse(taken.left)
     const behind = req.headers['stint-position'] === undefined ? undefined : await awaitPosition(engine, route, req)
     if (behind !== undefined) return refuse(behind)
+    const line = engine.isShared ? lineOf(route, params.right, taken.right) : undefined
+    const passed = line === undefined ? undefined : await host.forwarder.pass(line, { req, res, body: taken.right.bytes, requestId })
+    if (passed !== undefined) return E.isLeft(passed) ? refuse(passed.left) : passed.right
     const isStillAllowed = async (): Promise<boolean> => {
       const again = await host.authenticate(req.headers)
       // Whoever was let in is not shut out because the keys cannot be read just now.
@@ -182,7 +205,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     let reply: Reply
     let position: string | undefined
     try {
-      ;({ reply, position } = await serve(req, res))
+      ;({ reply, position } = await serve(req, res, requestId))
     } catch (thrown) {
       const fault = fromThrown(thrown)
       host.log.error({ err: thrown, requestId, route: route.name }, fault === undefined ? 'a request met a defect' : 'a request met a fault of the store')

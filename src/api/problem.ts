@@ -52,6 +52,7 @@ const codeOfType = {
   stopping: 'stopping',
   superseded: 'superseded',
   'over-quota': 'over-quota',
+  'no-leader': 'no-leader',
   'queue-removed': 'queue-removed',
   'queue-paused': 'not-possible',
   'not-served': 'not-served',
@@ -92,6 +93,7 @@ const RETRY_AFTER_SECONDS: Readonly<Partial<Record<ProblemCode, number>>> = {
   'store-unavailable': 5,
   behind: 1,
   stopping: 1,
+  'no-leader': 1,
   'keys-unavailable': 5,
   overloaded: 1,
 }

@@ -16,6 +16,8 @@ export const ITEMS_MAX = 1_000
 export interface One {
   readonly many: false
   readonly body: unknown
+  /** As it came, where it was asked to be kept. */
+  readonly bytes?: Uint8Array | undefined
 }
 
 /** Each item is decoded by itself, because one bad item is no fault of the others (surface 10). */
@@ -24,6 +26,8 @@ export interface Many {
   readonly items: readonly unknown[]
   /** What stands beside them, where the route knows something to. */
   readonly beside?: unknown
+  /** As it came, where it was asked to be kept. */
+  readonly bytes?: Uint8Array | undefined
 }
 
 const NOTHING: Readonly<Record<string, never>> = Object.freeze({})
@@ -55,8 +59,13 @@ const envelope = (route: AnyRoute, { items, ...rest }: Readonly<Record<string, u
   return errors.length > 0 || E.isLeft(beside) ? E.left(errors) : E.right({ many: true, items: items as readonly unknown[], beside: beside.right })
 }
 
-/** The decoded body, or the items of a body that carries many. */
-export const takeBody = async (route: AnyRoute, req: IncomingMessage, limits: { readonly one: number; readonly many: number }): Promise<E.Either<Problem, One | Many>> => {
+/** The decoded body, or the items of a body that carries many; `keepsBytes`: with the body as it came. */
+export const takeBody = async (
+  route: AnyRoute,
+  req: IncomingMessage,
+  limits: { readonly one: number; readonly many: number },
+  keepsBytes = false,
+): Promise<E.Either<Problem, One | Many>> => {
   if (route.body === undefined) return E.right({ many: false, body: undefined })
   const bytes = await readBody(req, route.many ? limits.many : limits.one)
   if (E.isLeft(bytes)) return bytes
@@ -64,10 +73,10 @@ export const takeBody = async (route: AnyRoute, req: IncomingMessage, limits: { 
   if (E.isLeft(value)) return E.left(invalid(value.left))
   if (route.many && isObject(value.right) && Object.hasOwn(value.right, 'items')) {
     const many = envelope(route, value.right)
-    return E.isLeft(many) ? E.left(invalid(many.left)) : many
+    return E.isLeft(many) ? E.left(invalid(many.left)) : keepsBytes ? E.right({ ...many.right, bytes: bytes.right }) : many
   }
   const body = decode(route.body, value.right)
-  return E.isLeft(body) ? E.left(invalid(body.left)) : E.right({ many: false, body: body.right })
+  return E.isLeft(body) ? E.left(invalid(body.left)) : E.right({ many: false, body: body.right, ...(keepsBytes ? { bytes: bytes.right } : {}) })
 }
 
 const KEY_CHARACTERS_MAX = 255

@@ -11,6 +11,7 @@ import { createAuthenticate } from './auth.ts'
 import { answerClientError } from './client-error.ts'
 import { createDialect, isDialect } from './dialect/endpoint.ts'
 import { createEndpoint, generalHeaders, requestIdOf, type AnyHandle, type Host } from './endpoint.ts'
+import { createForwarder } from './forward.ts'
 import { createBesides, createHandlers } from './handlers.ts'
 import { createLeaseAnswers, type LeaseAnswers } from './lease-answers.ts'
 import { createMetrics } from './metrics.ts'
@@ -130,7 +131,8 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   const engine = metrics.counting(given)
   const waits = new Set<AbortController>()
   let stopping = false
-  const host: Host = { engine, world, log, settings, metrics, waits, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
+  const forwarder = createForwarder({ engine, waits, isStopping: () => stopping })
+  const host: Host = { engine, world, log, settings, metrics, waits, forwarder, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
   const answers = createLeaseAnswers(world, (cause) => log.error({ err: cause }, 'a lease of which nobody heard could not be taken back'))
   const app = createApp(host, answers)
   const turnstile = createTurnstile()
@@ -166,6 +168,7 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
     // What is still open now has asked for nothing, or for nothing more.
     server.closeAllConnections()
     await closed
+    forwarder.close()
     cut()
   }
 

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { EncodedEvent, UndecodableEvent } from '../domain/work-item/codec.ts'
 import type { At } from '../domain/work-item/evolve.ts'
-import { StoreFault, type AppendTooLarge, type EventStore, type Position } from '../store/port.ts'
+import { StoreFault, type AppendTooLarge, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { Context } from './engine.ts'
 import { encodeMeta, uuidV5 } from './envelope.ts'
@@ -36,6 +36,8 @@ export interface Book<Command, State, Event, Rejection> {
   /** Reads its stream. */
   readonly load: (key: string) => Promise<E.Either<StoreFault, State>>
   readonly loadAll: (keys: Iterable<string>) => Promise<E.Either<StoreFault, void>>
+  /** Takes in events of one stream, in order, that may be another server's; those that are known are passed over. */
+  readonly follow: (key: string, events: readonly RecordedEvent[]) => Promise<E.Either<StoreFault, void>>
   readonly execute: (
     key: string,
     command: Command,
@@ -58,37 +60,69 @@ export const createBook = <Command, State extends Placed, Event, Rejection>(
   const lanes = new Map<string, Promise<unknown>>()
   const get = (key: string): State => states.get(key) ?? absent
 
+  /** Makes the state that is kept at least as new as this one; answers what is kept. */
+  const bring = (key: string, state: State): State => {
+    if (state.revision > get(key).revision) states.set(key, state)
+    return get(key)
+  }
+
+  const evolved = (state: State, recorded: RecordedEvent): E.Either<StoreFault, State> => {
+    const event = decode(recorded.type, recorded.v, JSON.parse(recorded.data))
+    if (E.isRight(event)) return E.right(evolve(state, event.right, recorded))
+    return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read by this version of Stint: ${event.left.detail}`))
+  }
+
   const load: Book<Command, State, Event, Rejection>['load'] = async (key) => {
     let state = absent
     for (let from = 0; ; from += STREAM_PAGE) {
       const page = await store.readStream(streamOf(key), { from, max: STREAM_PAGE })()
       if (E.isLeft(page)) return page
       for (const recorded of page.right) {
-        const event = decode(recorded.type, recorded.v, JSON.parse(recorded.data))
-        if (E.isLeft(event))
-          return E.left(new StoreFault('damaged', `Event ${recorded.position} (${recorded.type} v${recorded.v}) cannot be read by this version of Stint: ${event.left.detail}`))
-        state = evolve(state, event.right, recorded)
+        const next = evolved(state, recorded)
+        if (E.isLeft(next)) return next
+        state = next.right
       }
       if (page.right.length < STREAM_PAGE) break
     }
-    if (state.status !== 'absent') states.set(key, state)
-    return E.right(state)
+    return E.right(bring(key, state))
+  }
+
+  const follow: Book<Command, State, Event, Rejection>['follow'] = async (key, events) => {
+    const before = get(key).revision
+    for (const recorded of events) {
+      const { revision } = get(key)
+      if (recorded.revision <= revision) continue
+      const next = recorded.revision === revision + 1 ? evolved(get(key), recorded) : await load(key)
+      if (E.isLeft(next)) return next
+      bring(key, next.right)
+    }
+    if (get(key).revision > before) options.onChange(key)
+    return E.right(undefined)
   }
 
   const attempt = async (key: string, command: Command, context: Context): ReturnType<Book<Command, State, Event, Rejection>['execute']> => {
     for (let tried = 1; tried <= ATTEMPTS_MAX; tried++) {
       const before = get(key)
       const decided = decide(command, before)
-      if (E.isLeft(decided)) return decided
-      const events = decided.right
-      if (events.length === 0) return E.right({ state: before, events })
+      const events = E.isLeft(decided) ? [] : decided.right
+      if (events.length === 0) {
+        // What appends nothing is final only at the stream's head (rules 11).
+        const isSure = tried > 1 || !store.capabilities.shared
+        const known = isSure ? E.right(before) : await load(key)
+        if (E.isLeft(known)) return known
+        if (known.right.revision > before.revision) {
+          options.onChange(key)
+          continue
+        }
+        return E.isLeft(decided) ? decided : E.right({ state: before, events })
+      }
       const time = Math.max(world.now(), before.updatedAt ?? 0)
       const meta = encodeMeta(context, server)
       const encoded = events.map((event, index) => ({ id: uuidV5(context.commandId, `${key} ${index}`), ...encode(event), time, meta }))
       const appended = await store.append(streamOf(key), before.status === 'absent' ? 'noStream' : before.revision, encoded)()
       if (E.isRight(appended)) {
         const state = events.reduce((known, event) => evolve(known, event, { time, revision: known.revision + 1 }), before)
-        states.set(key, state)
+        bring(key, state)
         options.onAppended(appended.right.position, events.length)
         options.onChange(key)
         return E.right({ state, events })
@@ -97,6 +131,7 @@ export const createBook = <Command, State extends Placed, Event, Rejection>(
       if (failure instanceof StoreFault || failure.kind !== 'conflict') return E.left(failure)
       const loaded = await load(key)
       if (E.isLeft(loaded)) return loaded
+      options.onChange(key)
     }
     return E.left(new StoreFault('overloaded', `The ${noun} ${key} is still in conflict after ${ATTEMPTS_MAX} attempts`))
   }
@@ -105,6 +140,7 @@ export const createBook = <Command, State extends Placed, Event, Rejection>(
     get,
     entries: () => states.entries(),
     load,
+    follow,
     loadAll: async (keys) => {
       for (const key of keys) {
         const loaded = await load(key)

@@ -6,8 +6,14 @@ import type { RetryPolicy } from '../domain/work-item/commands.ts'
 import { isOwing, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Tables } from '../projections/tables.ts'
-import type { EventStore, Position, StoreFault } from '../store/port.ts'
+import { contractLine, queueLine } from '../domain/leader.ts'
+import { contractOfStream } from '../domain/contract.ts'
+import { nodeOfStream } from '../domain/node.ts'
+import { queueKey, queueOfStream } from '../domain/queue/config.ts'
+import type { EventStore, Position, RecordedEvent, StoreFault } from '../store/port.ts'
 import type { World } from '../world.ts'
+import type { Leadership } from './cluster/leadership.ts'
+import type { Duties } from './cluster/membership.ts'
 import { createContracts } from './contracts/contracts.ts'
 import type { RequestUsage } from './contracts/usage.ts'
 import { createOutboxes } from './contracts/outbox.ts'
@@ -19,7 +25,7 @@ import type { Live } from './live.ts'
 import { createLongTasks } from './long-tasks/long-tasks.ts'
 import { createBulks } from './queues/bulk.ts'
 import { createNotifiedTasks } from './queues/notified-tasks.ts'
-import { createQueueBook } from './queues/queue-book.ts'
+import { createQueueBook, type QueueName } from './queues/queue-book.ts'
 import { createQueues } from './queues/queues.ts'
 import type { Recovered } from './recover.ts'
 
@@ -41,6 +47,9 @@ export interface DoorsOptions {
   readonly position: () => Position
   readonly onAppended: (position: Position, events: number) => void
   readonly isStopping: () => boolean
+  readonly duties: Duties
+  /** Over a shared log: which server gives out what waits. Where this server is the only one nobody is asked. */
+  readonly leadership: Leadership | undefined
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -54,20 +63,29 @@ export interface Doors {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   /** Reads what the log says of queues, contracts and nodes, and goes on with what a stop left undone. */
   readonly recovered: (found: Recovered) => Promise<E.Either<StoreFault, void>>
+  /** Takes in what may be another server's events of a queue, a contract or a node; undefined: the stream is of none of these. */
+  readonly follow: (stream: string, events: readonly RecordedEvent[]) => Promise<E.Either<StoreFault, void>> | undefined
   /** Effects are carried out, listeners told and nodes called from now on, beginning with what is there. */
   readonly begin: () => void
+  /** What is this server's to do may be other than before. */
+  readonly shifted: () => void
   readonly stop: () => void
   /** Resolves when nothing of them gives commands any more. */
   readonly close: () => Promise<void>
 }
 
+const QUEUE_LINE = 'queue '
+const CONTRACT_LINE = 'contract '
+const NO_LEADER = E.left({ type: 'no-leader' } as const)
+
 export const createDoors = (options: DoorsOptions): Doors => {
-  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, onTrouble } = options
+  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, duties, leadership, onTrouble } = options
+  const leads = leadership?.leads
   let hasBegun = false
   const books = { store, world, server, onAppended }
   const book = createQueueBook({ ...books, onChange: (key) => refresh(key) })
   const deliveries = createDeliveries({ world, patterns, userAgent: options.userAgent, lookup: options.lookup })
-  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, onTrouble }
+  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, duties, leads, onTrouble }
   const { tasks, notifications, refresh } = createNotifiedTasks(parts)
   const bookOptions = { ...books, onChange: () => undefined }
   const contracts = createContracts({
@@ -80,23 +98,46 @@ export const createDoors = (options: DoorsOptions): Doors => {
     addressees: { patterns, secretOf },
     isOpen: isOpen.contracts,
     isStopping,
+    leads,
   })
   const outboxes = createOutboxes({ ...parts, tasks, contracts })
-  const longTasks = createLongTasks({ ...{ store, handler, live, world, patterns, secretOf, onTrouble }, bookOptions: books, userAgent: options.userAgent, lookup: options.lookup })
-  const bulks = createBulks({ reader: store, book, live, tables, handler, world, onTrouble })
+  const longTasks = createLongTasks({
+    ...{ store, handler, live, world, duties, patterns, secretOf, onTrouble },
+    bookOptions: books,
+    userAgent: options.userAgent,
+    lookup: options.lookup,
+  })
+  const bulks = createBulks({ reader: store, book, live, tables, handler, world, duties, onTrouble })
   const queues = createQueues({ book, tasks, bulks, notifications, position, isOpen: isOpen.queues })
   const retryFor = (item: Existing): RetryPolicy => (item.request === undefined ? tasks.retryFor(item) : contracts.retryFor(item))
+
+  leadership?.onChange((line) => {
+    if (!hasBegun || isStopping()) return
+    // Those who wait here find out that they have to ask elsewhere, or are served here now.
+    if (line.startsWith(QUEUE_LINE)) tasks.refresh(line.slice(QUEUE_LINE.length))
+    else if (line.startsWith(CONTRACT_LINE)) contracts.refresh(line.slice(CONTRACT_LINE.length))
+  })
+
+  const followQueue = async (name: QueueName, events: readonly RecordedEvent[]): Promise<E.Either<StoreFault, void>> => {
+    const followed = await book.follow(queueKey(name), events)
+    if (hasBegun) void bulks.carryOn(name)
+    return followed
+  }
 
   return {
     face: {
       insertTask: tasks.insert,
-      leaseTasks: tasks.lease,
+      leaseTasks:
+        leadership === undefined ? tasks.lease : async (request, context) => ((await leadership.lead(queueLine(request))) === 'here' ? tasks.lease(request, context) : NO_LEADER),
       takeBack: tasks.takeBack,
       gateOf: (item, workItem) => tasks.gateOf(item) ?? longTasks.gateOf(item, workItem),
       admits: tasks.admits,
       retryFor,
       queues,
-      contracts,
+      contracts:
+        leadership === undefined
+          ? contracts
+          : { ...contracts, lease: async (name, call, context) => ((await leadership.lead(contractLine(name))) === 'here' ? contracts.lease(name, call, context) : NO_LEADER) },
       longTasks,
       notifications,
       deliveries,
@@ -116,11 +157,25 @@ export const createDoors = (options: DoorsOptions): Doors => {
       const configured = await contracts.loadAll(known)
       return E.isLeft(configured) ? configured : longTasks.loadAll(nodes)
     },
+    follow: (stream, events) => {
+      const queue = queueOfStream(stream)
+      if (queue !== undefined) return followQueue(queue, events)
+      const contract = contractOfStream(stream)
+      if (contract !== undefined) return contracts.follow(contract, events)
+      const node = nodeOfStream(stream)
+      return node === undefined ? undefined : longTasks.follow(node, events)
+    },
     begin: () => {
       hasBegun = true
       for (const [workItem, { item }] of live.entries()) if (isOwing(item)) outboxes.changed(workItem)
       for (const [key] of book.entries()) refresh(key)
       longTasks.begin()
+    },
+    shifted: () => {
+      if (!hasBegun || isStopping()) return
+      for (const [workItem, { item }] of live.entries()) if (isOwing(item)) outboxes.changed(workItem)
+      for (const [, queue] of book.entries()) if (queue.status !== 'absent') void bulks.carryOn(queue.config)
+      longTasks.shifted()
     },
     stop: () => {
       tasks.stop()

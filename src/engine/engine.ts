@@ -5,6 +5,8 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { Leading } from './cluster/leadership.ts'
+import type { OtherServer } from './cluster/membership.ts'
 import type { Contracts } from './contracts/contracts.ts'
 import type { Deliveries } from './delivery/deliveries.ts'
 import type { LongTasks } from './long-tasks/long-tasks.ts'
@@ -37,6 +39,11 @@ export interface Busy {
   readonly type: 'too-many-live' | 'lagging' | 'stopping'
 }
 
+/** This server does not give out what waits in the line, and at the moment cannot say who does. */
+export interface NoLeader {
+  readonly type: 'no-leader'
+}
+
 /** More is stored than the caller's limit allows. */
 export interface OverQuota {
   readonly type: 'over-quota'
@@ -48,7 +55,7 @@ export interface Superseded {
   readonly type: 'superseded'
 }
 
-export type Refusal = Rejection | QueueRejection | AppendTooLarge | StoreFault | Busy | OverQuota | Superseded
+export type Refusal = Rejection | QueueRejection | AppendTooLarge | StoreFault | Busy | OverQuota | Superseded | NoLeader
 
 export interface Done {
   /** The item after the command. */
@@ -242,6 +249,16 @@ export interface Engine {
   readonly position: () => Position
   /** Resolves when `live` alone has seen `position`, or when the tables have too. */
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
+  /** Other servers write to the same log: what this one knows may be behind it. */
+  readonly isShared: boolean
+  /** Which server gives out what waits in a line (`queueLine`, `contractLine`); undefined: none, for the moment. */
+  readonly leaderOf: (line: string) => Promise<Leading>
+  /** Resolves when that server is gone, or when `signal` aborts. */
+  readonly untilGone: (server: OtherServer, signal: AbortSignal) => Promise<void>
+  /** Everything up to here has been taken in, whoever appended it. */
+  readonly known: () => Position
+  /** Takes in what the log has now; whether more is known then than at that position. */
+  readonly catchUp: (since: Position) => Promise<boolean>
   /** Notes a refusal in the audit stream, at most 10 a second for one principal and code (rules 24). */
   readonly audit: (fact: { readonly code: string; readonly route: string; readonly target?: string | undefined; readonly detail?: string | undefined }, context: Context) => void
   /** What was refused on a day (`2026-01-31`, UTC), newest first: at most `max`, only those with the code, only those before a revision of that day's stream. */

@@ -2,35 +2,27 @@
 //
 // Commands on one item run one after another in its lane, so that on a single server a conflict never comes from within. What is decided is decided on `live`
 // or, when the item is not there, on its stream; `live` is changed only after the append was acknowledged (rules 8). A birth is sent without looking first:
-// most ids are new, and the expected revision finds out the others.
+// most ids are new, and the expected revision finds out the others. Over a shared store what others append is taken in as it comes, and a decision that appends nothing is
+// final only at the stream's head (rules 11).
 import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../domain/ids.ts'
 import type { Command } from '../domain/work-item/commands.ts'
 import { decide, timeOf } from '../domain/work-item/decide.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import { isRecorded } from '../domain/work-item/holding.ts'
-import { evolve, evolveAll } from '../domain/work-item/evolve.ts'
+import { evolveAll } from '../domain/work-item/evolve.ts'
 import { absent, isHeld, type WorkItem } from '../domain/work-item/state.ts'
-import { readEvent } from '../projections/fold.ts'
-import { ERASED_DATA, StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
+import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { Busy, CommandToDo, Context, Done, Engine, Refusal } from './engine.ts'
 import { toAppend } from './envelope.ts'
 import type { Live } from './live.ts'
 import { tellsNews } from './long-tasks/news.ts'
 import type { PresenceTable } from './presence.ts'
+import { foldOn, NOTHING_LOADED, readOn, type Loaded } from './stream-state.ts'
 
 /** Decisions tried before a command gives up; on one server the second always succeeds. */
 const ATTEMPTS_MAX = 5
-
-/** Events read at once from one stream. */
-const STREAM_PAGE = 1_000
-
-export interface Loaded {
-  readonly item: WorkItem
-  /** Position of the last event; empty for an absent item. */
-  readonly position: Position
-}
 
 /** What time wanted to say has been overtaken; only timers ask for that. */
 export interface Moot {
@@ -43,6 +35,8 @@ export interface Handler {
   readonly executeUnless: (isMoot: () => boolean, workItem: WorkItemId, command: CommandToDo, context: Context) => Promise<E.Either<Refusal | Moot, Done>>
   /** The item as `live` or its stream has it. */
   readonly load: (workItem: WorkItemId) => Promise<E.Either<StoreFault, Loaded>>
+  /** Takes in events of one item's stream, in order, that may be another server's; those that are known are passed over. */
+  readonly follow: (workItem: WorkItemId, events: readonly RecordedEvent[]) => Promise<E.Either<StoreFault, void>>
   /** Resolves when no command is under way. */
   readonly idle: () => Promise<void>
   readonly inFlight: () => number
@@ -55,18 +49,48 @@ const isBirth = (command: CommandToDo): boolean =>
 const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'
 const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob' || command.type === 'TakeOperation'
 
-/** More events of the item's stream on top of what is known of it. What is erased is passed over; the tombstone behind it is the item's birth. */
-const foldOn = (events: readonly RecordedEvent[], from: Loaded): E.Either<StoreFault, Loaded> => {
-  let { item, position } = from
-  for (const recorded of events) {
-    if (recorded.data === ERASED_DATA) continue
-    const event = readEvent(recorded)
-    if (E.isLeft(event)) return E.left(new StoreFault('damaged', event.left.detail))
-    item = evolve(item, event.right, recorded)
-    position = recorded.position
+/** What time says is said of what is known, and nobody waits for an answer. A sign of life changes nothing, so it needs no certainty. */
+const needsNoHead = (command: CommandToDo): boolean => {
+  switch (command.type) {
+    case 'AskDirective':
+    case 'ExpireLease':
+    case 'LoseHolder':
+    case 'GiveUpLost':
+    case 'Interrupt':
+    case 'TimeOut':
+      return true
+    case 'Report':
+      return command.outcome === undefined
+    case 'RegisterJob':
+    case 'InsertTask':
+    case 'AcceptRequest':
+    case 'DispatchOperation':
+    case 'TakeOperation':
+    case 'FailOperation':
+    case 'LeaseItem':
+    case 'DeleteTask':
+    case 'ExtendLease':
+    case 'ReleaseLease':
+    case 'GiveDirective':
+    case 'Redrive':
+    case 'Reply':
+    case 'ReleaseReply':
+    case 'NoteEffects':
+    case 'Erase':
+      return false
   }
-  return E.right({ item, position })
 }
+
+const BUSY: ReadonlySet<string> = new Set<Busy['type']>(['too-many-live', 'lagging', 'stopping'])
+
+/** Whether nothing was appended for a reason that a look at the stream's head could refute (rules 11). */
+const isInDoubt = (command: CommandToDo, done: E.Either<Refusal | 'conflict', Done>): boolean => {
+  if (E.isRight(done)) return done.right.events.length === 0 && !needsNoHead(command)
+  return typeof done.left !== 'string' && 'type' in done.left && !BUSY.has(done.left.type)
+}
+
+/** What may follow a settlement that has left `live`, or a dead letter, and brings it back or tells nobody anything. */
+const REVIVES: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['Redriven'])
 
 export const createHandler = (options: {
   readonly store: EventStore
@@ -80,34 +104,47 @@ export const createHandler = (options: {
   /** Whether the lease of an item that is held has not come to its end on this server's clock. */
   readonly leaseStands: (workItem: WorkItemId) => boolean
   readonly onAppended: (position: Position, events: number) => void
+  /** What happens to a settled item that is not at hand matters to somebody. */
+  readonly isCounted?: (workItem: WorkItemId) => boolean
 }): Handler => {
   const { store, live, presence, world, server } = options
+  const isShared = store.capabilities.shared
   const lanes = new Map<WorkItemId, Promise<unknown>>()
   let whenIdle: (() => void)[] = []
 
   const load: Handler['load'] = async (workItem) => {
     const known = live.get(workItem)
-    if (known !== undefined) return E.right(known)
-    let loaded: Loaded = { item: absent, position: '' }
-    for (let from = 0; ;) {
-      const page = await store.readStream(streamOf(workItem), { from, max: STREAM_PAGE })()
-      if (E.isLeft(page)) return page
-      const folded = foldOn(page.right, loaded)
-      if (E.isLeft(folded)) return folded
-      loaded = folded.right
-      const last = page.right[page.right.length - 1]
-      if (last === undefined || page.right.length < STREAM_PAGE) return E.right(loaded)
-      from = last.revision + 1
-    }
+    return known !== undefined ? E.right(known) : readOn(store, workItem)
+  }
+
+  /** Makes `live` know at least this much; what it knows beyond that stays. */
+  const bring = (workItem: WorkItemId, before: WorkItem, { item, position }: Loaded): void => {
+    const known = live.get(workItem)?.item
+    if (item.status !== 'absent' && (known === undefined || known.revision < item.revision)) live.put(workItem, known ?? before, item, position)
   }
 
   /** After a conflict the stream is the truth, and `live` is brought up to it. */
   const reload = async (workItem: WorkItemId): Promise<E.Either<StoreFault, Loaded>> => {
-    const before = live.get(workItem)?.item ?? absent
-    live.forget(workItem)
-    const loaded = await load(workItem)
-    if (E.isRight(loaded) && loaded.right.item.status !== 'absent') live.put(workItem, before, loaded.right.item, loaded.right.position)
+    const loaded = await readOn(store, workItem, live.get(workItem) ?? NOTHING_LOADED)
+    if (E.isRight(loaded)) bring(workItem, absent, loaded.right)
     return loaded
+  }
+
+  const follow: Handler['follow'] = async (workItem, events) => {
+    const known = live.get(workItem)
+    const fresh = events.filter(({ revision }) => revision > (known?.item.revision ?? absent.revision))
+    const first = fresh[0]
+    if (first === undefined) return E.right(undefined)
+    // What is not at hand and was born before has settled or is a dead letter: only what brings it back counts.
+    if (known === undefined && first.revision > 0 && !fresh.some(({ type }) => REVIVES.has(type)) && options.isCounted?.(workItem) !== true) return E.right(undefined)
+    const isNext = first.revision === (known?.item.revision ?? absent.revision) + 1
+    const before = isNext ? E.right(known ?? NOTHING_LOADED) : await readOn(store, workItem, known, first.revision)
+    if (E.isLeft(before)) return before
+    const after = foldOn(fresh, before.right)
+    if (E.isLeft(after)) return after
+    presence.told(workItem, fresh)
+    bring(workItem, before.right.item, after.right)
+    return E.right(undefined)
   }
 
   const record = async (
@@ -131,7 +168,7 @@ export const createHandler = (options: {
       if (tellsNews(command, before.item, events, presence.get(workItem)?.progress)) presence.moved(workItem)
       presence.seen(workItem)
     }
-    live.put(workItem, before.item, item, position)
+    bring(workItem, before.item, { item, position })
     return E.right({ item, before: before.item, events, position })
   }
 
@@ -176,7 +213,10 @@ export const createHandler = (options: {
       const known = live.get(workItem) ?? (isBirth(toDo) && options.refuseBirth() === undefined ? { item: absent, position: '' } : undefined)
       const found = tried === 1 ? (known === undefined ? await load(workItem) : E.right(known)) : await reload(workItem)
       if (E.isLeft(found)) return found
+      // What has not been followed yet is known from here on: the indexes have to hear of it before they hear what becomes of it.
+      if (isShared && known === undefined) bring(workItem, absent, found.right)
       const done = await once(workItem, toDo, context, found.right, payload)
+      if (isShared && tried === 1 && known !== undefined && isInDoubt(toDo, done)) continue
       if (E.isRight(done)) {
         if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right)
         return done
@@ -212,6 +252,7 @@ export const createHandler = (options: {
     executeUnless: (isMoot, workItem, command, context) =>
       inLane<E.Either<Refusal | Moot, Done>>(workItem, async () => (isMoot() ? E.left({ type: 'moot' }) : attempt(workItem, command, context))),
     load,
+    follow,
     idle: () => (lanes.size === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
     inFlight: () => lanes.size,
   }

@@ -1,26 +1,28 @@
 // Puts the engine together over a store and its tables, recovers, and starts the clocks.
 import * as E from 'fp-ts/lib/Either.js'
-import { foreignPosition, type StoreFault, type EventStore, type Position } from '../store/port.ts'
+import type { StoreFault, EventStore, Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createRequestUsage } from './contracts/usage.ts'
-import { createAudit } from './audit.ts'
+import { workItemOf, type WorkItemId } from '../domain/ids.ts'
+import { TOKENS_STREAM } from '../domain/tokens.ts'
+import type { TakeIn } from './cluster/follow.ts'
+import { ALONE } from './cluster/membership.ts'
+import { openSharedLog } from './cluster/shared-log.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Lookup } from './delivery/addresses.ts'
-import { createDoors } from './doors.ts'
+import { createDoors, type Doors } from './doors.ts'
 import type { Busy, Engine } from './engine.ts'
+import { engineFace, type Life } from './engine-face.ts'
 import { createHandler, type Handler } from './handle.ts'
 import { createLag, type Lag } from './lag.ts'
 import { endLeasesOf } from './left-leases.ts'
 import { createLive, type Live } from './live.ts'
 import { createPresence } from './presence.ts'
-import { createHistory, createRead } from './read.ts'
-import { createRefusals } from './refusals.ts'
 import { recover, type Recovered } from './recover.ts'
-import { statusOf } from './status.ts'
 import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
-import { openTokens } from './tokens.ts'
+import { openTokens, type FollowingTokens } from './tokens.ts'
 import { createWatch } from './watch.ts'
 
 export interface EngineSettings {
@@ -32,6 +34,8 @@ export interface EngineSettings {
   readonly openQueues: boolean
   /** Every contract exists, with default settings: for a server without auth. */
   readonly openContracts: boolean
+  /** Over a shared log: where other servers reach this one; empty: nowhere. `announce` says it later. */
+  readonly url: string
   /** What messages may be sent to; nothing else (rules 30). */
   readonly allowUrls: readonly UrlPattern[]
   /** What messages that are sent out say of their sender: `Stint/1.2.3`. */
@@ -42,6 +46,7 @@ export interface EngineSettings {
 
 export const defaultSettings: EngineSettings = {
   server: 'stint',
+  url: '',
   maxLiveItems: 1_000_000,
   openQueues: true,
   openContracts: true,
@@ -71,6 +76,8 @@ export interface OpenedEngine extends Engine {
   readonly recovered: Recovered
   /** The store failed for good: commands are refused until a restart (rules 9). */
   readonly failed: (cause: unknown) => void
+  /** Tells the other servers of a shared log where this one is reached. */
+  readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
 }
 
 /** Erases and prunes what is past its time, as far as the store can; what the tables have not seen yet is not pruned from under them. */
@@ -84,22 +91,51 @@ const sweeperOf = (
   retention: Retention,
 ) => {
   const { store, tables, handler } = parts
-  const prune: Prune | undefined = store.capabilities.prune ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
+  // Nobody knows how far the tables of the other servers of a shared log have come.
+  const prune: Prune | undefined =
+    store.capabilities.prune && !store.capabilities.shared ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
   return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
 }
-
-const reachedIn =
-  (tables: Tables, incarnation: string, position: () => Position): Engine['reached'] =>
-  async (wanted, ms, by) => {
-    if (foreignPosition(wanted, incarnation) !== undefined) return 'other-log'
-    if (by === 'live' && wanted <= position()) return 'reached'
-    return (await tables.reached(wanted, ms)) ? 'reached' : 'behind'
-  }
 
 /** Why nothing may be born now, if so (rules 7, 12). */
 const birthsRefused = (live: Live, lag: Lag, liveMax: number) => (): Busy | undefined => {
   if (live.size() >= liveMax) return { type: 'too-many-live' }
   return lag.isTooFar() ? { type: 'lagging' } : undefined
+}
+
+/** How far `live` has come, and telling those who follow it. */
+const createProgress = (from: Position, lag: Lag, tables: Tables, isShared: boolean) => {
+  let position = from
+  const note = (at: Position): void => {
+    if (at > position) position = at
+    tables.follow(at)
+  }
+  const onMoved = (at: Position, events: number): void => {
+    note(at)
+    lag.appended(at, events)
+  }
+  // Over a shared log what this server appends counts when it comes back to it.
+  return { position: () => position, note, onMoved, onAppended: (at: Position, events: number): void => onMoved(at, isShared ? 0 : events) }
+}
+
+/** Brings back what the log says: work items, queues, contracts, nodes and tokens. */
+const readLog = async (
+  options: Pick<EngineOptions, 'store' | 'tables' | 'world' | 'onRecovering'> & {
+    readonly live: Live
+    readonly doors: Doors
+    readonly server: string
+    readonly note: (position: Position) => void
+    readonly onAppended: (position: Position, events: number) => void
+  },
+): Promise<E.Either<StoreFault, { readonly recovered: Recovered; readonly tokens: FollowingTokens }>> => {
+  const { store, tables, live, doors } = options
+  const recovered = await recover({ reader: store, tables, live, onProgress: options.onRecovering })
+  if (E.isLeft(recovered)) return recovered
+  options.note(recovered.right.position)
+  const loaded = await doors.recovered(recovered.right)
+  if (E.isLeft(loaded)) return loaded
+  const tokens = await openTokens(options)
+  return E.isLeft(tokens) ? tokens : E.right({ recovered: recovered.right, tokens: tokens.right })
 }
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
@@ -110,37 +146,45 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const presence = createPresence(world)
   const watch = createWatch(world)
   const lag = createLag(world, () => tables.status().position)
-  let stopping = false
-  let closing = false
+  const isShared = store.capabilities.shared
   let hasRecovered = false
-  let failure: unknown
+  const life: Life = { isStopping: false, isClosing: false, failure: undefined }
 
   const head = await store.head()()
   if (E.isLeft(head)) return head
   const { incarnation } = head.right
-  let position = head.right.position
-
-  const onAppended = (appendedAt: Position, events: number): void => {
-    if (appendedAt > position) position = appendedAt
-    lag.appended(appendedAt, events)
-    tables.follow(appendedAt)
+  const { position, note, onMoved, onAppended } = createProgress(head.right.position, lag, tables, isShared)
+  const fail = (cause: unknown): void => {
+    life.failure = cause
   }
+  const takeIn: TakeIn = async (stream, events) => {
+    const workItem = workItemOf(stream)
+    if (workItem !== undefined) return handler.follow(workItem, events)
+    if (stream === TOKENS_STREAM) return tokens.follow(events)
+    return (await doors.follow(stream, events)) ?? E.right(undefined)
+  }
+  const opened = isShared ? await openSharedLog({ store, world, server: settings.server, takeIn, onAppended, onMoved, onFailed: fail, onTrouble: trouble }) : E.right(undefined)
+  if (E.isLeft(opened)) return opened
+  const shared = opened.right
+  const duties = shared?.membership ?? ALONE
+  const leadership = shared?.leadership
 
   const refuseBirth = birthsRefused(live, lag, settings.maxLiveItems)
   const handler = createHandler({
     ...{ store, live, presence, world, refuseBirth, onAppended, server: settings.server },
-    ...{ isStopping: () => closing, leaseStands: (workItem: Parameters<typeof timers.isAhead>[0]): boolean => timers.isAhead(workItem) },
+    ...{ isStopping: () => life.isClosing || (isShared && life.failure !== undefined), isCounted: (workItem: WorkItemId) => requestUsage.isCounted(workItem) },
+    ...{ leaseStands: (workItem: Parameters<typeof timers.isAhead>[0]): boolean => timers.isAhead(workItem) },
   })
 
-  const isOff = (): boolean => stopping || failure !== undefined
-  const requestUsage = createRequestUsage({ tables, world, position: () => position })
+  const isOff = (): boolean => life.isStopping || life.failure !== undefined
+  const requestUsage = createRequestUsage({ tables, world, position })
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
-    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position: () => position, isStopping: () => stopping },
+    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership },
   })
-  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, isOff, onTrouble: trouble })
-  const sweeper = sweeperOf({ store, world, tables, handler, position: () => position, isOff, onTrouble: trouble }, settings.retention)
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff, onTrouble: trouble })
+  const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isOff() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
 
   live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
@@ -151,64 +195,35 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     watch.wake(workItem)
   })
 
-  const recovered = await recover({ reader: store, tables, live, onProgress: options.onRecovering })
-  if (E.isLeft(recovered)) return recovered
-  position = recovered.right.position > position ? recovered.right.position : position
-  tables.follow(position)
-  const loaded = await doors.recovered(recovered.right)
-  if (E.isLeft(loaded)) return loaded
-  const tokens = await openTokens({ store, world, server: settings.server, onAppended })
-  if (E.isLeft(tokens)) return tokens
+  const read = await readLog({ store, tables, live, doors, world, note, onAppended, server: settings.server, onRecovering: options.onRecovering })
+  if (E.isLeft(read)) return read
+  const { recovered, tokens } = read.right
 
   // Nobody could be heard while the log was read, so no silence and no grace counts from before.
   presence.woke()
   hasRecovered = true
-  for (const [workItem] of live.entries()) timers.touch(workItem)
+  const touchAll = (): void => {
+    for (const [workItem] of live.entries()) timers.touch(workItem)
+  }
+  touchAll()
   doors.begin()
   sweeper.start()
+  duties.onShift(() => {
+    if (isOff()) return
+    touchAll()
+    doors.shifted()
+    sweeper.start()
+  })
+  const begun = (await shared?.begin(recovered.position, settings.url)) ?? E.right(undefined)
+  if (E.isLeft(begun)) {
+    timers.close()
+    doors.stop()
+    await shared?.close()
+    return begun
+  }
 
   if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
 
-  const stopped = new AbortController()
-  const stop = (): void => {
-    if (stopping) return
-    stopping = true
-    watch.stop()
-    doors.stop()
-    timers.close()
-    void sweeper.close()
-    stopped.abort()
-  }
-
-  return E.right({
-    execute: handler.execute,
-    ...doors.face,
-    requestUsage,
-    ...{ read: createRead(store, handler), history: createHistory(store), refusals: createRefusals(store) },
-    live: (workItem) => live.get(workItem)?.item,
-    presence: presence.get,
-    leaseStands: timers.isAhead,
-    changed: watch.changed,
-    follow: ({ after, signal }) => store.subscribe({ ...(after === undefined ? {} : { after }), signal: AbortSignal.any([signal, stopped.signal]) }),
-    tables,
-    tokens: tokens.right,
-    position: () => position,
-    reached: reachedIn(tables, incarnation, () => position),
-    audit: createAudit({ store, world, server: settings.server, onAppended, onFailed: (cause) => trouble('A refusal could not be audited', cause) }),
-    now: world.now,
-    status: () => statusOf({ failure, queues: doors.face.queues, isStopping: stopping, lag, tables, position, live, watch, sweeper }),
-    stop,
-    close: async () => {
-      stop()
-      await Promise.all([doors.close(), sweeper.close()])
-      closing = true
-      await handler.idle()
-      await tables.close()
-      await store.close()
-    },
-    recovered: recovered.right,
-    failed: (cause) => {
-      failure = cause
-    },
-  })
+  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered }
+  return E.right(engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, life, position, onAppended, onTrouble: trouble }))
 }

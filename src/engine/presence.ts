@@ -1,9 +1,13 @@
 // Signs of life: when each holder was last heard of, and the progress that was told but not recorded. Volatile, by design 14: nothing here is in the log.
 import type { WorkItemId } from '../domain/ids.ts'
-import type { Progress } from '../domain/work-item/events.ts'
+import type { Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import { isHeld, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import type { World } from '../world.ts'
 import type { Presence } from './engine.ts'
+
+/** Recorded of what a holder told, and only then. */
+const NEWS: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['Leased', 'PhaseEntered', 'ProgressReported', 'Paused', 'Resumed'])
+const SIGNS: ReadonlySet<string> = new Set<WorkItemEvent['type']>([...(NEWS as ReadonlySet<WorkItemEvent['type']>), 'LeaseExtended', 'HolderFound', 'DirectiveSeen'])
 
 interface Seen extends Presence {
   readonly lastSeenMono: number
@@ -27,6 +31,8 @@ export interface PresenceTable {
   readonly woke: () => void
   readonly awakeSince: () => number
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
+  /** What another server has recorded: signs of life that its holder gave there. */
+  readonly told: (workItem: WorkItemId, events: readonly { readonly type: string }[]) => void
 }
 
 export const createPresence = (world: World): PresenceTable => {
@@ -38,16 +44,23 @@ export const createPresence = (world: World): PresenceTable => {
     if (known?.progress !== undefined) table.set(workItem, { lastSeenAt: known.lastSeenAt, lastSeenMono: known.lastSeenMono, movedMono: known.movedMono })
   }
 
+  const seen: PresenceTable['seen'] = (workItem, progress) => {
+    const known = table.get(workItem)
+    const told = progress ?? known?.progress
+    table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), movedMono: known?.movedMono, ...(told === undefined ? {} : { progress: told }) })
+  }
+  const moved: PresenceTable['moved'] = (workItem) => {
+    const known = table.get(workItem)
+    const mono = world.monotonic()
+    table.set(workItem, { ...known, lastSeenAt: known?.lastSeenAt ?? world.now(), lastSeenMono: known?.lastSeenMono ?? mono, movedMono: mono })
+  }
+
   return {
-    seen: (workItem, progress) => {
-      const known = table.get(workItem)
-      const told = progress ?? known?.progress
-      table.set(workItem, { lastSeenAt: world.now(), lastSeenMono: world.monotonic(), movedMono: known?.movedMono, ...(told === undefined ? {} : { progress: told }) })
-    },
-    moved: (workItem) => {
-      const known = table.get(workItem)
-      const mono = world.monotonic()
-      table.set(workItem, { ...known, lastSeenAt: known?.lastSeenAt ?? world.now(), lastSeenMono: known?.lastSeenMono ?? mono, movedMono: mono })
+    seen,
+    moved,
+    told: (workItem, events) => {
+      if (events.some(({ type }) => SIGNS.has(type))) seen(workItem)
+      if (events.some(({ type }) => NEWS.has(type))) moved(workItem)
     },
     recorded: dropProgress,
     get: (workItem) => table.get(workItem),

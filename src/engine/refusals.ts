@@ -1,26 +1,12 @@
-// The refusals of a day, newest first, as the audit stream has them. The store reads streams forward only, so the end is found by doubling and halving.
+// The refusals of a day, newest first, as the audit stream has them.
 import * as E from 'fp-ts/lib/Either.js'
 import { auditEvents, auditStream } from '../domain/audit.ts'
 import { StoreFault, type EventReader, type RecordedEvent } from '../store/port.ts'
 import type { Engine, RefusalRow } from './engine.ts'
+import { lengthOf } from './stream-length.ts'
 
 /** Events read at once. */
 const PAGE = 1_000
-
-/** How many events the stream has. */
-const lengthOf = async (reader: EventReader, stream: string): Promise<E.Either<StoreFault, number>> => {
-  // Of events below `some` it is known that they are there, of one at `none` that it is not.
-  let [some, none, step] = [0, Infinity, 1]
-  while (some < none) {
-    const at = none === Infinity ? some + step - 1 : Math.floor((some + none) / 2)
-    const found = await reader.readStream(stream, { from: at, max: 1 })()
-    if (E.isLeft(found)) return found
-    if (found.right.length === 0) none = at
-    else some = at + 1
-    step *= 2
-  }
-  return E.right(some)
-}
 
 const rowOf = ({ data, meta, position, revision, time, type }: RecordedEvent): E.Either<StoreFault, RefusalRow> => {
   const decoded = auditEvents.RefusalRecorded.decode({ type, ...(JSON.parse(data) as object) })

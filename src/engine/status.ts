@@ -13,6 +13,8 @@ const textOf = (cause: unknown): string => (cause instanceof Error ? cause.messa
 /** @param failure why the store takes no more, if so */
 export const statusOf = (now: {
   readonly failure: unknown
+  /** What a shared log asks for beside; while one of these does not hold the server is not ready. */
+  readonly shared: readonly Check[]
   readonly isStopping: boolean
   readonly lag: Lag
   readonly tables: Tables
@@ -27,6 +29,7 @@ export const statusOf = (now: {
   const stopped = Object.entries(now.tables.status().stopped).map(([name, detail]) => `${name}: ${detail}`)
   const checks: readonly Check[] = [
     { name: 'store', ok: now.failure === undefined, ...(now.failure === undefined ? {} : { detail: textOf(now.failure) }) },
+    ...now.shared,
     { name: 'running', ok: !now.isStopping },
     { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
     { name: 'tables keep up', ok: !now.lag.isTooFar() },
@@ -37,7 +40,7 @@ export const statusOf = (now: {
       ...(mistakes === 0 ? {} : { detail: `${mistakes} mistakes; what was last good is in force. GET /v1/queues names them to administrators.` }),
     },
   ]
-  const isReady = now.failure === undefined && !now.isStopping
+  const isReady = now.failure === undefined && !now.isStopping && now.shared.every(({ ok }) => ok)
   const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'
   const { live } = now
   const items = { liveItems: live.size(), heldItems: live.heldCount(), pendingRequests: live.pendingCount() }

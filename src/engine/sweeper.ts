@@ -31,7 +31,7 @@ export type Prune = (after: Position | undefined) => Promise<E.Either<StoreFault
 export interface Sweeper {
   /** The item has changed: it may be due sooner than what is waited for. */
   readonly touch: (item: Existing) => void
-  /** Looks for what the server before left; call it once. */
+  /** Looks for what the server before left; again when this has become this server's to do. */
   readonly start: () => void
   readonly figures: () => SweeperFigures
   /** Stops between two batches; resolves when the one under way is done. */
@@ -230,7 +230,10 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
       const at = dueAt(item, retention)
       if (at !== undefined) armFor(Math.max(GAP_MS, at - world.now()))
     },
-    start: begin,
+    start: () => {
+      armed?.cancel()
+      begin()
+    },
     figures: () => ({ ...counts, isSweeping: running !== undefined, lastSweptAt, failing }),
     close: async () => {
       closing.abort()

@@ -6,12 +6,14 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../domain/ids.ts'
 import { deadlineOf, operationDeadlines, type Deadline } from '../domain/policy/deadline.ts'
-import type { Existing } from '../domain/work-item/state.ts'
+import { isHeld, type Existing } from '../domain/work-item/state.ts'
 import type { World } from '../world.ts'
+import { SERVER_GRACE_MS, type Duties } from './cluster/membership.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { CommandToDo, Context } from './engine.ts'
 import type { Handler } from './handle.ts'
 import type { Live } from './live.ts'
+import { nodeDuty } from './long-tasks/node-index.ts'
 import type { PresenceTable } from './presence.ts'
 import type { TaskQueues } from './queues/task-queues.ts'
 
@@ -43,34 +45,51 @@ export const createTimers = (options: {
   readonly presence: PresenceTable
   readonly handler: Handler
   readonly retryFor: TaskQueues['retryFor']
+  /** Whose a deadline is to act upon, over a shared log; undefined where this server is the only one. */
+  readonly duties: Duties | undefined
   /** Nothing may be said any more. */
   readonly isOff: () => boolean
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Timers => {
-  const { world, live, presence, handler, onTrouble } = options
+  const { world, live, presence, handler, duties, onTrouble } = options
   const anchors = new Map<WorkItemId, Anchor>()
+  /** Of promised silences, over a shared log. */
+  const promises = new Map<WorkItemId, Anchor>()
 
-  const onMonotonicClock = (workItem: WorkItemId, at: number): number => {
-    const known = anchors.get(workItem)
+  const onMonotonicClock = (workItem: WorkItemId, at: number, among = anchors): number => {
+    const known = among.get(workItem)
     if (known?.at === at) return known.mono
     const mono = world.monotonic() + at - Math.max(world.now(), live.get(workItem)?.item.updatedAt ?? 0)
-    anchors.set(workItem, { at, mono })
+    among.set(workItem, { at, mono })
     return mono
+  }
+
+  /** The holder may have been heard by another server, which records it when less than one silence of its promise is left (rules 16). */
+  const promisedUntil = (workItem: WorkItemId): number => {
+    const item = live.get(workItem)?.item
+    return duties === undefined || item === undefined || !isHeld(item) ? -Infinity : onMonotonicClock(workItem, item.lease.until, promises)
+  }
+
+  /** A deadline belongs to one server, and others act when it should have: each in its turn, and after what clocks may differ by. */
+  const laterMs = (workItem: WorkItemId): number => {
+    if (duties === undefined) return 0
+    const operation = live.get(workItem)?.item.operation
+    return SERVER_GRACE_MS * (1 + duties.rankOf(operation === undefined ? workItem : nodeDuty(operation.node)))
   }
 
   /** Monotonic time of a deadline. After a start or a standstill nobody is judged before its grace is over. */
   const dueOf = (workItem: WorkItemId, deadline: Deadline): number => {
     switch (deadline.what) {
       case 'silence':
-        return presence.silentSince(workItem) + deadline.silenceMs
+        return Math.max(presence.silentSince(workItem) + deadline.silenceMs, promisedUntil(workItem)) + laterMs(workItem)
       case 'stalled':
-        return presence.stillSince(workItem) + deadline.stalledAfterMs
+        return presence.stillSince(workItem) + deadline.stalledAfterMs + laterMs(workItem)
       case 'lease-ends':
-        return Math.max(onMonotonicClock(workItem, deadline.at), presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS))
+        return Math.max(onMonotonicClock(workItem, deadline.at), presence.awakeSince() + Math.min(deadline.termMs, GRACE_MS)) + laterMs(workItem)
       case 'interrupted':
       case 'given-up':
       case 'times-out':
-        return onMonotonicClock(workItem, deadline.at)
+        return onMonotonicClock(workItem, deadline.at) + laterMs(workItem)
     }
   }
 
@@ -90,6 +109,7 @@ export const createTimers = (options: {
     if (item?.operation !== undefined && item.status !== 'settled') return dueOperation(workItem, item)
     const deadline = item === undefined ? undefined : deadlineOf(item)
     if (deadline === undefined || deadline.what === 'silence') anchors.delete(workItem)
+    if (deadline?.what !== 'silence') promises.delete(workItem)
     return deadline === undefined ? undefined : { deadline, mono: dueOf(workItem, deadline) }
   }
 

@@ -3,14 +3,21 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import * as E from 'fp-ts/lib/Either.js'
 import type * as t from 'io-ts'
 import { decideRevoke, evolveTokens, isValid, TOKENS_STREAM, tokenEvents, type Token, type TokenBook, type TokenEvent } from '../domain/tokens.ts'
-import { StoreFault, type EventStore, type Position } from '../store/port.ts'
+import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { Context, TokenEntry, Tokens } from './engine.ts'
+import type { Context, Refusal, TokenEntry, Tokens } from './engine.ts'
 import { encodeMeta, uuidV5 } from './envelope.ts'
 
 const SECRET_LENGTH = 43
 const TOKEN = /^stint_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/
 const STREAM_PAGE = 1_000
+/** Decisions tried before a change gives up; where nobody else writes the first always succeeds. */
+const ATTEMPTS_MAX = 5
+
+export interface FollowingTokens extends Tokens {
+  /** Takes in events of their stream, in order, that may be another server's; those that are known are passed over. */
+  readonly follow: (events: readonly RecordedEvent[]) => Promise<E.Either<StoreFault, void>>
+}
 
 const digestOf = (secret: string): string => hash('sha256', secret, 'base64url')
 
@@ -30,30 +37,68 @@ export const openTokens = async (options: {
   readonly world: World
   readonly server: string
   readonly onAppended: (position: Position, events: number) => void
-}): Promise<E.Either<StoreFault, Tokens>> => {
+}): Promise<E.Either<StoreFault, FollowingTokens>> => {
   const { store, world, server } = options
   let book: TokenBook = new Map()
-  for (let from = 0; ; from += STREAM_PAGE) {
-    const page = await store.readStream(TOKENS_STREAM, { from, max: STREAM_PAGE })()
-    if (E.isLeft(page)) return page
-    for (const recorded of page.right) {
-      const decoded = decodeToken(recorded.type, recorded.data)
-      if (E.isLeft(decoded)) return decoded
-      book = evolveTokens(book, decoded.right, recorded.time)
-    }
-    if (page.right.length < STREAM_PAGE) break
+  /** Of the last event that the book holds. */
+  let revision = -1
+
+  const takeIn = (recorded: RecordedEvent): E.Either<StoreFault, void> => {
+    const decoded = decodeToken(recorded.type, recorded.data)
+    if (E.isLeft(decoded)) return decoded
+    book = evolveTokens(book, decoded.right, recorded.time)
+    revision = recorded.revision
+    return E.right(undefined)
   }
 
-  const record = async (event: TokenEvent, context: Context) => {
+  /** Reads what the stream has beyond the book. */
+  const catchUp = async (): Promise<E.Either<StoreFault, void>> => {
+    for (;;) {
+      const page = await store.readStream(TOKENS_STREAM, { from: revision + 1, max: STREAM_PAGE })()
+      if (E.isLeft(page)) return page
+      for (const recorded of page.right) {
+        // Meanwhile it may have been followed.
+        const taken = recorded.revision > revision ? takeIn(recorded) : E.right(undefined)
+        if (E.isLeft(taken)) return taken
+      }
+      if (page.right.length < STREAM_PAGE) return E.right(undefined)
+    }
+  }
+  const read = await catchUp()
+  if (E.isLeft(read)) return read
+
+  /** Appends at the head of what is known, so that whatever was decided holds; another server may have been first. */
+  const record = async (event: TokenEvent, context: Context): Promise<E.Either<StoreFault, 'recorded' | 'overtaken'>> => {
     const { type, ...data } = event
     const time = world.now()
-    const appended = await store.append(TOKENS_STREAM, 'any', [
+    const at = revision
+    const appended = await store.append(TOKENS_STREAM, at === -1 ? 'noStream' : at, [
       { id: uuidV5(context.commandId, type), type, v: 1, time, data: JSON.stringify(data), meta: encodeMeta(context, server) },
     ])()
-    if (E.isLeft(appended)) return appended.left instanceof StoreFault ? E.left(appended.left) : E.left(new StoreFault('unavailable', 'The token could not be recorded'))
-    book = evolveTokens(book, event, time)
-    options.onAppended(appended.right.position, 1)
-    return E.right(undefined)
+    if (E.isRight(appended)) {
+      // A server that follows the log may have met its own event already.
+      if (revision === at) book = evolveTokens(book, event, time)
+      revision = Math.max(revision, appended.right.revision)
+      options.onAppended(appended.right.position, 1)
+      return E.right('recorded')
+    }
+    if (appended.left instanceof StoreFault) return E.left(appended.left)
+    if (appended.left.kind !== 'conflict') return E.left(new StoreFault('unavailable', 'The token could not be recorded'))
+    const known = await catchUp()
+    return E.isLeft(known) ? known : E.right('overtaken')
+  }
+
+  const recordAll = async (decide: () => E.Either<Refusal, readonly TokenEvent[]>, context: Context): Promise<E.Either<Refusal, void>> => {
+    for (let tried = 1; tried <= ATTEMPTS_MAX; tried += 1) {
+      const decided = decide()
+      if (E.isLeft(decided)) return decided
+      const [event] = decided.right
+      if (event === undefined) return E.right(undefined)
+      const recorded = await record(event, context)
+      if (E.isLeft(recorded)) return recorded
+      if (recorded.right === 'recorded') return E.right(undefined)
+    }
+    return E.left(new StoreFault('overloaded', `The tokens are still in conflict after ${ATTEMPTS_MAX} attempts`))
   }
 
   /** One after the other, because each is decided on what the one before it left: two administrators who revoke each other at once shall not both succeed. */
@@ -67,23 +112,28 @@ export const openTokens = async (options: {
   return E.right({
     size: () => book.size,
     list: () => [...book.values()].map(entryOf),
+    follow: async (events) => {
+      for (const recorded of events) {
+        if (recorded.revision <= revision) continue
+        const taken = recorded.revision === revision + 1 ? takeIn(recorded) : await catchUp()
+        if (E.isLeft(taken)) return taken
+      }
+      return E.right(undefined)
+    },
     add: async ({ name, email, roles, expiresMs }, context) => {
       const id = world.uuid().replaceAll('-', '').slice(0, 12)
       const secret = world.token(SECRET_LENGTH)
       const expiry = expiresMs === undefined ? {} : { expiresAt: world.now() + expiresMs }
-      const recorded = await record({ type: 'TokenAdded', id, name, email, roles: [...roles], digest: digestOf(secret), ...expiry }, context)
+      const event: TokenEvent = { type: 'TokenAdded', id, name, email, roles: [...roles], digest: digestOf(secret), ...expiry }
+      const recorded = await inTurn(() => recordAll(() => E.right([event]), context))
       if (E.isLeft(recorded)) return recorded
       const token = book.get(id)
       return token === undefined ? E.left({ type: 'not-found' }) : E.right({ ...entryOf(token), token: `stint_${id}_${secret}` })
     },
     revoke: (id, context, { keepsAdministrator }) =>
       inTurn(async () => {
-        const decided = decideRevoke(book, { id, now: world.now(), keepsAdministrator })
-        if (E.isLeft(decided)) return decided
-        for (const event of decided.right) {
-          const recorded = await record(event, context)
-          if (E.isLeft(recorded)) return recorded
-        }
+        const recorded = await recordAll(() => decideRevoke(book, { id, now: world.now(), keepsAdministrator }), context)
+        if (E.isLeft(recorded)) return recorded
         const token = book.get(id)
         return token === undefined ? E.left({ type: 'not-found' }) : E.right(entryOf(token))
       }),

@@ -13,6 +13,8 @@ export interface MemoryOptions {
   readonly maxAppendBytes?: number
   /** Stand in for a store that has no chain, or cannot erase (and so not prune either). */
   readonly lacks?: readonly ('globalChain' | 'erase')[]
+  /** Stands in for a store that several servers have open at once. */
+  readonly shared?: boolean
 }
 
 export type MemoryStore = EventStore & ChainReader
@@ -111,7 +113,7 @@ const isExpected = (expected: ExpectedRevision, last: number): boolean => expect
 
 /** A log that lives as long as the object. Never full, never overloaded, never in doubt. */
 export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
-  const { world = realWorld, maxAppendBytes = MAX_APPEND_BYTES, lacks = [] } = options
+  const { world = realWorld, maxAppendBytes = MAX_APPEND_BYTES, lacks = [], shared = false } = options
   const storeId = world.uuid()
   const incarnation = newIncarnation(world)
   const log = memoryLog(storeId, incarnation)
@@ -122,6 +124,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
     erase: !lacks.includes('erase'),
     prune: !lacks.includes('erase'),
     durable: false,
+    shared,
     maxAppendBytes,
   }
   const whileOpen = async <L, A>(run: () => E.Either<L, A>): Promise<E.Either<L | StoreFault, A>> =>

@@ -111,6 +111,8 @@ export interface Capabilities {
   readonly prune: boolean
   /** Acknowledged appends survive the process and the machine. */
   readonly durable: boolean
+  /** Others append to this log too: what is known of it may be behind it, and has to be followed. Without it whoever opened the log is the only one who writes. */
+  readonly shared: boolean
   /** Encoded bytes of one append, at most: texts in UTF-8 and payloads, the stream's name counted once (rules 13). */
   readonly maxAppendBytes: number
 }

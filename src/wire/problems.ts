@@ -68,6 +68,7 @@ export const problems = {
   behind: problem(503, 'The position has not been reached in time.', 'Ask again after `Retry-After` seconds.'),
   stopping: problem(503, 'The server is stopping.', 'Repeat after `Retry-After` seconds; another or the restarted server will answer.'),
   'keys-unavailable': problem(503, 'The keys that tokens are checked with cannot be read.', 'The server cannot reach its key set. Repeat after `Retry-After` seconds.'),
+  'no-leader': problem(503, 'No server gives out this work at the moment.', 'Repeat after `Retry-After` seconds: another server takes it over within seconds.'),
   overloaded: problem(503, 'Too much is in flight.', 'Repeat after `Retry-After` seconds.'),
 } as const satisfies Record<string, Problem>
 

@@ -239,7 +239,7 @@ export const leaseRequests = route({
   body: leaseRequestsBody,
   answers: { 200: fields({ items: t.array(leasedRequest) }, { more: t.boolean }) },
   headers: ['Prefer', 'Idempotency-Key'],
-  problems: ['not-found', 'superseded'],
+  problems: ['not-found', 'superseded', 'no-leader'],
 })
 
 const held = { required: { lease }, optional: { caller: callerName } }

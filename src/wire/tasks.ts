@@ -182,7 +182,7 @@ export const leaseTasks = route({
   body: leaseBody,
   answers: { 200: leaseAnswer },
   headers: ['Prefer', 'Idempotency-Key'],
-  problems: ['not-found', 'queue-removed', 'not-served', 'superseded'],
+  problems: ['not-found', 'queue-removed', 'not-served', 'superseded', 'no-leader'],
 })
 
 export const reportTask = route({
@@ -220,7 +220,7 @@ const onLease = <Body, Answer>(
     beside,
     answers: { 200: answer },
     headers: ['Idempotency-Key'],
-    problems: ['not-found', 'stale-lease', 'settled', 'not-possible'],
+    problems: ['not-found', 'stale-lease', 'settled', 'not-possible', ...(beside === undefined ? [] : (['no-leader'] as const))],
   })
 
 export const completeTask = onLease(

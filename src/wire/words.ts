@@ -3,6 +3,7 @@ export { contractOfRequest, jobId, kindOf, longTaskId, parseWorkItemId, queueOfT
 export type { Kind, ParsedWorkItemId, WorkItemId } from '../domain/ids.ts'
 export { may } from '../domain/policy/acl.ts'
 export type { Deed } from '../domain/policy/acl.ts'
+export { contractLine, queueLine } from '../domain/leader.ts'
 export { expiryOf, isGone } from '../domain/policy/release.ts'
 export { whyNotRunning } from '../domain/policy/why.ts'
 export type { QueueConfig } from '../domain/queue/config.ts'

@@ -9,7 +9,15 @@ exercise('memory without chain and erasure', async (options) => memoryStore({ ..
 
 describe('the memory store', () => {
   it('says that it is not durable', () => {
-    expect(memoryStore().capabilities).toEqual({ densePositions: true, globalChain: true, erase: true, prune: true, durable: false, maxAppendBytes: 32 * 1024 * 1024 })
+    expect(memoryStore().capabilities).toEqual({
+      densePositions: true,
+      globalChain: true,
+      erase: true,
+      prune: true,
+      durable: false,
+      shared: false,
+      maxAppendBytes: 32 * 1024 * 1024,
+    })
   })
 
   it('keeps its own copy of a payload', async () => {

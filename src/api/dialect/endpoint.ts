@@ -3,10 +3,11 @@ import type { Request, Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Context } from '../../engine/engine.ts'
 import type { QueueView } from '../../engine/queues/queues.ts'
+import { queueLine } from '../../wire/words.ts'
 import { inQueue } from '../../wire/queues.ts'
 import { decode } from '../../wire/schema.ts'
 import { send, type Reply } from '../answer.ts'
-import { generalHeaders, requestIdOf, type Host } from '../endpoint.ts'
+import { generalHeaders, requestIdOf, surely, type Host } from '../endpoint.ts'
 import { mayDo } from '../permission.ts'
 import { auditStranger } from '../audit.ts'
 import type { Principal } from '../principal.ts'
@@ -21,7 +22,7 @@ import * as leases from './leases.ts'
 import { BASE_PATH, type Method, type MethodName } from './methods.ts'
 import { readGeneral, readQuery, readValues, tokenOf, type General, type Values } from './parameters.ts'
 import { findMethod, pathOf, type Found, type Missed } from './path.ts'
-import { badParameter, badRequest, fromProblem, loginRequired, notAllowed, notFound, pushQueue, unknownQueue, type DialectError } from './refusal.ts'
+import { badParameter, badRequest, fromProblem, leaseExpired, loginRequired, notAllowed, notFound, pushQueue, unknownQueue, type DialectError } from './refusal.ts'
 import { schemas } from './schemas.ts'
 import * as taskqueues from './taskqueues.ts'
 import * as tasks from './tasks.ts'
@@ -57,6 +58,16 @@ const rootOf = ({ headers }: Request): string | undefined => {
   const { host = '', 'x-forwarded-proto': scheme } = headers
   return HOST.test(host) ? `${/^https\b/i.test(String(scheme)) ? 'https' : 'http'}://${host}/` : undefined
 }
+
+interface Asked {
+  readonly found: Found
+  readonly principal: Principal
+  readonly context: Context
+  readonly body: DialectCall['body']
+}
+
+/** Refusals that rest on what this server knows, which over a shared log may be behind it: of callers, queues, tasks and leases. */
+const isInDoubt = ({ status, reason }: DialectError): boolean => [401, 403, 404, 410].includes(status) || reason === leaseExpired().reason
 
 interface Decoded {
   readonly general: General
@@ -128,13 +139,17 @@ export const createDialect = (host: Host): ((req: Request, res: Response) => Pro
     return queue.config.mode === 'push' ? E.left(pushQueue) : E.right(queue)
   }
 
-  const perform = async (found: Found, principal: Principal, context: Context, req: Request, res: Response): Promise<E.Either<DialectError, Reply>> => {
+  const perform = async ({ found, principal, context, body }: Asked, req: Request, res: Response): Promise<E.Either<DialectError, Reply>> => {
     const queue = admit(found, principal)
     if (E.isLeft(queue)) return queue
     const decoded = decodeQuery(found.method, req.url)
     if (E.isLeft(decoded)) return decoded
     const { general, values, mask } = decoded.right
-    const call = { engine, world, principal, context, queue: queue.right, task: found.place.task, values, mask, body: () => readTaskBody(req), onEnd: onEnd(res) }
+    if (found.name === 'tasks.lease' && engine.isShared) {
+      const passed = await host.forwarder.pass(queueLine(queue.right.config), { req, res, requestId: requestIdOf(req, world) })
+      if (passed !== undefined) return E.isLeft(passed) ? E.left(fromProblem(passed.left)) : E.right(passed.right.reply)
+    }
+    const call = { engine, world, principal, context, queue: queue.right, task: found.place.task, values, mask, body, onEnd: onEnd(res) }
     const handled = await handlers[found.name](call)
     if (E.isLeft(handled)) return handled
     if (handled.right === undefined) return E.right({ status: 204, headers: [] })
@@ -142,12 +157,14 @@ export const createDialect = (host: Host): ((req: Request, res: Response) => Pro
   }
 
   const serveMethod = async (found: Found, req: Request, res: Response): Promise<E.Either<DialectError, Reply>> => {
-    const who = await authenticate(req)
+    const who = await surely(engine, isInDoubt, () => authenticate(req))
     if (E.isLeft(who)) return who
     const principal = who.right
     if (principal === undefined) return E.left(loginRequired)
     const context = contextOf(principal)
-    const performed = await perform(found, principal, context, req, res)
+    let read: ReturnType<typeof readTaskBody> | undefined
+    const body = (): ReturnType<typeof readTaskBody> => (read ??= readTaskBody(req))
+    const performed = await surely(engine, isInDoubt, () => perform({ found, principal, context, body }, req, res))
     // Never the query: it may carry the token.
     if (E.isLeft(performed) && performed.left.status === 403)
       engine.audit({ code: 'forbidden', route: found.method.name, target: pathOf(req.url).slice(0, 1_000), detail: performed.left.message }, context)

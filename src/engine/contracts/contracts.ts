@@ -3,6 +3,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { absentContract, contractStream, decideContract, decodeContractEvent, DEFAULT_CONTRACT, encodeContractEvent, evolveContract } from '../../domain/contract.ts'
 import type { ConfigureContract, Contract, ContractConfig, ContractEvent, ContractRejection, ExistingContract } from '../../domain/contract.ts'
+import { contractLine } from '../../domain/leader.ts'
 import type { WorkItemId } from '../../domain/ids.ts'
 import { requestRetry } from '../../domain/policy/retry.ts'
 import type { CommandOfType, RetryPolicy } from '../../domain/work-item/commands.ts'
@@ -62,6 +63,9 @@ export interface Contracts {
 export interface RunningContracts extends Contracts {
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   readonly loadAll: (contracts: Iterable<string>) => Promise<E.Either<StoreFault, void>>
+  readonly follow: Book<ConfigureContract, Contract, ContractEvent, ContractRejection>['follow']
+  /** Who gives them out, or may, has changed. */
+  readonly refresh: (contract: string) => void
   readonly stop: () => void
 }
 
@@ -90,6 +94,8 @@ export const createContracts = (options: {
   /** Every contract exists, with the defaults: a server without auth. */
   readonly isOpen: () => boolean
   readonly isStopping: () => boolean
+  /** Over a shared log: whether this server is the one that gives out what waits in a line. */
+  readonly leads: ((line: string) => boolean) | undefined
 }): RunningContracts => {
   const { store, handler, live, world, isOpen } = options
   const book: Book<ConfigureContract, Contract, ContractEvent, ContractRejection> = createBook(aggregate, options.bookOptions)
@@ -100,14 +106,18 @@ export const createContracts = (options: {
     if (known.status === 'open') return known.config
     return isOpen() ? DEFAULT_CONTRACT : undefined
   }
+  const isLed = (contract: string): boolean => options.leads === undefined || options.leads(contractLine(contract))
   const desk = createLeaseDesk({
     store,
     handler,
     live,
     world,
     lineOf: (item) => (item.request?.runs === 'workers' ? item.request.contract : undefined),
-    served: () => SERVED,
-    admits: (contract) => (configOf(contract) === undefined ? E.left({ type: 'not-found' }) : E.right(undefined)),
+    served: (contract) => (isLed(contract) ? SERVED : undefined),
+    admits: (contract) => {
+      if (!isLed(contract)) return E.left({ type: 'no-leader' })
+      return configOf(contract) === undefined ? E.left({ type: 'not-found' }) : E.right(undefined)
+    },
     isStopping: options.isStopping,
   })
 
@@ -185,6 +195,13 @@ export const createContracts = (options: {
       desk.changed(workItem, before, after)
     },
     loadAll: book.loadAll,
+    follow: async (contract, events) => {
+      const before = book.get(contract).revision
+      const followed = await book.follow(contract, events)
+      if (book.get(contract).revision !== before) desk.refresh(contract)
+      return followed
+    },
+    refresh: desk.refresh,
     stop: desk.stop,
   }
 }

@@ -16,6 +16,7 @@ import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
 import { pause, type World } from '../../world.ts'
 import { bodyFingerprint, canonicalJson, contentDigest } from '../digest.ts'
+import type { Duties } from '../cluster/membership.ts'
 import type { Deliveries, Message } from '../delivery/deliveries.ts'
 import type { Context, Refusal } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
@@ -95,9 +96,10 @@ export const createOutboxes = (options: {
   readonly tasks: Pick<TaskQueues, 'insert'>
   readonly contracts: Pick<Contracts, 'accept' | 'addresseeFor' | 'configOf' | 'replyOf'>
   readonly deliveries: Pick<Deliveries, 'send' | 'underWay'>
+  readonly duties: Duties
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Outboxes => {
-  const { store, live, handler, world, tasks, contracts, onTrouble } = options
+  const { store, live, handler, world, tasks, contracts, duties, onTrouble } = options
   const closing = new AbortController()
   const running = new Map<WorkItemId, Promise<void>>()
   const open = createOpenEntries(options)
@@ -266,7 +268,7 @@ export const createOutboxes = (options: {
   const carryOn = async (workItem: WorkItemId): Promise<void> => {
     for (;;) {
       const item = live.get(workItem)?.item
-      if (item === undefined || !isOwing(item) || closing.signal.aborted) return
+      if (item === undefined || !isOwing(item) || closing.signal.aborted || !duties.isMine(workItem)) return
       try {
         await settle(workItem, item)
       } catch (cause) {
@@ -282,7 +284,7 @@ export const createOutboxes = (options: {
       if (closing.signal.aborted || running.has(workItem)) return
       const item = live.get(workItem)?.item
       // What an operation came to is told by the reporter of the node that ran it.
-      if (item === undefined || !isOwing(item) || isRunHere(item)) return
+      if (item === undefined || !isOwing(item) || isRunHere(item) || !duties.isMine(workItem)) return
       // After the change has gone to everybody who listens to it.
       const run = Promise.resolve()
         .then(() => carryOn(workItem))

@@ -31,6 +31,8 @@ export interface RequestUsage {
    * A duplicate is no new request: whoever is refused looks whether this one exists already.
    */
   readonly claim: (claim: Claim, quota: ContractConfig['quota']) => Promise<E.Either<OverQuota | Busy, () => void>>
+  /** Whether what happens to the request counts for a pair that is at hand. */
+  readonly isCounted: (workItem: WorkItemId) => boolean
   /** Pairs at hand. */
   readonly size: () => number
 }
@@ -174,5 +176,5 @@ export const createRequestUsage = (options: {
     })
   }
 
-  return { changed, of: async (contract, caller) => (await pairAt(contract, caller))?.usage, claim, size: () => pairs.size }
+  return { changed, isCounted: (workItem) => pairs.has(pairOf(workItem)), of: async (contract, caller) => (await pairAt(contract, caller))?.usage, claim, size: () => pairs.size }
 }

@@ -61,6 +61,8 @@ export interface DispatcherOptions {
   readonly attempt: AttemptAt
   readonly messenger: Pick<Messenger, 'tell'>
   readonly isDown: (node: string) => boolean
+  /** Whether this server is the one that deals with it. */
+  readonly isMine: (node: string) => boolean
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -81,7 +83,7 @@ export const createDispatcher = (options: DispatcherOptions): Dispatcher => {
     return desk
   }
 
-  const isOpen = (name: string): boolean => hasBegun && !stopped.signal.aborted && registeredIn(book, name) !== undefined && !options.isDown(name)
+  const isOpen = (name: string): boolean => hasBegun && !stopped.signal.aborted && registeredIn(book, name) !== undefined && options.isMine(name) && !options.isDown(name)
 
   const workersMax = ({ line }: Desk): number => (line.isSlow() ? 1 : SENT_PER_NODE)
 

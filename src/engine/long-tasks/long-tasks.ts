@@ -10,6 +10,7 @@ import type { World } from '../../world.ts'
 import type { createBook } from '../book.ts'
 import type { Addressees } from '../delivery/addressee.ts'
 import type { Lookup } from '../delivery/addresses.ts'
+import type { Duties } from '../cluster/membership.ts'
 import { contentDigest } from '../digest.ts'
 import type { Context, NodeGate } from '../engine.ts'
 import type { Handler } from '../handle.ts'
@@ -19,7 +20,7 @@ import { createDispatcher, type Sending } from './dispatcher.ts'
 import { createMessenger } from './messenger.ts'
 import { createNodeBook, isRegistered, registeredIn, type NodeBook, type RegisteredNode } from './node-book.ts'
 import { createNodeCalls, refusedAddress } from './node-calls.ts'
-import { createNodeIndex, isGivenOut, type GivenOut } from './node-index.ts'
+import { createNodeIndex, isGivenOut, nodeDuty, type GivenOut } from './node-index.ts'
 import { createNodeWatch, type NodeHealth } from './node-watch.ts'
 import { createSynchroniser } from './synchroniser.ts'
 
@@ -80,6 +81,9 @@ export interface RunningLongTasks extends LongTasks {
   readonly gateOf: (item: Existing, workItem: WorkItemId) => NodeGate | undefined
   readonly changed: (workItem: WorkItemId, before: WorkItem, after: Existing) => void
   readonly loadAll: (nodes: Iterable<string>) => Promise<E.Either<StoreFault, void>>
+  readonly follow: NodeBook['follow']
+  /** Which nodes are this server's to deal with may have changed. */
+  readonly shifted: () => void
   /** Nodes are called from now on. */
   readonly begin: () => void
   readonly stop: () => void
@@ -91,6 +95,7 @@ export interface LongTasksOptions extends Addressees {
   readonly handler: Handler
   readonly live: Live
   readonly world: World
+  readonly duties: Duties
   readonly bookOptions: Omit<Parameters<typeof createBook>[1], 'onChange'>
   readonly userAgent: string
   readonly lookup: Lookup | undefined
@@ -128,7 +133,8 @@ const createCounts = () => {
 }
 
 export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => {
-  const { store, handler, live, world, patterns, secretOf, onTrouble } = options
+  const { store, handler, live, world, duties, patterns, secretOf, onTrouble } = options
+  const isMine = (node: string): boolean => duties.isMine(nodeDuty(node))
   let hasBegun = false
   const addressees = { patterns, secretOf }
   const index = createNodeIndex()
@@ -138,12 +144,12 @@ export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => 
   const onDoubt = (name: string): void => watch.look(name)
   const messenger = createMessenger({ live, book, calls, onDoubt })
   const watch = createNodeWatch({
-    ...{ world, book, calls, onTrouble },
+    ...{ world, book, calls, isMine, onTrouble },
     synchroniser: createSynchroniser({ world, live, handler, index, messenger, onTrouble, isUnderWay: (workItem, item) => dispatcher.isUnderWay(workItem, item) }),
     onUp: (name) => dispatcher.refresh(name),
   })
   const attempt = createAttempts({ reader: store, world, handler, calls, onDoubt, onTrouble })
-  const dispatcher = createDispatcher({ world, live, book, index, attempt, messenger, onTrouble, isDown: (name) => watch.healthOf(name).state === 'down' })
+  const dispatcher = createDispatcher({ world, live, book, index, attempt, messenger, isMine, onTrouble, isDown: (name) => watch.healthOf(name).state === 'down' })
 
   const viewOf = (name: string, { facts, subject, createdAt, updatedAt }: Pick<RegisteredNode, 'facts' | 'subject' | 'createdAt' | 'updatedAt'>): NodeView => ({
     ...{ name, facts, subject, createdAt, updatedAt },
@@ -206,9 +212,25 @@ export const createLongTasks = (options: LongTasksOptions): RunningLongTasks => 
       counts.changed(before, after)
       index.changed(workItem, after)
       dispatcher.changed(workItem, after)
-      if (hasBegun) messenger.changed(workItem, before, after)
+      if (hasBegun && isMine(after.operation.node)) messenger.changed(workItem, before, after)
     },
     loadAll: book.loadAll,
+    follow: async (name, events) => {
+      const before = book.get(name).revision
+      const followed = await book.follow(name, events)
+      if (E.isLeft(followed) || book.get(name).revision === before) return followed
+      if (isRegistered(book.get(name))) isThere(name)
+      else watch.forget(name)
+      return followed
+    },
+    shifted: () => {
+      if (!hasBegun) return
+      for (const [name] of registered()) {
+        if (isMine(name)) watch.look(name)
+        else watch.forget(name)
+      }
+      dispatcher.begin()
+    },
     begin: () => {
       hasBegun = true
       for (const [name] of registered()) watch.look(name)

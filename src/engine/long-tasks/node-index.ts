@@ -3,6 +3,9 @@ import type { WorkItemId } from '../../domain/ids.ts'
 import { isRunHere } from '../../domain/work-item/operations.ts'
 import { isHeld, type Existing, type OperationFacts } from '../../domain/work-item/state.ts'
 
+/** Over a shared log one server deals with a node: this names what it does. */
+export const nodeDuty = (node: string): string => `node ${node}`
+
 /** A long task that this server has given out, or will. */
 export type GivenOut = Existing & { readonly operation: OperationFacts }
 

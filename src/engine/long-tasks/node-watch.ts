@@ -71,6 +71,8 @@ export const createNodeWatch = (options: {
   readonly synchroniser: (name: string, node: RegisteredNode) => (list: NodeList) => Promise<void>
   /** It answers, and did not before. */
   readonly onUp: (name: string) => void
+  /** Whether this server is the one that deals with it. */
+  readonly isMine: (name: string) => boolean
   readonly onTrouble: (what: string, cause: unknown) => void
 }): NodeWatch => {
   const { world, book, calls, onTrouble } = options
@@ -120,7 +122,7 @@ export const createNodeWatch = (options: {
 
   const look: NodeWatch['look'] = (name) => {
     const node = registeredIn(book, name)
-    if (stopped.signal.aborted || node === undefined) return
+    if (stopped.signal.aborted || node === undefined || !options.isMine(name)) return
     const watched = watchedOf(name)
     watched.cancel?.()
     watched.cancel = undefined

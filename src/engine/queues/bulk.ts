@@ -6,6 +6,7 @@ import { bulksUnderWay, type Bulk } from '../../domain/queue/state.ts'
 import type { Tables } from '../../projections/tables.ts'
 import type { EventReader } from '../../store/port.ts'
 import { pause, type World } from '../../world.ts'
+import type { Duties } from '../cluster/membership.ts'
 import type { CommandToDo, Context } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
@@ -36,6 +37,7 @@ export const createBulks = (options: {
   readonly tables: Tables
   readonly handler: Handler
   readonly world: World
+  readonly duties: Duties
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Bulks => {
   const { book, live, tables, handler, world } = options
@@ -102,6 +104,7 @@ export const createBulks = (options: {
   }
 
   const carryOn: Bulks['carryOn'] = async (name) => {
+    if (!options.duties.isMine(`bulks ${queueKey(name)}`)) return
     await Promise.all(
       bulksUnderWay(book.get(queueKey(name))).map((bulk) => {
         const known = running.get(bulk.id)

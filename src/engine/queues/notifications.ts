@@ -2,6 +2,7 @@
 // the first news opens a window, and at its end one message tells how much waits by then, if any does. Nothing of it is in the log.
 import { queueKey, DEFAULT_DEBOUNCE_MS, type QueueConfig, type Webhook } from '../../domain/queue/config.ts'
 import type { Tables } from '../../projections/tables.ts'
+import type { Duties } from '../cluster/membership.ts'
 import type { Position } from '../../store/port.ts'
 import type { Cancel } from '../../world.ts'
 import type { QueueName } from './queue-book.ts'
@@ -60,6 +61,7 @@ export interface NotificationOptions extends WebhookOptions {
   readonly configInForce: (key: string) => QueueConfig | undefined
   readonly tables: Tables
   readonly position: () => Position
+  readonly duties: Duties
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -100,7 +102,7 @@ export const createNotifications = (options: NotificationOptions): NotificationC
     // While the tables were asked somebody may have taken it all.
     if (stopped || ready.waiting === 0) return
     for (const listener of bell.listeners) listener(ready)
-    bell.webhook?.send(`queue ${key}`, JSON.stringify(readyMessage(ready)))
+    if (options.duties.isMine(`webhook ${key}`)) bell.webhook?.send(`queue ${key}`, JSON.stringify(readyMessage(ready)))
   }
 
   const isListenedTo = (key: string): boolean => {

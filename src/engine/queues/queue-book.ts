@@ -23,6 +23,7 @@ export interface QueueBook {
   /** Reads the queue's stream; for each name that the tables, the log's tail or the files know. */
   readonly load: (name: QueueName) => Promise<E.Either<StoreFault, Queue>>
   readonly loadAll: (names: Iterable<QueueName>) => Promise<E.Either<StoreFault, void>>
+  readonly follow: ReturnType<typeof createBook<QueueCommand, Queue, QueueEvent, QueueRejection>>['follow']
   readonly execute: (name: QueueName, command: QueueCommand, context: Context) => Promise<E.Either<QueueRefusal, { readonly queue: Queue; readonly events: readonly QueueEvent[] }>>
 }
 
@@ -43,6 +44,7 @@ export const createQueueBook = (options: Parameters<typeof createBook>[1]): Queu
     entries: book.entries,
     load: (name) => book.load(queueKey(name)),
     loadAll: (names) => book.loadAll([...names].map(queueKey)),
+    follow: book.follow,
     execute: async (name, command, context) => {
       const done = await book.execute(queueKey(name), command, context)
       return E.isLeft(done) ? done : E.right({ queue: done.right.state, events: done.right.events })

@@ -1,6 +1,7 @@
 // Tasks in and out of queues: inserts, which may go straight to a worker that waits, and lease calls, which take what is there or wait for it.
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../../domain/ids.ts'
+import { queueLine } from '../../domain/leader.ts'
 import { retryPolicy } from '../../domain/policy/retry.ts'
 import { DEFAULT_STINT_SETTINGS, queueKey, type QueueConfig } from '../../domain/queue/config.ts'
 import { admits, type QueueRejection } from '../../domain/queue/decide.ts'
@@ -64,6 +65,8 @@ export interface TaskQueuesOptions {
   /** Every queue exists, with the defaults: a server that has no queue files. */
   readonly isOpen: () => boolean
   readonly isStopping: () => boolean
+  /** Over a shared log: whether this server is the one that gives out what waits in a line. */
+  readonly leads: ((line: string) => boolean) | undefined
   /** Whether somebody wants to be told when work has come for which no worker waits; and that it has. */
   readonly isListenedTo: (key: string) => boolean
   readonly onReady: (key: string) => void
@@ -77,6 +80,7 @@ const overQuota = (app: string, bytes: number, stored: number, limit: number): s
 export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
   const { store, handler, live, book, world } = options
   const storage = createStorage()
+  const isLed = (key: string): boolean => options.leads === undefined || options.leads(queueLine(openConfig(key)))
 
   const mayDo: TaskQueues['admits'] = (key, what) => {
     const queue = book.get(key)
@@ -95,9 +99,10 @@ export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
     live,
     world,
     lineOf: (item) => item.task && queueKey(item.task),
-    served: (key) => servedConfig(book.get(key), options.isOpen() ? openConfig : undefined, key),
+    served: (key) => (isLed(key) ? servedConfig(book.get(key), options.isOpen() ? openConfig : undefined, key) : undefined),
     // A paused queue has nothing to give, and may have again before the wait is over.
     admits: (key) => {
+      if (!isLed(key)) return E.left({ type: 'no-leader' })
       const admitted = mayDo(key, 'lease')
       return E.isLeft(admitted) && admitted.left.type === 'queue-paused' ? E.right(undefined) : admitted
     },
@@ -157,7 +162,8 @@ export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
       if (item.task.key !== undefined && index.isKeyInUse(item.task.key)) return { gate: 'key' }
       const rateWaitMs = index.rateWaitMs()
       if (rateWaitMs > 0) return { gate: 'rate', until: world.now() + rateWaitMs }
-      return index.figures().waiters === 0 ? { gate: 'no-worker' } : undefined
+      // Who waits for work is known where it is given out.
+      return isLed(key) && index.figures().waiters === 0 ? { gate: 'no-worker' } : undefined
     },
     refresh: desk.refresh,
     listeningChanged: desk.listeningChanged,

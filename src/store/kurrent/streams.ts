@@ -5,7 +5,7 @@ import type { Position } from '../port.ts'
 export const IDENTITY_STREAM = 'stint-log'
 
 /** How the names of Stint's streams begin (rules 1, 28). */
-export const STINT_PREFIXES: readonly string[] = ['workItem-', 'queue-', 'contract-', 'node-', 'audit-', 'tokens', 'servers']
+export const STINT_PREFIXES: readonly string[] = ['workItem-', 'queue-', 'contract-', 'node-', 'audit-', 'tokens', 'servers', 'leaders']
 
 /** `all`: every stream that is not the server's own. */
 export type Prefixes = readonly string[] | 'all'

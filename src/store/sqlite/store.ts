@@ -136,7 +136,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
 
   return {
     file,
-    capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, durable: true, maxAppendBytes },
+    capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, durable: true, shared: false, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,

@@ -1,0 +1,123 @@
+// What an engine needs beside itself when others write to its log too: it follows what they append, says that it is there, and knows who does what. Where the log is its
+// own alone (`capabilities.shared` is false) none of this is made.
+import * as E from 'fp-ts/lib/Either.js'
+import { LEADERS_STREAM } from '../../domain/leader.ts'
+import { SERVERS_STREAM } from '../../domain/server.ts'
+import type { StoreFault, EventStore, Position } from '../../store/port.ts'
+import type { World } from '../../world.ts'
+import type { Check } from '../engine.ts'
+import { createFollower, type Follower, type TakeIn } from './follow.ts'
+import { createLeadership, type Leadership } from './leadership.ts'
+import { createMembership, type Membership, type OtherServer } from './membership.ts'
+
+/** How long a refused call waits for what the log had when it was refused. */
+const CATCH_UP_MS = 2_000
+/** How long a start waits until it sees itself among the servers. */
+const JOIN_MS = 10_000
+
+export interface SharedLog {
+  readonly membership: Membership
+  readonly leadership: Leadership
+  /** Resolves when the server is not among those that are there any more, or when `signal` aborts. */
+  readonly untilGone: (server: OtherServer, signal: AbortSignal) => Promise<void>
+  /** Follows from here on, and joins the others. Left when the store fails. */
+  readonly begin: (after: Position, url: string) => Promise<E.Either<StoreFault, void>>
+  /** Position up to which everything has been taken in; undefined before it begins. */
+  readonly position: () => Position | undefined
+  readonly reached: (position: Position, ms: number) => Promise<boolean>
+  /** Takes in what the log has now; whether more is known then than at that position. */
+  readonly catchUp: (since: Position) => Promise<boolean>
+  readonly checks: () => readonly Check[]
+  /** Nothing is this server's to do any more. */
+  readonly stop: () => void
+  /** Says that it has stopped, and follows no more. */
+  readonly close: () => Promise<void>
+}
+
+export interface SharedLogOptions {
+  readonly store: EventStore
+  readonly world: World
+  readonly server: string
+  /** Of streams that are none of its own. */
+  readonly takeIn: TakeIn
+  /** What this server has appended itself. */
+  readonly onAppended: (position: Position, events: number) => void
+  /** What was taken in. */
+  readonly onMoved: (position: Position, events: number) => void
+  /** This server cannot go on: it meets what it cannot read, or another goes by its name. */
+  readonly onFailed: (cause: Error) => void
+  readonly onTrouble: (what: string, cause: unknown) => void
+}
+
+export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either<StoreFault, SharedLog>> => {
+  const { store } = options
+  const membership = createMembership({ ...options, onSuperseded: options.onFailed })
+  const loaded = await membership.load()
+  if (E.isLeft(loaded)) return loaded
+  const leadership = createLeadership({ ...options, membership })
+  const led = await leadership.load()
+  if (E.isLeft(led)) return led
+  const departures = new Set<() => void>()
+  membership.onShift(() => {
+    for (const look of [...departures]) look()
+  })
+  let follower: Follower | undefined
+  let hasBegun = false
+
+  const takeIn: TakeIn = async (stream, events) => {
+    if (stream === SERVERS_STREAM) return membership.follow(events)
+    return stream === LEADERS_STREAM ? leadership.follow(events) : options.takeIn(stream, events)
+  }
+  const reached = (position: Position, ms: number): Promise<boolean> => follower?.reached(position, ms) ?? Promise.resolve(false)
+
+  return E.right({
+    membership,
+    leadership,
+    untilGone: ({ server, instance }, signal) =>
+      new Promise((resolve) => {
+        const done = (): void => {
+          departures.delete(look)
+          signal.removeEventListener('abort', done)
+          resolve()
+        }
+        const look = (): void => {
+          if (membership.find(server)?.instance !== instance) done()
+        }
+        if (signal.aborted) return resolve()
+        departures.add(look)
+        signal.addEventListener('abort', done, { once: true })
+        look()
+      }),
+    begin: async (after, url) => {
+      follower = createFollower({ ...options, after, takeIn, onUnreadable: options.onFailed })
+      follower.begin()
+      const joined = await membership.join(url)
+      if (E.isLeft(joined)) return joined
+      await follower.reached(joined.right, JOIN_MS)
+      hasBegun = true
+      return E.right(undefined)
+    },
+    position: () => follower?.position(),
+    reached,
+    catchUp: async (since) => {
+      const head = await store.head()()
+      if (E.isRight(head)) await reached(head.right.position, CATCH_UP_MS)
+      return (follower?.position() ?? since) > since
+    },
+    checks: () => {
+      const trouble = follower?.trouble()
+      const isIn = !hasBegun || membership.isIn()
+      return [
+        { name: 'log followed', ok: trouble === undefined, ...(trouble === undefined ? {} : { detail: trouble }) },
+        { name: 'among the servers', ok: isIn, ...(isIn ? {} : { detail: 'It could not be recorded in time that this server is there, so others do what was its own.' }) },
+      ]
+    },
+    stop: membership.stop,
+    close: async () => {
+      membership.stop()
+      await leadership.close()
+      await membership.leave()
+      await follower?.close()
+    },
+  })
+}
