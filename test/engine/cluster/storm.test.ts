@@ -79,9 +79,10 @@ const storm = (servers: Servers, names: readonly string[]) => {
       return
     }
     const victim = any(running)
-    if (running.length > 2 && chance(0.06)) victim.vanish()
-    else if (running.length > 2 && chance(0.06)) victim.connection.loseNextAnswer(victim.vanish)
-    else if (running.length > 2 && chance(0.06)) await victim.engine.close()
+    const leaves = running.length > 2 && chance(0.18) ? any(['vanishes', 'vanishes before it is told', 'stops'] as const) : 'stays'
+    if (leaves === 'vanishes') victim.vanish()
+    else if (leaves === 'vanishes before it is told') victim.connection.loseNextAnswer(victim.vanish)
+    else if (leaves === 'stops') await victim.engine.close()
     else if (chance(0.15)) {
       if (chance(0.5)) victim.connection.hold()
       else for (const { connection } of running) connection.resume()
