@@ -65,14 +65,17 @@ const model = (test: TestEngine) => {
   const held = () => tasks().filter(([, item]) => item.status === 'running')
   const isPaused = () => test.engine.queues.get(QUEUE)?.paused !== undefined
 
-  /** What a call that comes now should be given: priorities and times, since names of equals may stand in any order. */
-  const wanted = ({ max, tag }: Pick<Call, 'max' | 'tag'>): readonly string[] => {
+  /** What a call that comes now should be given: priorities and times, since equals may stand in any order. Of those at the head, `first` is the one whose tag counts. */
+  const wanted = ({ max, tag }: Pick<Call, 'max' | 'tag'>, first?: string): readonly string[] => {
     if (isPaused()) return []
     const inUse = new Map<string, number>()
     for (const [, { task }] of held()) if (task?.key !== undefined) inUse.set(task.key, (inUse.get(task.key) ?? 0) + 1)
     const due = tasks()
       .filter(([, item]) => item.status === 'waiting' && item.will === 'normal' && (item.task?.dueAt ?? 0) <= test.world.now())
-      .toSorted(([, a], [, b]) => (b.task?.priority ?? 0) - (a.task?.priority ?? 0) || (a.task?.dueAt ?? 0) - (b.task?.dueAt ?? 0))
+      .toSorted(
+        ([nameA, a], [nameB, b]) =>
+          (b.task?.priority ?? 0) - (a.task?.priority ?? 0) || (a.task?.dueAt ?? 0) - (b.task?.dueAt ?? 0) || Number(nameB === first) - Number(nameA === first),
+      )
     const given: string[] = []
     let only: { readonly tag: string | undefined } | undefined = tag === 'same' || tag === undefined ? undefined : { tag }
     for (const [, { task }] of due) {
@@ -101,14 +104,16 @@ const carryOut = async (test: TestEngine, queue: ReturnType<typeof model>, one: 
     }
     case 'take': {
       const tag = one.tag === 4 ? 'same' : TAGS[one.tag]
-      const wanted = queue.wanted({ max: one.max, tag })
+      const call = { max: one.max, tag }
+      const wanted = queue.wanted(call)
+      const wantedBehind = new Map(tag === 'same' ? queue.tasks().map(([name]) => [name, queue.wanted(call, name)] as const) : [])
       const given = await take(test, { max: one.max, worker: `w${at}`, ...(tag === 'same' ? { sameTag: true } : { tag }) })
       expect(
         given.map((name) => {
           const task = test.engine.live(idOf(name))?.task
           return `${task?.priority} ${task?.dueAt}`
         }),
-      ).toEqual(wanted)
+      ).toEqual(wantedBehind.get(given[0] ?? '') ?? wanted)
       return
     }
     case 'wait': {
