@@ -35,14 +35,17 @@ const permanent = ({ code, message, detail }: PermanentFailure): Outcome => {
   return { failed: { code: code.slice(0, CODE_MAX) || 'permanent', message: message.slice(0, MESSAGE_MAX), retry: false, ...(kept === undefined ? {} : { detail: kept }) } }
 }
 
-export const failed = (code: string, message: string): Outcome => ({ failed: { code: code.slice(0, CODE_MAX) || 'error', message: message.slice(0, MESSAGE_MAX) } })
+/** The code of what is thrown without a code or a name of its own. */
+const NAMELESS = 'error'
+
+export const failed = (code: string, message: string): Outcome => ({ failed: { code: code.slice(0, CODE_MAX) || NAMELESS, message: message.slice(0, MESSAGE_MAX) } })
 
 /** A thrown error's own `code` where it has one, else its name. */
 const codeOf = (thrown: unknown): string => {
-  if (typeof thrown !== 'object' || thrown === null) return 'error'
+  if (typeof thrown !== 'object' || thrown === null) return NAMELESS
   const { code, name } = thrown as { readonly code?: unknown; readonly name?: unknown }
   if (typeof code === 'string' && code !== '') return code
-  return typeof name === 'string' && name !== 'Error' && name !== '' ? name : 'error'
+  return typeof name === 'string' && name !== 'Error' && name !== '' ? name : NAMELESS
 }
 
 /** The abort because of which a function ended by throwing; undefined when it threw for another reason. */
@@ -62,7 +65,7 @@ export const outcomeOf = (held: Pick<HeldJob, 'job' | 'partialResult'>, thrown: 
     return abort === undefined ? failed(codeOf(thrown), reasonOf(thrown)) : aborted(abort.reason, held.partialResult())
   } catch {
     // No text can be made of it, reading it throws, or it is its own cause.
-    return failed('error', 'It threw something that cannot be read.')
+    return failed(NAMELESS, 'It threw something that cannot be read.')
   }
 }
 
