@@ -59,7 +59,7 @@ describe('the document', () => {
     }
     const calls = Object.values(webhooks).flatMap((item) => Object.entries(item))
     expect(calls.map(([method, { operationId, responses }]) => [method, operationId, Object.keys(responses)])).toEqual([
-      ['post', 'takeOperation', ['200', '202', '400', '409', '422']],
+      ['post', 'takeOperation', ['200', '202', '400', '403', '409', '422']],
       ['get', 'listOperations', ['200']],
       ['post', 'directOperation', ['200', '400', '404', '409']],
     ])

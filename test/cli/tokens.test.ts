@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 describe('a server with tokens', () => {
   it('lets nobody in without one, and with the first one the administrator', async () => {
-    expect(await as(undefined, 'jobs', 'list')).toMatchObject({ code: 6, out: '', err: expect.stringContaining('Authorization') })
+    expect(await as(undefined, 'jobs', 'list')).toMatchObject({ code: 6, out: '', err: expect.stringContaining('Set STINT_TOKEN, or give --token') })
     expect(await as('stint_000000000000_0000000000000000000000000000000000000000000', 'jobs', 'list')).toMatchObject({ code: 6 })
     expect(await as(admin, 'jobs', 'list')).toMatchObject({ code: 0 })
     expect(await stint(['jobs', 'list', '--url', url, '--token', admin])).toMatchObject({ code: 0 })
