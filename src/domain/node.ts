@@ -1,8 +1,7 @@
 // An implementation node (D): where it listens and which operations it can run. Events, state and decision of the aggregate; what it runs are work items.
-import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
+import { aggregateCodec } from './aggregate-codec.ts'
 import { accept, reject, type Decision } from './decider.ts'
-import type { EncodedEvent, UndecodableEvent } from './work-item/codec.ts'
 import type { At } from './work-item/evolve.ts'
 
 /** What a node says of a class of operations. */
@@ -53,20 +52,13 @@ export type NodeEvent = t.TypeOf<(typeof nodeEvents)[keyof typeof nodeEvents]>
 /** Version that is written now (rules 15). */
 export const NODE_EVENT_VERSION = 1
 
-/** What is stored of an event. */
-export const encodeNodeEvent = ({ type, ...data }: NodeEvent): EncodedEvent => ({ type, v: NODE_EVENT_VERSION, data: JSON.stringify(data) })
+const codec = aggregateCodec<NodeEvent>('node', NODE_EVENT_VERSION, nodeEvents)
 
-const isKnown = (type: string): type is keyof typeof nodeEvents => Object.hasOwn(nodeEvents, type)
+/** What is stored of an event. */
+export const encodeNodeEvent = codec.encode
 
 /** The event that was stored as this type, version and (already parsed) data. */
-export const decodeNodeEvent = (type: string, v: number, data: unknown): E.Either<UndecodableEvent, NodeEvent> => {
-  if (!isKnown(type)) return E.left({ reason: 'unknown-type', detail: `Expected a known event of a node, but it is "${type.slice(0, 60)}".` })
-  if (v > NODE_EVENT_VERSION) return E.left({ reason: 'newer-version', detail: `Expected ${type} of version ${NODE_EVENT_VERSION} at most, but it has version ${v}.` })
-  if (v !== NODE_EVENT_VERSION) return E.left({ reason: 'invalid', detail: `Expected a version from 1, but ${type} has version ${v}.` })
-  const event: unknown = typeof data === 'object' && data !== null ? { ...data, type } : data
-  const codec: t.Mixed = nodeEvents[type]
-  return codec.is(event) ? E.right(event as NodeEvent) : E.left({ reason: 'invalid', detail: `Expected ${type} of version ${v} to be sound, but it is not.` })
-}
+export const decodeNodeEvent = codec.decode
 
 // ---- state ----
 

@@ -1,8 +1,7 @@
 // The servers that have one log open together: who is there is a function of their one stream and of time. Events, state and questions of the aggregate; nothing is decided here,
 // since each server speaks of itself alone.
-import * as E from 'fp-ts/lib/Either.js'
 import * as t from 'io-ts'
-import type { EncodedEvent, UndecodableEvent } from './work-item/codec.ts'
+import { aggregateCodec } from './aggregate-codec.ts'
 
 /** The one stream that holds them. */
 export const SERVERS_STREAM = 'servers'
@@ -27,20 +26,13 @@ export type ServerEvent = t.TypeOf<(typeof serverEvents)[keyof typeof serverEven
 /** Version that is written now (rules 15). */
 export const SERVER_EVENT_VERSION = 1
 
-/** What is stored of an event. */
-export const encodeServerEvent = ({ type, ...data }: ServerEvent): EncodedEvent => ({ type, v: SERVER_EVENT_VERSION, data: JSON.stringify(data) })
+const codec = aggregateCodec<ServerEvent>('server', SERVER_EVENT_VERSION, serverEvents)
 
-const isKnown = (type: string): type is keyof typeof serverEvents => Object.hasOwn(serverEvents, type)
+/** What is stored of an event. */
+export const encodeServerEvent = codec.encode
 
 /** The event that was stored as this type, version and (already parsed) data. */
-export const decodeServerEvent = (type: string, v: number, data: unknown): E.Either<UndecodableEvent, ServerEvent> => {
-  if (!isKnown(type)) return E.left({ reason: 'unknown-type', detail: `Expected a known event of a server, but it is "${type.slice(0, 60)}".` })
-  if (v > SERVER_EVENT_VERSION) return E.left({ reason: 'newer-version', detail: `Expected ${type} of version ${SERVER_EVENT_VERSION} at most, but it has version ${v}.` })
-  if (v !== SERVER_EVENT_VERSION) return E.left({ reason: 'invalid', detail: `Expected a version from 1, but ${type} has version ${v}.` })
-  const event: unknown = typeof data === 'object' && data !== null ? { ...data, type } : data
-  const codec: t.Mixed = serverEvents[type]
-  return codec.is(event) ? E.right(event as ServerEvent) : E.left({ reason: 'invalid', detail: `Expected ${type} of version ${v} to be sound, but it is not.` })
-}
+export const decodeServerEvent = codec.decode
 
 /** What a server last said of itself. */
 export interface Server {
