@@ -14,11 +14,11 @@ exercise('kurrent', async (options) => {
 })
 
 describe('the store over EventStoreDB', () => {
-  it('says that it has places instead of numbers, no chain and no erasure, and that it is durable', async () => {
+  it('says that it has places instead of numbers, no chain and no erasure, and that it is durable and shared', async () => {
     const double = await startDouble()
     doubles.push(double)
     const store = await openKurrentStore({ connectionString: double.connectionString })
-    expect(store.capabilities).toEqual({ densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: false, maxAppendBytes: 1_000_000 })
+    expect(store.capabilities).toEqual({ densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes: 1_000_000 })
     await store.close()
   })
 })
