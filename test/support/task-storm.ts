@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import type { HistoryEvent, Stint, Task } from '../../src/client/index.ts'
 import { withLog } from '../../src/offline/log.ts'
-import type { Position } from '../../src/store/port.ts'
+import type { EventReader, Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
 
 const PROGRAM = join(import.meta.dirname, '..', 'recovery', 'programs', 'storm-worker.ts')
@@ -139,39 +139,41 @@ interface Life {
 
 const PAGE = 10_000
 
+/** Reads a log from its first event; the tasks are those of one queue, or of all queues of an app. */
+export const auditTasks = async (reader: EventReader, { app, queue }: Pick<Queue, 'app'> & Partial<Queue>): Promise<Audit> => {
+  const lives = new Map<string, Life>()
+  const counts = { leases: 0, expired: 0, givenBack: 0 }
+  const prefix = `workItem-task/${app}/${queue === undefined ? '' : `${queue}/`}`
+
+  const take = (stream: string, type: string, data: string): void => {
+    const { lease } = JSON.parse(data) as { readonly lease?: number }
+    const life = lives.get(stream) ?? { lease: undefined, endings: 0, isWrong: false }
+    lives.set(stream, life)
+    if (type === 'Leased') {
+      // A second holder while there is a first.
+      life.isWrong ||= life.lease !== undefined || life.endings > 0
+      life.lease = lease
+      counts.leases += 1
+    } else if (type === 'LeaseExpired' || type === 'LeaseReleased') {
+      life.isWrong ||= life.lease !== lease
+      life.lease = undefined
+      counts[type === 'LeaseExpired' ? 'expired' : 'givenBack'] += 1
+    } else if (type === 'Completed') {
+      life.isWrong ||= life.lease !== lease
+      life.lease = undefined
+      life.endings += 1
+    } else if (type !== 'TaskInserted' && type !== 'LeaseExtended') life.isWrong = true
+  }
+
+  for (let after: Position | undefined; ;) {
+    const page = right(await reader.readAll({ ...(after === undefined ? {} : { after }), max: PAGE })())
+    for (const { stream, type, data: said } of page) if (stream.startsWith(prefix)) take(stream, type, said)
+    after = page.at(-1)?.position ?? after
+    if (page.length < PAGE) break
+  }
+  const wrong = [...lives].filter(([, { endings, isWrong }]) => isWrong || endings !== 1).map(([stream]) => stream)
+  return { ...counts, tasks: lives.size, completedOnce: lives.size - wrong.length, wrong }
+}
+
 /** Reads a data directory from its first event. */
-export const auditLog = (data: string, { app, queue }: Queue): Promise<Audit> =>
-  withLog(data, async (reader) => {
-    const lives = new Map<string, Life>()
-    const counts = { leases: 0, expired: 0, givenBack: 0 }
-    const prefix = `workItem-task/${app}/${queue}/`
-
-    const take = (stream: string, type: string, data: string): void => {
-      const { lease } = JSON.parse(data) as { readonly lease?: number }
-      const life = lives.get(stream) ?? { lease: undefined, endings: 0, isWrong: false }
-      lives.set(stream, life)
-      if (type === 'Leased') {
-        // A second holder while there is a first.
-        life.isWrong ||= life.lease !== undefined || life.endings > 0
-        life.lease = lease
-        counts.leases += 1
-      } else if (type === 'LeaseExpired' || type === 'LeaseReleased') {
-        life.isWrong ||= life.lease !== lease
-        life.lease = undefined
-        counts[type === 'LeaseExpired' ? 'expired' : 'givenBack'] += 1
-      } else if (type === 'Completed') {
-        life.isWrong ||= life.lease !== lease
-        life.lease = undefined
-        life.endings += 1
-      } else if (type !== 'TaskInserted' && type !== 'LeaseExtended') life.isWrong = true
-    }
-
-    for (let after: Position | undefined; ;) {
-      const page = right(await reader.readAll({ ...(after === undefined ? {} : { after }), max: PAGE })())
-      for (const { stream, type, data: said } of page) if (stream.startsWith(prefix)) take(stream, type, said)
-      after = page.at(-1)?.position ?? after
-      if (page.length < PAGE) break
-    }
-    const wrong = [...lives].filter(([, { endings, isWrong }]) => isWrong || endings !== 1).map(([stream]) => stream)
-    return { ...counts, tasks: lives.size, completedOnce: lives.size - wrong.length, wrong }
-  })
+export const auditLog = (data: string, queue: Queue): Promise<Audit> => withLog(data, (reader) => auditTasks(reader, queue))
