@@ -43,6 +43,8 @@ export const everyAnswer = async ({ url, token, position, app, queues, shown }: 
       after = `&after=${encodeURIComponent(String(page['next']))}`
     }
   }
+  // It waits for the tables, which a look at a queue does for a moment only.
+  const statistics = (await get('/v1/statistics'))['items']
   const ofQueue = async (queue: string): Promise<Json> => ({
     queue: lasting(await get(`/v1/queues/${app}/${queue}`)),
     tasks: await tasksOf(queue),
@@ -50,5 +52,15 @@ export const everyAnswer = async ({ url, token, position, app, queues, shown }: 
   })
   const ofQueues: [string, Json][] = []
   for (const queue of queues) ofQueues.push([queue, await ofQueue(queue)])
-  return { statistics: (await get('/v1/statistics'))['items'], ...Object.fromEntries(ofQueues) }
+  return { statistics, ...Object.fromEntries(ofQueues) }
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+/** Where two of them differ, as `/one/tasks/7/state: "completed", "running"`. */
+export const differences = (one: unknown, other: unknown, path = ''): readonly string[] => {
+  if (Object.is(one, other)) return []
+  if (!isObject(one) || !isObject(other)) return [`${path}: ${JSON.stringify(one)}, ${JSON.stringify(other)}`]
+  const names = new Set([...Object.keys(one), ...Object.keys(other)])
+  return [...names].flatMap((name) => differences((one as Json)[name], (other as Json)[name], `${path}/${name}`))
 }
