@@ -3,8 +3,7 @@
 // every server must equal a replay. Over the double in a process of its own, unless `--store esdb://…` names another that is empty.
 import { parseArgs } from 'node:util'
 import { openCluster } from '../test/support/cluster.ts'
-import { isSound, judge, stormOver } from '../test/support/cluster-storm.ts'
-import { virtualWorld } from '../test/support/virtual-world.ts'
+import { chanceOf, isSound, judge, stormOver } from '../test/support/cluster-storm.ts'
 import { watchOthers } from './machine.ts'
 import { rounded } from './row.ts'
 import { temporaryDirectory } from './server-process.ts'
@@ -33,7 +32,7 @@ const othersSince = watchOthers()
 const storm = await stormOver({
   ...QUEUE,
   ...{ cluster, tasks, workers: Number(values.workers), concurrency: Number(values.concurrency), leaseSeconds: Number(values['lease-seconds']) },
-  ...{ kills: Number(values.kills), workerKills: Number(values['worker-kills']), random: virtualWorld({ seed: Number(values.seed) }).random, say },
+  ...{ kills: Number(values.kills), workerKills: Number(values['worker-kills']), random: chanceOf(Number(values.seed)), say },
 })
 const { stored, conflicts } = storm.appends
 say(`${tasks} tasks through ${values.servers} servers and ${values.workers} workers in ${rounded(storm.seconds, 1)} s (${Math.round(tasks / storm.seconds)} tasks a second)`)

@@ -7,6 +7,7 @@ import type { Position } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import type { Cluster, ClusterServer } from './cluster.ts'
 import { right } from './engine.ts'
+import { virtualWorld } from './virtual-world.ts'
 import { auditTasks, openCrew, type Audit, type Queue } from './task-storm.ts'
 
 export interface ClusterStormOptions extends Queue {
@@ -47,6 +48,13 @@ const AT_ONCE = 0.5
 const ASK_MS = 5_000
 /** Tasks put in one go; what a kill left in doubt is put again under the same ids. */
 const TOGETHER = 2_000
+
+/** Chance that a seed gives again; the first numbers of a small seed are small themselves. */
+export const chanceOf = (seed: number): (() => number) => {
+  const { random } = virtualWorld({ seed })
+  for (let passed = 0; passed < 10; passed += 1) random()
+  return random
+}
 
 /** What a server has appended in this life; nothing if it does not say. */
 export const appendsOf = async ({ url }: ClusterServer): Promise<Appends> => {
