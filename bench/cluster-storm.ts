@@ -39,6 +39,7 @@ say(`${tasks} tasks through ${values.servers} servers and ${values.workers} work
 say(`killed: ${storm.killed} servers, ${storm.workersKilled} workers; the longest time without a completion was ${rounded(storm.longestPauseMs / 1_000, 1)} s`)
 say(`appends: ${stored + conflicts} counted, of which ${rounded((100 * conflicts) / (stored + conflicts), 1)} % met another's; ${storm.stale} stale endings refused`)
 const verdict = await judge(cluster, QUEUE)
+await cluster.close()
 const others = othersSince()
 say(`leases: ${verdict.leases}; ${verdict.expired} ended unused, ${verdict.givenBack} given back`)
 say(`tasks: ${verdict.tasks}; ${verdict.completedOnce} completed once by the holder of the current lease, ${verdict.wrong.length} wrong, ${tasks - verdict.tasks} lost`)
@@ -46,6 +47,5 @@ say(
   `tables of every server: ${verdict.differences.length === 0 ? 'equal to a replay' : `NOT equal to a replay: ${verdict.differences.slice(0, 5).join('; ')}`} of ${verdict.events} events`,
 )
 say(`seed ${values.seed}; this and its children apart, others used ${others} cores meanwhile`)
-await cluster.close()
 remove()
 if (!isSound(tasks, verdict)) process.exitCode = 1

@@ -67,10 +67,10 @@ export const appendsOf = async ({ url }: ClusterServer): Promise<Appends> => {
 }
 
 /** Puts tasks `t-0` to `t-N`, at one server after another, until each is known to be there. */
-export const putTasks = async ({ servers }: Cluster, queue: Queue, tasks: number): Promise<void> => {
+export const putTasks = async ({ servers }: Cluster, queue: Queue, tasks: number, prefix = 't'): Promise<void> => {
   let turn = 0
   for (let put = 0; put < tasks; put += TOGETHER) {
-    let left = Array.from({ length: Math.min(TOGETHER, tasks - put) }, (_, n) => ({ id: `t-${put + n}`, payload: { n: put + n } }))
+    let left = Array.from({ length: Math.min(TOGETHER, tasks - put) }, (_, n) => ({ id: `${prefix}-${put + n}`, payload: { n: put + n } }))
     while (left.length > 0) {
       const stint = connect({ url: servers[(turn += 1) % servers.length]?.url() ?? '' })
       const done = await stint.producer({ ...queue, retrySeconds: 5 }).putMany(left)
@@ -140,11 +140,11 @@ const killer = ({ cluster, tasks, kills, random, say = () => undefined }: Cluste
   }
 }
 
-/** Counts completions as the log gets them, from its beginning; resolves at the last one. */
-const watchCompletions = async (store: KurrentStore, { app, queue }: Queue, tasks: number, onCompleted: (count: number) => void): Promise<void> => {
+/** Counts completions as the log gets them, after a position or from its beginning; resolves at the last one. */
+export const watchCompletions = async (store: KurrentStore, { app, queue }: Queue, tasks: number, onCompleted: (count: number) => void, after?: Position): Promise<void> => {
   const prefix = `workItem-task/${app}/${queue}/`
   const completed = new Set<string>()
-  for await (const said of store.subscribe({ signal: new AbortController().signal })) {
+  for await (const said of store.subscribe({ ...(after === undefined ? {} : { after }), signal: new AbortController().signal })) {
     if (said.type !== 'event' || said.event.type !== 'Completed' || !said.event.stream.startsWith(prefix)) continue
     completed.add(said.event.stream)
     onCompleted(completed.size)
@@ -190,7 +190,7 @@ export interface Judgement extends Audit {
 const CAUGHT_UP_SECONDS = 60
 
 /** Waits until a server's tables have come to a position, by asking it for a list as of then. */
-const caughtUp = async ({ url }: ClusterServer, position: Position): Promise<void> => {
+export const caughtUp = async ({ url }: ClusterServer, position: Position): Promise<void> => {
   const until = performance.now() + CAUGHT_UP_SECONDS * 1_000
   for (;;) {
     const answer = await fetch(`${url()}/v1/jobs?limit=1`, { headers: { 'Stint-Position': position } })
