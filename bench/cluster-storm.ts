@@ -36,7 +36,9 @@ const storm = await stormOver({
 })
 const { stored, conflicts } = storm.appends
 say(`${tasks} tasks through ${values.servers} servers and ${values.workers} workers in ${rounded(storm.seconds, 1)} s (${Math.round(tasks / storm.seconds)} tasks a second)`)
-say(`killed: ${storm.killed} servers, ${storm.workersKilled} workers; the longest time without a completion was ${rounded(storm.longestPauseMs / 1_000, 1)} s`)
+say(
+  `killed: ${storm.killed} servers, ${storm.workersKilled} workers; the longest time without a completion was ${rounded(storm.longestPause.ms / 1_000, 1)} s, with ${storm.longestPause.at} done`,
+)
 say(`appends: ${stored + conflicts} counted, of which ${rounded((100 * conflicts) / (stored + conflicts), 1)} % met another's; ${storm.stale} stale endings refused`)
 const verdict = await judge(cluster, QUEUE)
 await cluster.close()

@@ -31,11 +31,11 @@ export interface Appends {
 
 export interface ClusterStorm {
   readonly seconds: number
-  /** From the first kill on: how long nothing was completed at the longest. */
-  readonly longestPauseMs: number
+  /** How long nothing was completed at the longest, and how many were completed by then. */
+  readonly longestPause: { readonly ms: number; readonly at: number }
   readonly killed: number
   readonly workersKilled: number
-  /** Endings that came to late and were refused. */
+  /** Endings that came too late and were refused. */
   readonly stale: number
   /** Of the lives of servers that could be asked before they were killed or ended. */
   readonly appends: Appends
@@ -162,10 +162,10 @@ export const stormOver = async (options: ClusterStormOptions): Promise<ClusterSt
     await crew.ready
     const began = performance.now()
     let lastAt = Infinity
-    let longestPauseMs = 0
+    let longestPause = { ms: 0, at: 0 }
     const done = watchCompletions(store, { app, queue }, tasks, (count) => {
       const now = performance.now()
-      longestPauseMs = Math.max(longestPauseMs, now - lastAt)
+      if (now - lastAt > longestPause.ms) longestPause = { ms: now - lastAt, at: count - 1 }
       lastAt = now
       kill.at(count)
       if (crew.killed() < workerKills && count >= (tasks / (workerKills + 1)) * (crew.killed() + 0.5)) crew.replaceOne()
@@ -173,7 +173,7 @@ export const stormOver = async (options: ClusterStormOptions): Promise<ClusterSt
     await Promise.all([putTasks(cluster, { app, queue }, tasks), done])
     const seconds = (performance.now() - began) / 1_000
     await kill.settled()
-    return { seconds, longestPauseMs, killed: kill.killed(), workersKilled: crew.killed(), stale: crew.stale(), appends: kill.appends }
+    return { seconds, longestPause, killed: kill.killed(), workersKilled: crew.killed(), stale: crew.stale(), appends: kill.appends }
   } finally {
     await crew.close()
     await store.close()
