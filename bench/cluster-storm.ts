@@ -26,6 +26,9 @@ const { values } = parseArgs({
 const tasks = Number(values.tasks)
 const say = (line: string): void => console.log(line)
 
+// Everything that it started ends with it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+
 const { directory, remove } = temporaryDirectory()
 const cluster = await openCluster({ directory, servers: Number(values.servers), store: values.store })
 const othersSince = watchOthers()
