@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { openKurrentStore } from '../../src/store/kurrent/store.ts'
 import { startDouble, type Double } from '../support/kurrent-double/double.ts'
 import { exercise } from './event-store.ts'
+import { exerciseSharing } from './sharing.ts'
 
 const doubles: Double[] = []
 afterAll(() => Promise.all(doubles.map((double) => double.close())))
@@ -11,6 +12,14 @@ exercise('kurrent', async (options) => {
   const double = await startDouble()
   doubles.push(double)
   return openKurrentStore({ connectionString: double.connectionString, prefixes: 'all', ...options })
+})
+
+exerciseSharing('kurrent', true, async () => {
+  const double = await startDouble()
+  doubles.push(double)
+  const open = () => openKurrentStore({ connectionString: double.connectionString, prefixes: 'all' })
+  const first = await open()
+  return { first, again: open, close: first.close }
 })
 
 describe('the store over EventStoreDB', () => {

@@ -17,7 +17,8 @@ export interface Queue {
 }
 
 export interface CrewOptions extends Queue {
-  readonly url: string
+  /** Of servers over one log; the workers are spread over them. */
+  readonly urls: readonly string[]
   readonly workers: number
   readonly concurrency: number
   readonly leaseSeconds: number
@@ -53,7 +54,7 @@ const first = async (admin: Stint, { workItem, position }: Task, types: readonly
   return undefined
 }
 
-export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
+export const openCrew = ({ urls, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
   const members: Member[] = []
   let turn = 0
   let killed = 0
@@ -62,7 +63,9 @@ export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }
 
   const start = (place: number, life: number): void => {
     const name = `worker-${place}.${life}`
-    const child = spawn(process.execPath, [PROGRAM, url, app, queue, name, String(concurrency), String(leaseSeconds)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [PROGRAM, urls[place % urls.length] ?? '', app, queue, name, String(concurrency), String(leaseSeconds)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const output = createInterface({ input: child.stdout })
     output.on('line', (line) => (stale += line === 'stale' ? 1 : 0))
     members[place] = { name, child, output, working: once(output, 'line'), ended: once(child, 'close'), isFrozen: false }
