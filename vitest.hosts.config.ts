@@ -6,8 +6,6 @@ export default defineConfig({
   test: {
     include: ['test/hosts/**/*.hosts.ts'],
     pool: 'forks',
-    // What has failed once would fail the rest, each after minutes.
-    bail: 1,
     teardownTimeout: 10_000,
     reporters: ['default', skipReasons, ['json', { outputFile: 'hosts-report.json' }]],
   },
