@@ -135,6 +135,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
     onAppended: (commit) => {
       if (commit > acknowledged) acknowledged = commit
+      tail.expects(commit)
     },
   })
   const tail = new Tail({
@@ -158,8 +159,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
 
   return {
     serverVersion: version,
-    // Its log can be opened by many, but that several servers of Stint work on one has been tried over the store in memory alone.
-    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: false, maxAppendBytes },
+    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
