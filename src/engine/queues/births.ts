@@ -5,7 +5,7 @@ import type { Birth } from '../../projections/tables.ts'
 /** 16 MiB: a line of some twenty thousand small tasks. */
 const BYTES_MAX = 16 * 1024 * 1024
 /** What an entry weighs beside its payload. */
-const OVERHEAD_BYTES = 600
+const OVERHEAD_BYTES = 300
 
 export interface Born {
   readonly birth: Birth
@@ -36,7 +36,7 @@ export const createBirths = (bytesMax = BYTES_MAX): Births => {
   return {
     keep: (workItem, { birth, payload }) => {
       // A copy: a part of a request's body would keep the whole of it.
-      const kept: Born = { birth, payload: payload === undefined ? undefined : new Uint8Array(payload) }
+      const kept: Born = { birth, payload: payload === undefined ? undefined : Buffer.from(payload) }
       if (births.has(workItem) || bytes + bytesOf(kept) > bytesMax) return
       births.set(workItem, kept)
       bytes += bytesOf(kept)
