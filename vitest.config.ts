@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // Two at a time even on two cores, where the default is one: most of a test's time is waiting for processes.
+    maxWorkers: 2,
     testTimeout: 90_000,
     hookTimeout: 90_000,
     teardownTimeout: 10_000,

@@ -160,18 +160,18 @@ export const stormOver = async (options: ClusterStormOptions): Promise<ClusterSt
   const kill = killer(options)
   try {
     await crew.ready
-    const began = performance.now()
+    const began = realWorld.monotonic()
     let lastAt = Infinity
     let longestPause = { ms: 0, at: 0 }
     const done = watchCompletions(store, { app, queue }, tasks, (count) => {
-      const now = performance.now()
+      const now = realWorld.monotonic()
       if (now - lastAt > longestPause.ms) longestPause = { ms: now - lastAt, at: count - 1 }
       lastAt = now
       kill.at(count)
       if (crew.killed() < workerKills && count >= (tasks / (workerKills + 1)) * (crew.killed() + 0.5)) crew.replaceOne()
     })
     await Promise.all([putTasks(cluster, { app, queue }, tasks), done])
-    const seconds = (performance.now() - began) / 1_000
+    const seconds = (realWorld.monotonic() - began) / 1_000
     await kill.settled()
     return { seconds, longestPause, killed: kill.killed(), workersKilled: crew.killed(), stale: crew.stale(), appends: kill.appends }
   } finally {
@@ -191,12 +191,12 @@ const CAUGHT_UP_SECONDS = 60
 
 /** Waits until a server's tables have come to a position, by asking it for a list as of then. */
 export const caughtUp = async ({ url }: ClusterServer, position: Position): Promise<void> => {
-  const until = performance.now() + CAUGHT_UP_SECONDS * 1_000
+  const until = realWorld.monotonic() + CAUGHT_UP_SECONDS * 1_000
   for (;;) {
     const answer = await fetch(`${url()}/v1/jobs?limit=1`, { headers: { 'Stint-Position': position } })
     await answer.arrayBuffer()
     if (answer.ok) return
-    if (performance.now() > until) throw new Error(`${url()} did not come to the end of the log: ${answer.status}`)
+    if (realWorld.monotonic() > until) throw new Error(`${url()} did not come to the end of the log: ${answer.status}`)
   }
 }
 
