@@ -66,15 +66,20 @@ export const recordedOf = (event: WireEvent, incarnation: string): RecordedEvent
   return { ...decodeEvent(event, event.stream, position), stream: event.stream, revision: event.revision, position }
 }
 
+/** Revision of a stream's last event, -1 if none is to be read. */
+export const lastOf = async (connection: Connection, { read }: WireReader, stream: string): Promise<number> => {
+  const [end] = await read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
+  return end?.revision ?? -1
+}
+
 /** Looks where an append would be, if it was stored. */
-export const sightingOf = async (connection: Connection, { read }: WireReader, { stream, expected, ids }: WireAppend): Promise<Sighting> => {
+export const sightingOf = async (connection: Connection, wire: WireReader, { stream, expected, ids }: WireAppend): Promise<Sighting> => {
   const from = expected === 'noStream' ? 0 : expected + 1
-  const there = await read(streamRequest(connection.library, stream, { from, max: ids.length }))
+  const there = await wire.read(streamRequest(connection.library, stream, { from, max: ids.length }))
   const last = there.at(-1)
   if (last === undefined) return { kind: 'absent' }
   if (there.length === ids.length && there.every(({ id }, index) => id === ids[index])) return { kind: 'stored', revision: last.revision, commit: last.commit }
-  const [end] = await read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
-  return { kind: 'passed', actual: end?.revision ?? last.revision }
+  return { kind: 'passed', actual: Math.max(last.revision, await lastOf(connection, wire, stream)) }
 }
 
 export interface LogReaderOptions {

@@ -73,6 +73,9 @@ export interface DoubleOptions {
   readonly settings?: string
 }
 
+/** States of a node, as gossip names them. A node that knows no leader is in none of those that a client goes to. */
+const [UNKNOWN, FOLLOWER, LEADER] = [2, 6, 8] as const
+
 const METHODS = ['read', 'append', 'delete', 'tombstone', 'batchappend']
 
 const supported = (version: string): SupportedMethods => {
@@ -219,7 +222,7 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     info.setMembersList(
       members.map(({ node }) => {
         const member = new gossip.MemberInfo()
-        member.setState(node === leader ? 8 : 6)
+        member.setState(node.faults.isLeaderless ? UNKNOWN : node === leader ? LEADER : FOLLOWER)
         member.setIsAlive(true)
         const endPoint = new gossip.EndPoint()
         endPoint.setAddress('127.0.0.1')

@@ -25,6 +25,8 @@ export type Written =
   | { readonly kind: 'stored'; readonly revision: number; readonly position: bigint }
   | { readonly kind: 'conflict'; readonly actual: number }
   | { readonly kind: 'deleted' }
+  /** What is there at the same revision has these ids, and no majority yet: the server says nothing, and the client is to ask again. */
+  | { readonly kind: 'dropped' }
 
 export type StreamRead = { readonly kind: 'events'; readonly events: readonly StoredEvent[] } | { readonly kind: 'notFound' } | { readonly kind: 'deleted' }
 
@@ -49,6 +51,9 @@ export class DoubleLog {
   readonly #listeners = new Set<() => void>()
   readonly #now: () => number
   #end = 0n
+  /** How many events a majority of the cluster has; undefined: all. */
+  #replicated: number | undefined
+  readonly #waiting: (() => void)[] = []
 
   constructor(now: () => number) {
     this.#now = now
@@ -65,6 +70,24 @@ export class DoubleLog {
   onWritten(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** From now on no majority is there: what is appended counts for what comes after it, and is neither shown nor answered. */
+  loseMajority(): void {
+    this.#replicated ??= this.#all.length
+  }
+
+  /** The majority is back, and has everything. */
+  findMajority(): void {
+    this.#replicated = undefined
+    for (const listener of this.#listeners) listener()
+    for (const run of this.#waiting.splice(0)) run()
+  }
+
+  /** Runs it as soon as a majority has everything that is there now. */
+  whenReplicated(run: () => void): void {
+    if (this.#replicated === undefined) run()
+    else this.#waiting.push(run)
   }
 
   append(stream: string, expected: Expected, events: readonly NewEvent[]): Written {
@@ -111,7 +134,8 @@ export class DoubleLog {
     if (kept?.isTombstoned === true) return { kind: 'deleted' }
     if (kept === undefined || kept.events.length === 0 || this.#isSoftlyDeleted(stream)) return { kind: 'notFound' }
     const first = this.#firstLeft(stream, kept)
-    const visible = kept.events.filter(({ revision }) => revision >= first)
+    const visible = kept.events.filter((event) => event.revision >= first && this.#isShown(event))
+    if (visible.length === 0 && kept.events.every((event) => !this.#isShown(event))) return { kind: 'notFound' }
     if (isBackwards) {
       const start = from === 'end' ? Number.MAX_SAFE_INTEGER : from === 'start' ? 0 : Number(from)
       return {
@@ -143,11 +167,12 @@ export class DoubleLog {
   }
 
   at(index: number): StoredEvent | undefined {
-    return this.#all[index]
+    return index < this.length ? this.#all[index] : undefined
   }
 
+  /** Of what is shown. */
   get length(): number {
-    return this.#all.length
+    return this.#replicated ?? this.#all.length
   }
 
   lastRevision(stream: string): number {
@@ -166,6 +191,11 @@ export class DoubleLog {
       return kept === undefined || (!kept.isTombstoned && revision >= this.#firstLeft(stream, kept)) || revision === kept.events.length - 1
     })
     this.#all.splice(0, this.#all.length, ...left)
+  }
+
+  #isShown({ position }: StoredEvent): boolean {
+    const firstHidden = this.#replicated === undefined ? undefined : this.#all[this.#replicated]
+    return firstHidden === undefined || position < firstHidden.position
   }
 
   #isExpected(stream: string, expected: Expected, last: number): boolean {
@@ -190,6 +220,7 @@ export class DoubleLog {
 
   #originalOf(stream: string, revision: number): Written {
     const original = this.#streams.get(stream)?.events[revision]
+    if (original !== undefined && !this.#isShown(original)) return { kind: 'dropped' }
     return original === undefined ? { kind: 'conflict', actual: this.lastRevision(stream) } : { kind: 'stored', revision, position: original.position }
   }
 
