@@ -207,7 +207,7 @@ const urlOf = (address: string, port: number): string => `http://${address.inclu
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
 
 /** Where the other servers over the same log reach this one, unless it is told. */
-const reachedAt = (address: string, port: number): string => urlOf(EVERYWHERE.has(address) ? hostname() : address, port)
+export const reachedAt = (address: string, port: number): string => urlOf(EVERYWHERE.has(address) ? hostname() : address, port)
 
 const NO_FILES: FollowedFiles = { close: async () => undefined }
 

@@ -136,6 +136,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
     onAppended: (commit) => {
       if (commit > acknowledged) acknowledged = commit
+      tail.expects(commit)
     },
   })
   const tail = new Tail({
