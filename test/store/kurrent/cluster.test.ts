@@ -92,18 +92,25 @@ describe('a store over a cluster', () => {
   it('outlives that no node is to be found, with a call under way at the one that it has left', async () => {
     const { double, world, store, a, b, c } = await three()
     await put(store, 'a', [sample(1)])
+    const ending = new AbortController()
+    const [items, began] = [store.subscribe({ signal: ending.signal })[Symbol.asyncIterator](), a.arrived('subscription')]
+    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
+    await began
     for (const node of [a, b, c]) node.faults.isLeaderless = true
     a.freeze()
     const appending = store.append('a', 0, [sample(2)])()
     await world.until((pending) => pending.some((ms) => ms <= 5_000))
     world.advance(5_000)
-    // Gossip of a node that hangs is waited for in real time.
-    a.drop()
     a.thaw()
+    // A channel is being made for the read, and will not be; meanwhile the subscription on the old one ends.
+    const reading = store.readStream('a')()
+    a.drop()
+    expect(left(await passUntil(world, reading))).toMatchObject({ name: 'StoreFault' })
     expect(left(await passUntil(world, appending))).toMatchObject({ name: 'StoreFault' })
     for (const node of [a, b, c]) node.faults.isLeaderless = false
     double.lead(b)
     expect(right(await passUntil(world, store.append('b', 'noStream', [sample(3)])())).revision).toBe(0)
+    ending.abort()
   })
 
   it('goes on at another node when its own stops under load, storing each append once', async () => {
