@@ -8,6 +8,7 @@ import { realWorld } from '../../src/world.ts'
 import { openCluster } from '../support/cluster.ts'
 import { judge, stormOver } from '../support/cluster-storm.ts'
 import { realEsdb } from '../support/real-esdb.ts'
+import { exerciseWire } from '../store/kurrent/wire.ts'
 import { exercise } from './event-store.ts'
 import { namedView } from './named-view.ts'
 import { exerciseSharing } from './sharing.ts'
@@ -37,6 +38,8 @@ if ('missing' in real) {
     const again = async () => namedView(await openKurrentStore({ connectionString: real.connectionString, prefixes: [prefix] }), prefix)
     return { first: view, again, close: store.close }
   })
+
+  exerciseWire('a real server', async () => ({ connectionString: real.connectionString, prefix: `wire${realWorld.uuid().slice(-12)}-` }))
 
   describe('two servers of Stint over a real server', () => {
     it('complete each of some hundred tasks once and lose none while they are killed in turn, and their tables equal a replay', { timeout: TIMEOUT_MS }, async () => {

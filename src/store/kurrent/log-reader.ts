@@ -9,6 +9,7 @@ import { decodeEvent } from './event-codec.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
+import { metadataOf } from './metadata.ts'
 import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
 import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
 
@@ -66,10 +67,12 @@ export const recordedOf = (event: WireEvent, incarnation: string): RecordedEvent
   return { ...decodeEvent(event, event.stream, position), stream: event.stream, revision: event.revision, position }
 }
 
-/** Revision of a stream's last event, -1 if none is to be read. */
-export const lastOf = async (connection: Connection, { read }: WireReader, stream: string): Promise<number> => {
-  const [end] = await read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
-  return end?.revision ?? -1
+/** Revision of a stream's last event, or of the last that was taken out of reach if none can be read; -1 if there is neither. */
+export const lastOf = async (connection: Connection, wire: WireReader, stream: string): Promise<number> => {
+  const [end] = await wire.read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
+  if (end !== undefined) return end.revision
+  const { document } = await metadataOf(connection, wire, stream)
+  return typeof document['$tb'] === 'number' ? document['$tb'] - 1 : -1
 }
 
 /** Looks where an append would be, if it was stored. */

@@ -204,6 +204,17 @@ describe('an append to a cluster that has lost its majority', () => {
   })
 })
 
+describe('an append to a stream that was deleted softly', () => {
+  it('is in conflict at once with what is out of reach', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await put(store, 'a', samples(3))
+    double.log.deleteSoftly('a', 'any')
+    expect(left(await store.append('a', 0, [sample(4)])())).toEqual({ kind: 'conflict', actual: 2 })
+    expect(right(await store.append('a', 2, [sample(4)])()).revision).toBe(3)
+  })
+})
+
 describe('an append while the server hangs', () => {
   it('is given up after its own deadline, as the client has none, and stored once when the server goes on', async () => {
     const double = await stage.double()

@@ -96,7 +96,7 @@ export class DoubleLog {
     const last = (kept?.events.length ?? 0) - 1
     const repeated = this.#repeated(stream, expected, last, events)
     if (repeated !== undefined) return repeated
-    if (!this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: this.#isSoftlyDeleted(stream) ? -1 : last }
+    if (!this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: last }
     // An empty append is checked and writes nothing; the answer names revision 0 all the same.
     if (events.length === 0) return { kind: 'stored', revision: Math.max(0, last), position: this.#end }
     if (this.#isSoftlyDeleted(stream)) this.#setMetadata(stream, { $tb: last + 1 })
@@ -113,7 +113,7 @@ export class DoubleLog {
     if (this.#streams.get(stream)?.isTombstoned === true) return { kind: 'deleted' }
     if (last === -1 || !this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: last }
     this.#setMetadata(stream, { $tb: DELETED })
-    return { kind: 'stored', revision: last, position: this.#end }
+    return { kind: 'stored', revision: last, position: this.#all.at(-1)?.position ?? 0n }
   }
 
   tombstone(stream: string, expected: Expected): Written {
@@ -126,7 +126,7 @@ export class DoubleLog {
     const kept = this.#streams.get(stream)
     if (kept !== undefined) kept.isTombstoned = true
     for (const listener of this.#listeners) listener()
-    return { kind: 'stored', revision: last, position: this.#end }
+    return { kind: 'stored', revision: last, position: this.#all.at(-1)?.position ?? 0n }
   }
 
   readStream(stream: string, from: bigint | 'start' | 'end', count: number, isBackwards: boolean): StreamRead {
