@@ -14,7 +14,7 @@ import { rounded, rowOf, type Effort, type Row } from './row.ts'
 import { temporaryDirectory } from './server-process.ts'
 
 const NODES = [1, 2, 3]
-const TASKS = 6_000
+const TASKS = 3_000
 const QUICK_TASKS = 200
 const WARM_UP_TASKS = 500
 const QUICK_WARM_UP_TASKS = 20

@@ -46,6 +46,8 @@ const ALL_AT_ONCE = 0.15
 /** Of the others, those after which the server comes again at once. */
 const AT_ONCE = 0.5
 const ASK_MS = 5_000
+/** Told when it is over. */
+const LONG_PAUSE_MS = 5_000
 /** Tasks put in one go; what a kill left in doubt is put again under the same ids. */
 const TOGETHER = 2_000
 
@@ -124,7 +126,7 @@ const killer = ({ cluster, tasks, kills, random, say = () => undefined }: Cluste
       for (const [server, again] of dead) {
         if (completed < again) continue
         dead.delete(server)
-        work = work.then(server.start)
+        work = work.then(server.start).then(() => say(`${server.name} is back`))
       }
       if (rounds >= kills || completed < every * (rounds + 1)) return
       rounds += 1
@@ -154,24 +156,25 @@ export const watchCompletions = async (store: KurrentStore, { app, queue }: Queu
 
 /** Resolves when every task is completed and every server is up. */
 export const stormOver = async (options: ClusterStormOptions): Promise<ClusterStorm> => {
-  const { cluster, app, queue, tasks, workerKills } = options
+  const { cluster, app, queue, tasks, workerKills, say = () => undefined } = options
   const store = await openKurrentStore({ connectionString: cluster.connectionString })
   const crew = openCrew({ ...options, urls: cluster.servers.map(({ url }) => url()) })
   const kill = killer(options)
   try {
     await crew.ready
-    const began = performance.now()
+    const began = realWorld.monotonic()
     let lastAt = Infinity
     let longestPause = { ms: 0, at: 0 }
     const done = watchCompletions(store, { app, queue }, tasks, (count) => {
-      const now = performance.now()
+      const now = realWorld.monotonic()
+      if (now - lastAt > LONG_PAUSE_MS) say(`${count - 1} done: nothing more for ${((now - lastAt) / 1_000).toFixed(1)} s`)
       if (now - lastAt > longestPause.ms) longestPause = { ms: now - lastAt, at: count - 1 }
       lastAt = now
       kill.at(count)
       if (crew.killed() < workerKills && count >= (tasks / (workerKills + 1)) * (crew.killed() + 0.5)) crew.replaceOne()
     })
     await Promise.all([putTasks(cluster, { app, queue }, tasks), done])
-    const seconds = (performance.now() - began) / 1_000
+    const seconds = (realWorld.monotonic() - began) / 1_000
     await kill.settled()
     return { seconds, longestPause, killed: kill.killed(), workersKilled: crew.killed(), stale: crew.stale(), appends: kill.appends }
   } finally {
@@ -191,12 +194,12 @@ const CAUGHT_UP_SECONDS = 60
 
 /** Waits until a server's tables have come to a position, by asking it for a list as of then. */
 export const caughtUp = async ({ url }: ClusterServer, position: Position): Promise<void> => {
-  const until = performance.now() + CAUGHT_UP_SECONDS * 1_000
+  const until = realWorld.monotonic() + CAUGHT_UP_SECONDS * 1_000
   for (;;) {
     const answer = await fetch(`${url()}/v1/jobs?limit=1`, { headers: { 'Stint-Position': position } })
     await answer.arrayBuffer()
     if (answer.ok) return
-    if (performance.now() > until) throw new Error(`${url()} did not come to the end of the log: ${answer.status}`)
+    if (realWorld.monotonic() > until) throw new Error(`${url()} did not come to the end of the log: ${answer.status}`)
   }
 }
 

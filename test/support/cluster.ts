@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { realWorld } from '../../src/world.ts'
 
 const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 const DOUBLE = join(import.meta.dirname, 'kurrent-double', 'program.ts')
@@ -96,7 +97,7 @@ const serverOf = (name: string, directory: string, store: string, flags: readonl
   let told: Told | undefined
 
   const start = async (): Promise<number> => {
-    const began = performance.now()
+    const began = realWorld.monotonic()
     const port = url === '' ? '0' : new URL(url).port
     const mine = startProcess([CLI, 'serve', '--port', port, '--data', data, '--config', data, '--store', store, '--server', name, '--log-level', 'error', ...flags])
     told = mine
@@ -104,7 +105,7 @@ const serverOf = (name: string, directory: string, store: string, flags: readonl
       if (told === mine) told = undefined
     })
     url = await mine.after('listening')
-    return performance.now() - began
+    return realWorld.monotonic() - began
   }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     const mine = told
