@@ -142,11 +142,11 @@ interface Life {
 
 const PAGE = 10_000
 
-/** Reads a log from its first event. */
-export const auditTasks = async (reader: EventReader, { app, queue }: Queue): Promise<Audit> => {
+/** Reads a log from its first event; the tasks are those of one queue, or of all queues of an app. */
+export const auditTasks = async (reader: EventReader, { app, queue }: Pick<Queue, 'app'> & Partial<Queue>): Promise<Audit> => {
   const lives = new Map<string, Life>()
   const counts = { leases: 0, expired: 0, givenBack: 0 }
-  const prefix = `workItem-task/${app}/${queue}/`
+  const prefix = `workItem-task/${app}/${queue === undefined ? '' : `${queue}/`}`
 
   const take = (stream: string, type: string, data: string): void => {
     const { lease } = JSON.parse(data) as { readonly lease?: number }

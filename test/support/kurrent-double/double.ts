@@ -25,7 +25,7 @@ import type { handleUnaryCall, sendUnaryData, ServerDuplexStream, ServerReadable
 import { realWorld } from '../../../src/world.ts'
 import { serveAppend, serveBatchAppend } from './appending.ts'
 import { noCounts, noFaults, type Counts, type Faults } from './faults.ts'
-import { openFront, type Front } from './front.ts'
+import { openFront, type Front, type FrontAddress } from './front.ts'
 import { DoubleLog, type Expected } from './log.ts'
 import type { NodeState, Told } from './node-state.ts'
 import { serveRead } from './reading.ts'
@@ -71,6 +71,8 @@ export interface DoubleOptions {
   readonly version?: string
   /** Added to the connection string: `&keepAliveInterval=…`. */
   readonly settings?: string
+  /** Where its only node, or the first, is reached: a free port of the loopback. */
+  readonly listen?: FrontAddress
 }
 
 /** States of a node, as gossip names them. A node that knows no leader is in none of those that a client goes to. */
@@ -173,7 +175,15 @@ interface Member {
   readonly server: Server
 }
 
-const openMember = async (log: DoubleLog, version: string, lookup: { readonly leader: () => DoubleNode | undefined; readonly members: () => ClusterInfo }): Promise<Member> => {
+interface MemberOptions {
+  readonly log: DoubleLog
+  readonly version: string
+  readonly listen: FrontAddress
+  readonly leader: () => DoubleNode | undefined
+  readonly members: () => ClusterInfo
+}
+
+const openMember = async ({ log, version, listen, leader, members }: MemberOptions): Promise<Member> => {
   const faults = noFaults()
   const counts = noCounts()
   const { told, arrived } = arrivals()
@@ -182,13 +192,14 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
   const front = await openFront(
     () => behind,
     () => told('disconnection'),
+    listen,
   )
   const state: NodeState = {
     log,
     faults,
     counts,
-    isLeader: () => lookup.leader() === node,
-    leaderAddress: () => ({ host: '127.0.0.1', port: lookup.leader()?.port ?? 0 }),
+    isLeader: () => leader() === node,
+    leaderAddress: () => ({ host: '127.0.0.1', port: leader()?.port ?? 0 }),
     dropConnections: front.cut,
     whenLetGo: (run) => (faults.isHolding ? void held.push(run) : run()),
     told,
@@ -218,13 +229,13 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
     arrived,
   }
   Object.defineProperty(counts, 'connections', { get: front.connections })
-  const { server, port } = await startServices(state, version, lookup.members)
+  const { server, port } = await startServices(state, version, members)
   behind = port
   return { node, front, server }
 }
 
 /** Starts it on free ports of the loopback. */
-export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '' }: DoubleOptions = {}): Promise<Double> => {
+export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '', listen = {} }: DoubleOptions = {}): Promise<Double> => {
   const log = new DoubleLog(realWorld.now)
   const members: Member[] = []
   let leader: DoubleNode | undefined
@@ -244,7 +255,7 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     )
     return info
   }
-  for (let index = 0; index < count; index += 1) members.push(await openMember(log, version, { leader: () => leader, members: cluster }))
+  for (let index = 0; index < count; index += 1) members.push(await openMember({ log, version, listen: index === 0 ? listen : {}, leader: () => leader, members: cluster }))
   leader = members[0]?.node
   const nodes = members.map(({ node }) => node)
   const [node] = nodes
