@@ -21,8 +21,11 @@ import { tellsNews } from './long-tasks/news.ts'
 import type { PresenceTable } from './presence.ts'
 import { foldOn, NOTHING_LOADED, readOn, type Loaded } from './stream-state.ts'
 
-/** Decisions tried before a command gives up. On one server the second always succeeds; where several change one item all the time, one of three may be second many times over. */
-const ATTEMPTS_MAX = 20
+/**
+ * Decisions tried before a command gives up; on one server the second always succeeds. Of several servers whoever got through decides its next command at once, while
+ * the others read on first: who loses tends to lose again, and each loss is somebody's progress.
+ */
+const ATTEMPTS_MAX = 50
 
 /** What time wanted to say has been overtaken; only timers ask for that. */
 export interface Moot {

@@ -1,12 +1,21 @@
 // The store keeps the contract over a real EventStoreDB or KurrentDB too, where there is one: at STINT_TEST_ESDB=esdb://…, or in a container.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openKurrentStore } from '../../src/store/kurrent/store.ts'
 import { realWorld } from '../../src/world.ts'
+import { openCluster } from '../support/cluster.ts'
+import { judge, stormOver } from '../support/cluster-storm.ts'
 import { realEsdb } from '../support/real-esdb.ts'
+import { exerciseWire } from '../store/kurrent/wire.ts'
 import { exercise } from './event-store.ts'
 import { namedView } from './named-view.ts'
 import { exerciseSharing } from './sharing.ts'
 import { left, put, right, sample, samples } from './samples.ts'
+
+const TIMEOUT_MS = 600_000
+const TASKS = 300
 
 const real = await realEsdb()
 
@@ -28,6 +37,30 @@ if ('missing' in real) {
     const { store, prefix, view } = await open()
     const again = async () => namedView(await openKurrentStore({ connectionString: real.connectionString, prefixes: [prefix] }), prefix)
     return { first: view, again, close: store.close }
+  })
+
+  exerciseWire('a real server', async () => ({ connectionString: real.connectionString, prefix: `wire${realWorld.uuid().slice(-12)}-` }))
+
+  describe('two servers of Stint over a real server', () => {
+    it('complete each of some hundred tasks once and lose none while they are killed in turn, and their tables equal a replay', { timeout: TIMEOUT_MS }, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'stint-real-'))
+      const queue = { app: `storm${realWorld.uuid().slice(-12)}`, queue: 'tasks' }
+      const cluster = await openCluster({ directory: folder, servers: 2, store: real.connectionString })
+      // This chance kills one of them, and then both at once.
+      const fates = [0.9, 0, 0.1, 0]
+      const random = (): number => fates.shift() ?? 0.9
+      try {
+        const storm = await stormOver({ ...queue, cluster, tasks: TASKS, workers: 2, concurrency: 16, leaseSeconds: 2, kills: 2, workerKills: 1, random })
+        const verdict = await judge(cluster, queue)
+        expect(verdict.differences).toEqual([])
+        expect(verdict.wrong).toEqual([])
+        expect(verdict).toMatchObject({ tasks: TASKS, completedOnce: TASKS })
+        expect([storm.killed, storm.workersKilled]).toEqual([3, 1])
+      } finally {
+        await cluster.close()
+        rmSync(folder, { recursive: true })
+      }
+    })
   })
 
   describe('a real server', () => {

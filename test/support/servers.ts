@@ -20,6 +20,8 @@ export interface Connection extends EventStore {
   readonly resume: () => void
   /** The next append is stored, and nobody is told of it; `then` is called. */
   readonly loseNextAnswer: (then: () => void) => void
+  /** Before each of the next appends others append. */
+  readonly overtake: (appends: number, others: () => Promise<unknown>) => void
   /** Appends that were sent, and those of them that met another's. */
   readonly figures: () => { readonly appends: number; readonly conflicts: number }
 }
@@ -38,6 +40,7 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
   let closed = false
   let isLosing = false
   let whenLost: () => void = () => undefined
+  let overtaken: { left: number; readonly others: () => Promise<unknown> } = { left: 0, others: async () => undefined }
   let appends = 0
   let conflicts = 0
   let holding: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
@@ -61,6 +64,10 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
     (...asked) =>
     async () => {
       appends += 1
+      if (overtaken.left > 0) {
+        overtaken.left -= 1
+        await overtaken.others()
+      }
       const appended = await over(log.append)(...asked)()
       if (E.isLeft(appended) && !(appended.left instanceof StoreFault) && appended.left.kind === 'conflict') conflicts += 1
       // The log tells all who follow it at once; whoever appended may hear of it later than that.
@@ -105,6 +112,9 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
     loseNextAnswer: (then) => {
       isLosing = true
       whenLost = then
+    },
+    overtake: (left, others) => {
+      overtaken = { left, others }
     },
     figures: () => ({ appends, conflicts }),
     resume: () => {

@@ -21,9 +21,13 @@ export type Sighting =
 /** Looks where an append would be. Rejects if the store cannot be read. */
 export type LookFor = (append: WireAppend) => Promise<Sighting>
 
+/** Revision of the last event of a stream that can be read, -1 if there is none. Rejects if the store cannot be read. */
+export type LastOf = (stream: string) => Promise<number>
+
 export interface AppenderOptions {
   readonly sender: AppendSender
   readonly lookFor: LookFor
+  readonly lastOf: LastOf
   readonly patience: Patience
   readonly world: World
   readonly incarnation: string
@@ -116,11 +120,30 @@ export class Appender {
         this.#remember(stream, outcome.right.revision)
         return outcome
       }
-      if (outcome.left instanceof StoreFault || outcome.left.kind !== 'conflict' || expected !== 'any') return outcome
+      if (outcome.left instanceof StoreFault || outcome.left.kind !== 'conflict') return outcome
+      if (expected !== 'any') return this.#shown(stream, outcome.left.actual, trying)
       // Nothing of it is stored, and now it is known where the stream ends.
       at = outcome.left.actual === -1 ? 'noStream' : outcome.left.actual
     }
     return E.left(new StoreFault('overloaded', `${CONFLICTS_MAX} others have appended to ${stream} meanwhile; try again later`))
+  }
+
+  /**
+   * A conflict, once what it is with can be read. It counts for the server as soon as its leader has it, and is shown when a majority of the cluster has it; who
+   * decides anew in between would decide on the same state, and be in conflict again.
+   */
+  async #shown(stream: string, actual: number, trying: Trying): Promise<Outcome> {
+    for (let cause: unknown; ;) {
+      try {
+        if (actual === -1 || (await this.#options.lastOf(stream)) >= actual) {
+          this.#options.patience.worked()
+          return E.left({ kind: 'conflict', actual })
+        }
+      } catch (error) {
+        cause = error
+      }
+      if (!(await trying.again())) return E.left(faultOf(cause, `Nothing was appended to ${stream}, and what others have appended there cannot be read yet`))
+    }
   }
 
   /** One append with one expected revision, until it is known what became of it or the time is over. */
@@ -141,7 +164,8 @@ export class Appender {
       if (!isInDoubt) continue
       const found = await this.#look(append, trying)
       if (found !== undefined) return found
-      if (answer.kind === 'conflict') return E.left({ kind: 'conflict', actual: answer.actual })
+      // Neither it nor others: what it is in conflict with may go again, with a leader that has no majority, and then an earlier attempt could get through.
+      if (isAnswered && !(await trying.again())) return E.left(this.#doubt(append, cause))
     }
   }
 

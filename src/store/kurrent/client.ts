@@ -45,9 +45,13 @@ export interface ClientInside {
 
 /** The client's own parts. Throws if it is not the version that this was written for. */
 export const insideOf = (client: EventStoreDBClient): ClientInside => {
-  const inside = client as unknown as ClientInside
+  const inside = client as unknown as { -readonly [Part in keyof ClientInside]: ClientInside[Part] }
   for (const part of ['GRPCStreamCreator', 'execute', 'callArguments', 'handleError', 'dispose'] as const) {
     if (typeof inside[part] !== 'function') throw new Error(`@eventstore/db-client has no ${part}: another version than 6.2.1 is installed`)
   }
+  // The client calls it for every call that ends badly and leaves what comes of it to nobody. It waits for the channel that is being made, which fails where no
+  // node is found; that would end the process. Who asked for the channel hears of it.
+  const { handleError } = inside
+  inside.handleError = (grpc, error) => handleError(grpc, error).catch(() => undefined)
   return inside
 }

@@ -135,7 +135,7 @@ export const connectionTo = (connectionString: string, library: Library, world: 
 
   const doubt: Connection['doubt'] = (sentAt, cause) => {
     if (heardAt > sentAt || newest === undefined) return false
-    inside.handleError(newest, new library.client.UnavailableError(undefined, cause.message)).catch(nobody)
+    void inside.handleError(newest, new library.client.UnavailableError(undefined, cause.message))
     return true
   }
 

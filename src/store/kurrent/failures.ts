@@ -27,7 +27,8 @@ const UNAVAILABLE = 14
 const UNAUTHENTICATED = 16
 
 /** Said before a byte of the call has left: no connection, no name, no node of the cluster, a channel that is closed. */
-const UNSENT = /No connection established|Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|Failed to discover|Channel has been shut down/
+const UNSENT =
+  /No connection established|Name resolution failed|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|Failed to discover|Channel has been shut down|Channel closed before call started/
 const BAD_POSITION = /ReadAllResult: (?:Error|InvalidPosition)|InvalidPosition/
 
 const wordsOf = ({ details, message }: Failure): string => [details, message].filter((words) => typeof words === 'string').join(' ')

@@ -9,6 +9,7 @@ import { decodeEvent } from './event-codec.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
+import { metadataOf } from './metadata.ts'
 import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
 import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
 
@@ -66,15 +67,22 @@ export const recordedOf = (event: WireEvent, incarnation: string): RecordedEvent
   return { ...decodeEvent(event, event.stream, position), stream: event.stream, revision: event.revision, position }
 }
 
+/** Revision of a stream's last event, or of the last that was taken out of reach if none can be read; -1 if there is neither. */
+export const lastOf = async (connection: Connection, wire: WireReader, stream: string): Promise<number> => {
+  const [end] = await wire.read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
+  if (end !== undefined) return end.revision
+  const { document } = await metadataOf(connection, wire, stream)
+  return typeof document['$tb'] === 'number' ? document['$tb'] - 1 : -1
+}
+
 /** Looks where an append would be, if it was stored. */
-export const sightingOf = async (connection: Connection, { read }: WireReader, { stream, expected, ids }: WireAppend): Promise<Sighting> => {
+export const sightingOf = async (connection: Connection, wire: WireReader, { stream, expected, ids }: WireAppend): Promise<Sighting> => {
   const from = expected === 'noStream' ? 0 : expected + 1
-  const there = await read(streamRequest(connection.library, stream, { from, max: ids.length }))
+  const there = await wire.read(streamRequest(connection.library, stream, { from, max: ids.length }))
   const last = there.at(-1)
   if (last === undefined) return { kind: 'absent' }
   if (there.length === ids.length && there.every(({ id }, index) => id === ids[index])) return { kind: 'stored', revision: last.revision, commit: last.commit }
-  const [end] = await read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
-  return { kind: 'passed', actual: end?.revision ?? last.revision }
+  return { kind: 'passed', actual: Math.max(last.revision, await lastOf(connection, wire, stream)) }
 }
 
 export interface LogReaderOptions {

@@ -12,7 +12,7 @@ import { connectionTo, type Connection } from './connection.ts'
 import { kindOfFailure, saidBy } from './failures.ts'
 import { follow } from './follow.ts'
 import { readOrMakeIdentity, type Identity } from './identity.ts'
-import { logReader, sightingOf, wireReader, type WireReader } from './log-reader.ts'
+import { lastOf, logReader, sightingOf, wireReader, type WireReader } from './log-reader.ts'
 import { Patience } from './patience.ts'
 import { STINT_PREFIXES, commitOf, streamNames, type Prefixes } from './streams.ts'
 import { TAIL_LIMITS, Tail, type TailLimits } from './tail.ts'
@@ -131,6 +131,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const appender = new Appender({
     ...{ sender, patience, world, incarnation, maxAppendBytes },
     lookFor: (append) => sightingOf(connection, wire, append),
+    lastOf: (stream) => lastOf(connection, wire, stream),
     limits: options.inFlight ?? IN_FLIGHT_LIMITS,
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
     onAppended: (commit) => {

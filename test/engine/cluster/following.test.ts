@@ -39,6 +39,22 @@ describe('a server over a shared log', () => {
     await expectEqualServers(servers)
   })
 
+  it('decides a command anew for as long as others get through before it', async () => {
+    const [a, b] = await two()
+    const { workItem, lease } = await register(a)
+    let phase = 0
+    const other = (): Promise<unknown> => report(a, workItem, lease, { phase: `of a ${(phase += 1)}` }).then(right)
+    await settle()
+    b.connection.overtake(20, other)
+    right(await report(b, workItem, lease, { phase: 'of b' }))
+    expect([b.connection.figures().conflicts, phase]).toEqual([20, 20])
+    b.connection.overtake(1_000, other)
+    expect(left(await report(b, workItem, lease, { phase: 'of b again' }))).toMatchObject({ kind: 'overloaded' })
+    b.connection.overtake(0, other)
+    await settle()
+    await expectEqualServers(servers)
+  })
+
   it('follows queues, contracts, nodes and tokens', async () => {
     const [a, b] = await two()
     const context = contextOf(a.world, 'admin')

@@ -116,6 +116,105 @@ describe('an append whose answer is lost', () => {
   })
 })
 
+describe('an append to a cluster that has lost its majority', () => {
+  const lost = async () => {
+    const double = await stage.double()
+    const world = virtualWorld()
+    const [store, other] = [await stage.store(double, { world }), await stage.store(double, { world: virtualWorld({ seed: 2 }) })]
+    await put(store, 'a', [sample(1)])
+    double.log.loseMajority()
+    return { double, world, store, other }
+  }
+
+  it('is answered when the majority is back, and is not seen before', async () => {
+    const { double, store, other } = await lost()
+    const came = double.node.arrived('append')
+    const appending = store.append('a', 0, [sample(2)])()
+    await came
+    expect(await everything(other)).toHaveLength(1)
+    double.log.findMajority()
+    expect(right(await appending).revision).toBe(1)
+    expect(await everything(other)).toHaveLength(2)
+  })
+
+  it('is stored once where it is sent again before that, as the server says nothing to a repeat', async () => {
+    const { double, world, store } = await lost()
+    // A leader that waits for its followers in vain says after 2 s that it took too long.
+    double.node.faults.appends.push('timed out')
+    const again = double.node.arrived('append', 2)
+    const appending = store.append('a', 0, [sample(2)])()
+    await passUntil(world, again)
+    double.log.findMajority()
+    await pass(world, DEADLINE_MS)
+    expect(right(await passUntil(world, appending)).revision).toBe(1)
+    expect(await everything(store)).toHaveLength(2)
+  })
+
+  it('is a conflict no sooner than what it lost to can be read, so that it can be decided anew', async () => {
+    const { double, world, store, other } = await lost()
+    const came = double.node.arrived('append')
+    const first = other.append('a', 0, [sample(2)])()
+    await came
+    const [losing, looked] = [store.append('a', 0, [sample(3)])(), double.node.arrived('read')]
+    const seen = losing.then(async () => right(await store.readStream('a')()).map(({ type }) => type))
+    await looked
+    double.log.findMajority()
+    expect(left(await passUntil(world, losing))).toEqual({ kind: 'conflict', actual: 1 })
+    expect(await seen).toEqual(['Sample1', 'Sample2'])
+    right(await first)
+  })
+
+  it('is no conflict either when an earlier attempt at it is in doubt, until others can be read in its place', async () => {
+    const { double, world, store, other } = await lost()
+    double.node.faults.appends.push('ignored')
+    const came = double.node.arrived('append')
+    const losing = store.append('a', 0, [sample(3)])()
+    await came
+    const took = double.node.arrived('append')
+    const first = other.append('a', 0, [sample(2)])()
+    await took
+    const again = double.node.arrived('append', 2)
+    await pass(world, DEADLINE_MS)
+    await passUntil(world, again)
+    double.log.findMajority()
+    expect(left(await passUntil(world, losing))).toEqual({ kind: 'conflict', actual: 1 })
+    right(await first)
+  })
+
+  it('is unavailable, and stored nowhere, where what it lost to is not to be read in time', async () => {
+    const { double, world, store, other } = await lost()
+    const came = double.node.arrived('append')
+    const first = other.append('a', 0, [sample(2)])()
+    await came
+    const fault = left(await passUntil(world, store.append('a', 0, [sample(3)])()))
+    expect(fault).toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
+    double.log.findMajority()
+    right(await first)
+    expect((await everything(store)).map(({ type }) => type)).toEqual(['Sample1', 'Sample2'])
+  })
+
+  it('goes on behind what is not to be read yet where it expects nothing', async () => {
+    const { double, store, other } = await lost()
+    const came = double.node.arrived('append', 3)
+    const sent = [store.append('a', 'any', [sample(2)])(), other.append('a', 'any', [sample(3)])()]
+    await came
+    double.log.findMajority()
+    for (const each of sent) right(await each)
+    expect(await everything(store)).toHaveLength(3)
+  })
+})
+
+describe('an append to a stream that was deleted softly', () => {
+  it('is in conflict at once with what is out of reach', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await put(store, 'a', samples(3))
+    double.log.deleteSoftly('a', 'any')
+    expect(left(await store.append('a', 0, [sample(4)])())).toEqual({ kind: 'conflict', actual: 2 })
+    expect(right(await store.append('a', 2, [sample(4)])()).revision).toBe(3)
+  })
+})
+
 describe('an append while the server hangs', () => {
   it('is given up after its own deadline, as the client has none, and stored once when the server goes on', async () => {
     const double = await stage.double()

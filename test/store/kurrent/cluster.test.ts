@@ -1,6 +1,6 @@
 // A cluster of EventStoreDB nodes under one store: the leader changes, stops, hangs, and nothing that was acknowledged is lost or doubled.
 import { describe, expect, it } from 'vitest'
-import { everything, put, right, sample, samples, take, brief } from '../../contract/samples.ts'
+import { everything, left, put, right, sample, samples, take, brief } from '../../contract/samples.ts'
 import { kurrentStage, passUntil } from '../../support/kurrent-stage.ts'
 import type { DoubleNode } from '../../support/kurrent-double/double.ts'
 import { virtualWorld } from '../../support/virtual-world.ts'
@@ -87,6 +87,30 @@ describe('a store over a cluster', () => {
     double.lead(c)
     expect(right(await passUntil(world, appending)).revision).toBe(0)
     expect(await everything(store)).toHaveLength(1)
+  })
+
+  it('outlives that no node is to be found, with a call under way at the one that it has left', async () => {
+    const { double, world, store, a, b, c } = await three()
+    await put(store, 'a', [sample(1)])
+    const ending = new AbortController()
+    const [items, began] = [store.subscribe({ signal: ending.signal })[Symbol.asyncIterator](), a.arrived('subscription')]
+    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
+    await began
+    for (const node of [a, b, c]) node.faults.isLeaderless = true
+    a.freeze()
+    const appending = store.append('a', 0, [sample(2)])()
+    await world.until((pending) => pending.some((ms) => ms <= 5_000))
+    world.advance(5_000)
+    a.thaw()
+    // A channel is being made for the read, and will not be; meanwhile the subscription on the old one ends.
+    const reading = store.readStream('a')()
+    a.drop()
+    expect(left(await passUntil(world, reading))).toMatchObject({ name: 'StoreFault' })
+    expect(left(await passUntil(world, appending))).toMatchObject({ name: 'StoreFault' })
+    for (const node of [a, b, c]) node.faults.isLeaderless = false
+    double.lead(b)
+    expect(right(await passUntil(world, store.append('b', 'noStream', [sample(3)])())).revision).toBe(0)
+    ending.abort()
   })
 
   it('goes on at another node when its own stops under load, storing each append once', async () => {

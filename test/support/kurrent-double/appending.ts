@@ -48,12 +48,13 @@ const answerTo = ({ correlationId, stream }: Incoming): BatchAppendResp => {
 
 const refusal = (incoming: Incoming, error: Status): BatchAppendResp => answerTo(incoming).setError(error)
 
-/** Appends, and answers as the server would. */
-const append = (node: NodeState, incoming: Incoming): BatchAppendResp => {
+/** Appends, and answers as the server would; undefined: not at all. */
+const append = (node: NodeState, incoming: Incoming): BatchAppendResp | undefined => {
   const { stream, expected, events } = incoming
   const written = node.log.append(stream, expected, events)
   if (written.kind === 'conflict') return refusal(incoming, answers.conflict(written.actual, expected))
   if (written.kind === 'deleted') return refusal(incoming, answers.deleted())
+  if (written.kind === 'dropped') return undefined
   const success = new streams.BatchAppendResp.Success()
   success.setCurrentRevision(String(written.revision))
   const position = new shared.AllStreamPosition()
@@ -121,7 +122,11 @@ export const serveBatchAppend = (node: NodeState, call: Call): void => {
       return
     }
     const answer = decide(node, whole)
-    if (answer !== undefined && !isOver) call.write(answer)
+    const tell = (): void => {
+      if (answer !== undefined && !isOver) call.write(answer)
+    }
+    if (answer?.hasSuccess() === true) node.log.whenReplicated(tell)
+    else tell()
   }
 
   call.on('data', (request: BatchAppendReq) => {
@@ -175,6 +180,7 @@ export const serveAppend = (node: NodeState, call: ServerReadableStream<AppendRe
       return done(callError(3, 'Maximum Append Size Exceeded.', { exception: 'maximum-append-size-exceeded', 'maximum-append-size': String(node.faults.maxAppendSize) }))
     const written = node.log.append(stream, expected, events)
     if (written.kind === 'deleted') return done(streamDeleted(stream))
+    if (written.kind === 'dropped') return
     const answer = new streams.AppendResp()
     if (written.kind === 'conflict') {
       const conflict = new streams.AppendResp.WrongExpectedVersion()

@@ -75,6 +75,9 @@ export interface DoubleOptions {
   readonly listen?: FrontAddress
 }
 
+/** States of a node, as gossip names them. A node that knows no leader is in none of those that a client goes to. */
+const [UNKNOWN, FOLLOWER, LEADER] = [2, 6, 8] as const
+
 const METHODS = ['read', 'append', 'delete', 'tombstone', 'batchappend']
 
 const supported = (version: string): SupportedMethods => {
@@ -104,11 +107,17 @@ const expectedOf = (options: Revisions): Expected => {
   return options.hasStreamExists() ? 'streamExists' : 'any'
 }
 
+const positionOf = <Position extends InstanceType<typeof streams.DeleteResp.Position>>(made: Position, at: string): Position => {
+  made.setCommitPosition(at)
+  made.setPreparePosition(at)
+  return made
+}
+
 /** Both kinds of deletion, which differ in what they leave. */
 const serveDelete = <Req extends DeleteReq | TombstoneReq, Resp extends DeleteResp | TombstoneResp>(
   node: NodeState,
   how: 'deleteSoftly' | 'tombstone',
-  answer: () => Resp,
+  answer: (position: string) => Resp,
 ): handleUnaryCall<Req, Resp> => {
   return (call, done) => {
     const options = call.request.getOptions()
@@ -116,11 +125,16 @@ const serveDelete = <Req extends DeleteReq | TombstoneReq, Resp extends DeleteRe
     const stream = Buffer.from(options.getStreamIdentifier()?.getStreamName_asU8() ?? []).toString()
     const deleted = node.log[how](stream, expectedOf(options))
     if (deleted.kind === 'deleted') return done(streamDeleted(stream))
-    if (deleted.kind === 'conflict')
+    if (deleted.kind !== 'stored')
       return done(
-        callError(9, 'WrongExpectedVersion', { exception: 'wrong-expected-version', 'stream-name': stream, 'expected-version': '-2', 'actual-version': String(deleted.actual) }),
+        callError(9, 'WrongExpectedVersion', {
+          exception: 'wrong-expected-version',
+          'stream-name': stream,
+          'expected-version': '-2',
+          'actual-version': String(deleted.kind === 'conflict' ? deleted.actual : -1),
+        }),
       )
-    done(null, answer())
+    done(null, answer(String(deleted.position)))
   }
 }
 
@@ -134,8 +148,8 @@ const startServices = async (node: NodeState, version: string, members: () => Cl
     read: (call: ServerWritableStream<ReadReq, ReadResp>) => serveRead(node, call),
     batchAppend: (call: ServerDuplexStream<BatchAppendReq, BatchAppendResp>) => serveBatchAppend(node, call),
     append: (call: ServerReadableStream<AppendReq, AppendResp>, done: sendUnaryData<AppendResp>) => serveAppend(node, call, done),
-    delete: serveDelete<DeleteReq, DeleteResp>(node, 'deleteSoftly', () => new streams.DeleteResp()),
-    tombstone: serveDelete<TombstoneReq, TombstoneResp>(node, 'tombstone', () => new streams.TombstoneResp()),
+    delete: serveDelete<DeleteReq, DeleteResp>(node, 'deleteSoftly', (at) => new streams.DeleteResp().setPosition(positionOf(new streams.DeleteResp.Position(), at))),
+    tombstone: serveDelete<TombstoneReq, TombstoneResp>(node, 'tombstone', (at) => new streams.TombstoneResp().setPosition(positionOf(new streams.TombstoneResp.Position(), at))),
   })
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))),
@@ -230,7 +244,7 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     info.setMembersList(
       members.map(({ node }) => {
         const member = new gossip.MemberInfo()
-        member.setState(node === leader ? 8 : 6)
+        member.setState(node.faults.isLeaderless ? UNKNOWN : node === leader ? LEADER : FOLLOWER)
         member.setIsAlive(true)
         const endPoint = new gossip.EndPoint()
         endPoint.setAddress('127.0.0.1')

@@ -25,6 +25,8 @@ export type Written =
   | { readonly kind: 'stored'; readonly revision: number; readonly position: bigint }
   | { readonly kind: 'conflict'; readonly actual: number }
   | { readonly kind: 'deleted' }
+  /** What is there at the same revision has these ids, and no majority yet: the server says nothing, and the client is to ask again. */
+  | { readonly kind: 'dropped' }
 
 export type StreamRead = { readonly kind: 'events'; readonly events: readonly StoredEvent[] } | { readonly kind: 'notFound' } | { readonly kind: 'deleted' }
 
@@ -49,6 +51,9 @@ export class DoubleLog {
   readonly #listeners = new Set<() => void>()
   readonly #now: () => number
   #end = 0n
+  /** How many events a majority of the cluster has; undefined: all. */
+  #replicated: number | undefined
+  readonly #waiting: (() => void)[] = []
 
   constructor(now: () => number) {
     this.#now = now
@@ -67,13 +72,31 @@ export class DoubleLog {
     return () => this.#listeners.delete(listener)
   }
 
+  /** From now on no majority is there: what is appended counts for what comes after it, and is neither shown nor answered. */
+  loseMajority(): void {
+    this.#replicated ??= this.#all.length
+  }
+
+  /** The majority is back, and has everything. */
+  findMajority(): void {
+    this.#replicated = undefined
+    for (const listener of this.#listeners) listener()
+    for (const run of this.#waiting.splice(0)) run()
+  }
+
+  /** Runs it as soon as a majority has everything that is there now. */
+  whenReplicated(run: () => void): void {
+    if (this.#replicated === undefined) run()
+    else this.#waiting.push(run)
+  }
+
   append(stream: string, expected: Expected, events: readonly NewEvent[]): Written {
     const kept = this.#streams.get(stream)
     if (kept?.isTombstoned === true) return { kind: 'deleted' }
     const last = (kept?.events.length ?? 0) - 1
     const repeated = this.#repeated(stream, expected, last, events)
     if (repeated !== undefined) return repeated
-    if (!this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: this.#isSoftlyDeleted(stream) ? -1 : last }
+    if (!this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: last }
     // An empty append is checked and writes nothing; the answer names revision 0 all the same.
     if (events.length === 0) return { kind: 'stored', revision: Math.max(0, last), position: this.#end }
     if (this.#isSoftlyDeleted(stream)) this.#setMetadata(stream, { $tb: last + 1 })
@@ -90,7 +113,7 @@ export class DoubleLog {
     if (this.#streams.get(stream)?.isTombstoned === true) return { kind: 'deleted' }
     if (last === -1 || !this.#isExpected(stream, expected, last)) return { kind: 'conflict', actual: last }
     this.#setMetadata(stream, { $tb: DELETED })
-    return { kind: 'stored', revision: last, position: this.#end }
+    return { kind: 'stored', revision: last, position: this.#all.at(-1)?.position ?? 0n }
   }
 
   tombstone(stream: string, expected: Expected): Written {
@@ -103,7 +126,7 @@ export class DoubleLog {
     const kept = this.#streams.get(stream)
     if (kept !== undefined) kept.isTombstoned = true
     for (const listener of this.#listeners) listener()
-    return { kind: 'stored', revision: last, position: this.#end }
+    return { kind: 'stored', revision: last, position: this.#all.at(-1)?.position ?? 0n }
   }
 
   readStream(stream: string, from: bigint | 'start' | 'end', count: number, isBackwards: boolean): StreamRead {
@@ -111,7 +134,8 @@ export class DoubleLog {
     if (kept?.isTombstoned === true) return { kind: 'deleted' }
     if (kept === undefined || kept.events.length === 0 || this.#isSoftlyDeleted(stream)) return { kind: 'notFound' }
     const first = this.#firstLeft(stream, kept)
-    const visible = kept.events.filter(({ revision }) => revision >= first)
+    const visible = kept.events.filter((event) => event.revision >= first && this.#isShown(event))
+    if (visible.length === 0 && kept.events.every((event) => !this.#isShown(event))) return { kind: 'notFound' }
     if (isBackwards) {
       const start = from === 'end' ? Number.MAX_SAFE_INTEGER : from === 'start' ? 0 : Number(from)
       return {
@@ -143,11 +167,12 @@ export class DoubleLog {
   }
 
   at(index: number): StoredEvent | undefined {
-    return this.#all[index]
+    return index < this.length ? this.#all[index] : undefined
   }
 
+  /** Of what is shown. */
   get length(): number {
-    return this.#all.length
+    return this.#replicated ?? this.#all.length
   }
 
   lastRevision(stream: string): number {
@@ -166,6 +191,11 @@ export class DoubleLog {
       return kept === undefined || (!kept.isTombstoned && revision >= this.#firstLeft(stream, kept)) || revision === kept.events.length - 1
     })
     this.#all.splice(0, this.#all.length, ...left)
+  }
+
+  #isShown({ position }: StoredEvent): boolean {
+    const firstHidden = this.#replicated === undefined ? undefined : this.#all[this.#replicated]
+    return firstHidden === undefined || position < firstHidden.position
   }
 
   #isExpected(stream: string, expected: Expected, last: number): boolean {
@@ -190,6 +220,7 @@ export class DoubleLog {
 
   #originalOf(stream: string, revision: number): Written {
     const original = this.#streams.get(stream)?.events[revision]
+    if (original !== undefined && !this.#isShown(original)) return { kind: 'dropped' }
     return original === undefined ? { kind: 'conflict', actual: this.lastRevision(stream) } : { kind: 'stored', revision, position: original.position }
   }
 
