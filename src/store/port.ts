@@ -117,6 +117,24 @@ export interface Capabilities {
   readonly maxAppendBytes: number
 }
 
+/** Why the log cannot be used for now. */
+export interface Trouble {
+  /** A sentence. */
+  readonly reason: string
+  /** It has lasted for longer than callers are kept waiting, or is none that passes: what is asked is refused at once. */
+  readonly isRefusing: boolean
+}
+
+/** How a log is reached that is kept by another process. */
+export interface Reach {
+  /** Undefined: it can be used, as far as is known. */
+  readonly trouble: () => Trouble | undefined
+  /** By how much the wall clock of this machine is ahead of the store's at least, in milliseconds; negative where it is behind; 0 where nothing is known. */
+  readonly clockOffMs: () => number
+  /** Calls `listener` whenever trouble begins, grows worse or is over, and when a clock is set. */
+  readonly onChange: (listener: () => void) => void
+}
+
 /** What identifies a log and where it ends. */
 export interface Head {
   readonly storeId: string
@@ -139,6 +157,8 @@ export interface EventReader {
 
 export interface EventStore extends EventReader {
   readonly capabilities: Capabilities
+  /** Not there where the log is on this machine: then it fails for good or not at all. */
+  readonly reach?: Reach
   /** The first event of each of these streams, in their order, as of one moment; undefined where there is none. Costs a fifth of as many `readStream`. */
   readonly readFirst: (streams: readonly string[]) => TE.TaskEither<StoreFault, readonly (RecordedEvent | undefined)[]>
   /**

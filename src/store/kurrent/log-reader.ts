@@ -9,6 +9,7 @@ import { decodeEvent } from './event-codec.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
+import type { KurrentReach } from './reach.ts'
 import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
 import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
 
@@ -84,6 +85,7 @@ export interface LogReaderOptions {
   readonly identity: Identity
   readonly patience: Patience
   readonly isClosed: () => boolean
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'refusal'>
 }
 
 export interface LogReader extends EventReader {
@@ -92,7 +94,7 @@ export interface LogReader extends EventReader {
   readonly placeOf: (position: Position | undefined) => E.Either<StoreFault, bigint>
 }
 
-export const logReader = ({ connection, wire, names, identity, patience, isClosed }: LogReaderOptions): LogReader => {
+export const logReader = ({ connection, wire, names, identity, patience, isClosed, reach }: LogReaderOptions): LogReader => {
   const { library } = connection
   const { incarnation, storeId, origin } = identity
   const isOurs = ({ stream, type }: WireEvent): boolean => names.isOurs(stream) && !isSystemEvent(type)
@@ -111,7 +113,10 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
     const trying = patience.begin()
     for (;;) {
       if (isClosed()) return E.left(new StoreFault('unavailable', 'The store is closed'))
+      const refusal = reach.refusal()
+      if (refusal !== undefined) return E.left(refusal)
       try {
+        await reach.sure()
         const answer = await read()
         patience.worked()
         return E.right(answer)
@@ -119,6 +124,8 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
         if (error instanceof StoreFault) return E.left(error)
         const kind = kindOfFailure(error)
         const mayPass = kind === 'unsent' || kind === 'transient'
+        if (mayPass) reach.doubted()
+        if (mayPass) reach.failed()
         if (!mayPass || !(await trying.again())) return E.left(isClosed() ? new StoreFault('unavailable', 'The store was closed under a read') : faultOf(error, what))
       }
     }

@@ -10,6 +10,8 @@ export interface WireEvent extends StoredForm {
   readonly stream: string
   readonly revision: number
   readonly commit: bigint
+  /** When the server has taken it in, by its own clock: milliseconds since 1970 UTC, with fractions. */
+  readonly created: number
 }
 
 export interface AllOptions {
@@ -84,6 +86,7 @@ export const subscriptionRequest = (library: Library, asked: AllOptions): ReadRe
 }
 
 const text = new TextDecoder()
+const TICKS_PER_MS = 10_000
 
 /** The event of an answer; undefined for answers that hold none, and for links whose event is gone. */
 export const eventOf = (response: ReadResp): WireEvent | undefined => {
@@ -95,6 +98,7 @@ export const eventOf = (response: ReadResp): WireEvent | undefined => {
     stream: text.decode(event.getStreamIdentifier()?.getStreamName_asU8()),
     revision: Number(event.getStreamRevision()),
     commit: BigInt(event.getCommitPosition()),
+    created: Number(map.get('created') ?? 'NaN') / TICKS_PER_MS,
     type: map.get('type') ?? '',
     isJson: map.get('content-type') === 'application/json',
     data: event.getData_asU8(),

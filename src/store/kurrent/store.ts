@@ -14,6 +14,7 @@ import { follow } from './follow.ts'
 import { readOrMakeIdentity, type Identity } from './identity.ts'
 import { logReader, sightingOf, wireReader, type WireReader } from './log-reader.ts'
 import { Patience } from './patience.ts'
+import { watchReach } from './reach.ts'
 import { STINT_PREFIXES, commitOf, streamNames, type Prefixes } from './streams.ts'
 import { TAIL_LIMITS, Tail, type TailLimits } from './tail.ts'
 import { truncation } from './truncation.ts'
@@ -117,7 +118,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const wire = wireReader(connection)
   const sender = new AppendSender(connection, world, options.appendDeadlineMs ?? APPEND_DEADLINE_MS)
   const ending = new AbortController()
-  const patience = new Patience(world, options.patienceMs ?? PATIENCE_MS, ending.signal)
+  const { patienceMs = PATIENCE_MS } = options
+  const patience = new Patience(world, patienceMs, ending.signal)
   const parts = { connection, wire, sender, patience }
   const { version, identity } = await introduce(parts, world, connectionString).catch(async (cause: unknown) => {
     sender.close()
@@ -127,18 +129,23 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const { incarnation, origin } = identity
   const names = streamNames(prefixes)
   let acknowledged = origin
-  const reader = logReader({ ...parts, names, identity, isClosed: () => ending.signal.aborted })
+  const reach = watchReach({ connection, world, identity, patience, patienceMs })
+  sender.askFirst(reach)
+  patience.noneWhile(() => reach.refusal() !== undefined)
+  const reader = logReader({ ...parts, names, identity, reach, isClosed: () => ending.signal.aborted })
   const appender = new Appender({
     ...{ sender, patience, world, incarnation, maxAppendBytes },
     lookFor: (append) => sightingOf(connection, wire, append),
     limits: options.inFlight ?? IN_FLIGHT_LIMITS,
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
-    onAppended: (commit) => {
-      if (commit > acknowledged) acknowledged = commit
+    reach,
+    onAppended: (append) => {
+      reach.acknowledged(append)
+      if (append.commit > acknowledged) acknowledged = append.commit
     },
   })
   const tail = new Tail({
-    ...{ connection, world, names, incarnation, limits: options.tail ?? TAIL_LIMITS },
+    ...{ connection, world, names, incarnation, reach, limits: options.tail ?? TAIL_LIMITS },
     end: async () => {
       const head = await reader.head()()
       if (E.isLeft(head)) throw head.left
@@ -151,6 +158,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const close = async (): Promise<void> => {
     await appender.stop()
     ending.abort()
+    reach.close()
     await tail.close()
     sender.close()
     await connection.close()
@@ -158,6 +166,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
 
   return {
     serverVersion: version,
+    reach,
     // Its log can be opened by many, but that several servers of Stint work on one has been tried over the store in memory alone.
     capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: false, maxAppendBytes },
     readStream: reader.readStream,

@@ -5,6 +5,7 @@ import { StoreFault, type RecordedEvent } from '../port.ts'
 import { commits, type Commits } from '../subscription.ts'
 import type { Connection } from './connection.ts'
 import { recordedOf } from './log-reader.ts'
+import type { KurrentReach } from './reach.ts'
 import { eventOf, subscriptionRequest } from './read-requests.ts'
 import { commitOf, isSystemEvent, type StreamNames } from './streams.ts'
 
@@ -26,6 +27,7 @@ export interface TailOptions {
   readonly limits: TailLimits
   /** Where the log ends now. */
   readonly end: () => Promise<bigint>
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed'>
 }
 
 const FIRST_PAUSE_MS = 20
@@ -98,6 +100,8 @@ export class Tail {
       }
       this.#isCurrent = false
       this.news.announce()
+      this.#options.reach.doubted()
+      this.#options.reach.failed()
       if (this.#damage !== undefined) return
       await pause(world, wait * (0.5 + world.random() / 2), signal)
       wait = Math.min(LONGEST_PAUSE_MS, wait * 2)
@@ -105,7 +109,8 @@ export class Tail {
   }
 
   async #follow(onProgress: () => void): Promise<void> {
-    const { connection, names, incarnation, end } = this.#options
+    const { connection, names, incarnation, end, reach } = this.#options
+    await reach.sure()
     if (this.#resume === undefined) {
       const from = await end()
       this.#from = from

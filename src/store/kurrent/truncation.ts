@@ -24,7 +24,10 @@ interface Metadata {
   readonly document: Readonly<Record<string, unknown>>
 }
 
-const documentOf = (data: Uint8Array): Readonly<Record<string, unknown>> => {
+/** The stream in which the server keeps the metadata of another. */
+export const metastreamOf = (stream: string): string => `$$${stream}`
+
+export const documentOf = (data: Uint8Array): Readonly<Record<string, unknown>> => {
   const parsed: unknown = JSON.parse(new TextDecoder().decode(data))
   return typeof parsed === 'object' && parsed !== null ? (parsed as Readonly<Record<string, unknown>>) : {}
 }
@@ -40,7 +43,7 @@ export const truncation = ({ connection, wire, sender, patience, world, isClosed
   }
   return (stream: string, before: number): TE.TaskEither<StoreFault, void> => {
     if (!Number.isSafeInteger(before) || before < 0) throw new RangeError(`No revision: ${before}`)
-    const metastream = `$$${stream}`
+    const metastream = metastreamOf(stream)
     return async () => {
       const trying = patience.begin()
       for (;;) {
