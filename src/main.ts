@@ -1,7 +1,7 @@
 // The composition root of the server: store, tables, engine and api put together from settings, and taken apart in order.
 import * as E from 'fp-ts/lib/Either.js'
-import { existsSync, readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
@@ -13,12 +13,11 @@ import type { Logger } from './log.ts'
 import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
 import { IN_MEMORY, LOG_FILE, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
+import { holdDirectory, newServerName, type HeldDirectory } from './store/kurrent/directory.ts'
 import { openKurrentStore, shownConnection } from './store/kurrent/store.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
 import type { EventStore, Position } from './store/port.ts'
-import { lockFor, type EngineLock } from './store/sqlite/lock.ts'
-import { StoreOpenError } from './store/sqlite/open-error.ts'
 import { openSqliteStore } from './store/sqlite/store.ts'
 import type { World } from './world.ts'
 
@@ -47,51 +46,50 @@ export interface RunningServer {
 interface Storage {
   readonly store: EventStore
   readonly tables: Tables
+  /** The server's name, unless it is set. */
+  readonly server: string
   readonly onFatal: (listener: (cause: Error) => void) => void
 }
 
+/** Of a server that has its log to itself. */
+const ONLY_SERVER = 'stint'
+
 const openInMemory = async (world: World, onLog: (text: string) => void): Promise<Storage> => {
   const store = memoryStore({ world })
-  return { store, tables: await tablesInProcess({ file: IN_MEMORY, reader: store, world, onLog }), onFatal: () => undefined }
+  return { store, tables: await tablesInProcess({ file: IN_MEMORY, reader: store, world, onLog }), server: ONLY_SERVER, onFatal: () => undefined }
 }
 
 const openInFiles = async ({ data, allowAnyFileSystem }: ServerConfig, world: World, onLog: (text: string) => void): Promise<Storage> => {
   const store = await openSqliteStore({ directory: data, world, allowAnyFileSystem })
   try {
-    return { store, tables: await openTables({ file: join(data, TABLES_FILE), storeFile: store.file, world, onLog }), onFatal: store.onFatal }
+    return { store, tables: await openTables({ file: join(data, TABLES_FILE), storeFile: store.file, world, onLog }), server: ONLY_SERVER, onFatal: store.onFatal }
   } catch (cause) {
     await store.close()
     throw cause
   }
 }
 
-/** Makes the directory of tables whose log is elsewhere, and keeps other servers off it. */
-const holdTables = async (data: string, world: World): Promise<EngineLock> => {
-  if (existsSync(join(data, LOG_FILE)))
-    throw new StoreOpenError('settings', `${data} has a log of its own, so the tables of another do not belong there. Choose another directory with --data.`)
-  await mkdir(data, { recursive: true })
-  return lockFor(join(data, TABLES_FILE), world)
-}
+/** A server that keeps nothing has a name that it has nowhere to keep. */
+const holdNothing = (world: World): HeldDirectory => ({ name: newServerName(world), release: () => undefined })
 
-/** The tables follow in this thread: nobody else has a connection to the log. */
 const openOverServer = async ({ store: connectionString, data }: ServerConfig, { world, log }: ServerOptions, onLog: (text: string) => void): Promise<Storage> => {
-  const lock = data === IN_MEMORY ? undefined : await holdTables(data, world)
+  const held = data === IN_MEMORY ? holdNothing(world) : await holdDirectory({ directory: data, tables: TABLES_FILE, ownLog: LOG_FILE, world, onLog })
   try {
     const store = await openKurrentStore({ connectionString, world })
     log.info({ store: shownConnection(connectionString), version: store.serverVersion }, 'the log is in EventStoreDB')
     const close = async (): Promise<void> => {
       await store.close()
-      lock?.release()
+      held.release()
     }
     try {
-      const tables = await tablesInProcess({ file: data === IN_MEMORY ? IN_MEMORY : join(data, TABLES_FILE), reader: store, world, onLog })
-      return { store: { ...store, close }, tables, onFatal: () => undefined }
+      const tables = await openTables({ file: data === IN_MEMORY ? IN_MEMORY : join(data, TABLES_FILE), connectionString, world, onLog })
+      return { store: { ...store, close }, tables, server: held.name, onFatal: () => undefined }
     } catch (cause) {
       await store.close()
       throw cause
     }
   } catch (cause) {
-    lock?.release()
+    held.release()
     throw cause
   }
 }
@@ -166,7 +164,10 @@ const retentionOf = ({ retentionDays, releasedKeptDays }: ServerConfig): Retenti
   ...(releasedKeptDays === OFF ? {} : { releasedMs: releasedKeptDays * DAY_MS }),
 })
 
-const openEngineOver = async ({ store, tables, onFatal }: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
+const nameOf = (config: ServerConfig, storage: Storage): string => (config.server === '' ? storage.server : config.server)
+
+const openEngineOver = async (storage: Storage, config: ServerConfig, options: ServerOptions, hasApps: boolean): Promise<OpenedEngine> => {
+  const { store, tables, onFatal } = storage
   const { world, log } = options
   const opened = await openEngine({
     store,
@@ -174,7 +175,7 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
     world,
     // Without auth and without files somebody is trying it out: every queue exists.
     settings: {
-      server: config.server,
+      server: nameOf(config, storage),
       maxLiveItems: config.maxLiveItems,
       openQueues: config.auth === 'none' && !hasApps,
       openContracts: config.auth === 'none',
@@ -202,6 +203,12 @@ const openEngineOver = async ({ store, tables, onFatal }: Storage, config: Serve
 
 const urlOf = (address: string, port: number): string => `http://${address.includes(':') ? `[${address}]` : address}:${port}`
 
+/** Listens on every address of the machine, and is none that it can be reached at from elsewhere. */
+const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+
+/** Where the other servers over the same log reach this one, unless it is told. */
+export const reachedAt = (address: string, port: number): string => urlOf(EVERYWHERE.has(address) ? hostname() : address, port)
+
 const NO_FILES: FollowedFiles = { close: async () => undefined }
 
 /** Starts a server and resolves when it takes requests. Rejects with QueueFilesError, StoreOpenError, StoreFault or an error of the port; nothing is left open then. */
@@ -219,9 +226,11 @@ export const startServer = async (config: ServerConfig, options: ServerOptions):
     const firstToken = await makeFirstToken(engine, config, world)
     const { address, port } = await server.listen(config.port, config.host)
     const url = urlOf(address, port)
-    const announced = await engine.announce(url)
+    const advertised = config.advertise === '' ? reachedAt(address, port) : config.advertise
+    const announced = await engine.announce(advertised)
     if (E.isLeft(announced)) throw announced.left
     const { kept, folded } = engine.recovered
+    if (engine.isShared) log.info({ server: nameOf(config, storage), url: advertised }, 'one of the servers over this log')
     log.info({ url, version, data: config.data, auth: config.auth, keptItems: kept, foldedEvents: folded, startMs: Math.round(world.monotonic() - startedAt) }, 'listening')
     let closed: Promise<void> | undefined
     const close = async (): Promise<void> => {

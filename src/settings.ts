@@ -87,7 +87,16 @@ export const settings = {
     default: [] as string[],
     what: 'URLs that webhooks and callbacks may be sent to, and at which nodes may be called: https://hooks.example.com, https://*.example.com/stint/, http://127.0.0.1:*; without auth this machine too',
   }),
-  server: setting('server', 'text', text({ min: 1, max: 100 }), { placeholder: 'name', default: 'stint', what: 'name of this server in the metadata of events' }),
+  server: setting('server', 'text', text({ max: 100 }), {
+    placeholder: 'name',
+    default: '',
+    what: 'name of this server in the metadata of events, which no other over the same log may have. Unless set: `stint`, and with `store` one that is made once and kept in `data`',
+  }),
+  advertise: setting('advertise', 'text', text({ max: 2_000, pattern: /^(?:https?:\/\/[^\s/?#@]+\/?)?$/ }), {
+    placeholder: 'url',
+    default: '',
+    what: 'with `store`: where the other servers over the same log reach this one, behind a proxy or in a container: http://stint-1:7070. Unless set: where it listens',
+  }),
   maxLiveItems: setting('maxLiveItems', 'number', count('items'), {
     placeholder: 'count',
     unit: 'work items',

@@ -68,7 +68,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
 }
 
 /** A thread begins at its own file, which nobody can hand a store. */
-const THREADS: Readonly<Record<string, readonly string[]>> = { 'src/projections/thread.ts': ['store/sqlite/log-reader.ts'] }
+const THREADS: Readonly<Record<string, readonly string[]>> = { 'src/projections/thread.ts': ['store/sqlite/log-reader.ts', 'store/kurrent/store.ts'] }
 
 const IMPORT = /\b(?:import|export)\b[^'"`;]*?\bfrom\s*'([^'\n]+)'|\bimport\s*\(\s*'([^'\n]+)'|^import\s+'([^'\n]+)'|new URL\(\s*'(\.[^'\n]+\.ts)'\s*,\s*import\.meta\.url/gm
 const importsOf = (file: Source): { name: string; at: number }[] =>

@@ -3,10 +3,14 @@ import type { Position } from '../store/port.ts'
 import type { ListText, LiveText, Statistics, UsageAnswer } from './runner.ts'
 import type { DueFilter, DuePage, ItemFilter, RequestFilter, RetiredFilter, StatisticsFilter, TablesStatus, UsageFilter } from './tables.ts'
 
+/** Where the log is: in a file that exists, or in an EventStoreDB. */
+export type LogPlace = { readonly storeFile: string } | { readonly connectionString: string }
+
 /** What the thread is started with. */
 export interface ThreadData {
+  /** Of the tables: a path, or `:memory:`. */
   readonly file: string
-  readonly storeFile: string
+  readonly log: LogPlace
 }
 
 export type Question =

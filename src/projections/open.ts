@@ -5,7 +5,7 @@ import { StoreFault, type EventReader, type Position } from '../store/port.ts'
 import { realWorld, type Cancel, type World } from '../world.ts'
 import { tablesFace, type Face, type Link } from './face.ts'
 import { projections as allProjections } from './index.ts'
-import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
+import type { FromThread, LogPlace, Question, ThreadData, ToThread } from './messages.ts'
 import type { Projection } from './projection.ts'
 import { openCore, type ListText, type LiveText, type Statistics, type UsageAnswer } from './runner.ts'
 import type { DuePage, Tables, TablesStatus } from './tables.ts'
@@ -21,10 +21,7 @@ export interface TablesOptions {
   readonly onLog?: (text: string) => void
 }
 
-export interface ThreadOptions extends TablesOptions {
-  /** Of the log, an SQLite store that exists. */
-  readonly storeFile: string
-}
+export type ThreadOptions = TablesOptions & LogPlace
 
 /** Compiled code lies beside compiled code. */
 const THREAD = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js', import.meta.url)
@@ -123,9 +120,9 @@ const linkTo = (world: World, worker: Worker, exited: Promise<void>) => {
 const allStopped = (position: Position, why: string): TablesStatus => ({ position, stopped: Object.fromEntries(allProjections.map(({ name }) => [name, why])) })
 
 /** Opens the tables in a thread of their own. Rejects when the log cannot be read or the file cannot be used. */
-export const openTables = ({ file, storeFile, world = realWorld, onProgress, onLog }: ThreadOptions): Promise<Tables> =>
+export const openTables = ({ file, world = realWorld, onProgress, onLog, ...log }: ThreadOptions): Promise<Tables> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(THREAD, { workerData: { file, storeFile } satisfies ThreadData, name: 'stint-tables' })
+    const worker = new Worker(THREAD, { workerData: { file, log } satisfies ThreadData, name: 'stint-tables' })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
     const { link, settle, end, idle, isClosing } = linkTo(world, worker, exited)
     let face: Face | undefined

@@ -1,9 +1,11 @@
 // The thread of the tables: composes the core with the real world and a connection of its own to the log, and answers messages. Started by open.ts.
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { openKurrentStore } from '../store/kurrent/store.ts'
+import type { EventReader } from '../store/port.ts'
 import { openSqliteReader } from '../store/sqlite/log-reader.ts'
 import { realWorld } from '../world.ts'
 import { projections } from './index.ts'
-import type { FromThread, Question, ThreadData, ToThread } from './messages.ts'
+import type { FromThread, LogPlace, Question, ThreadData, ToThread } from './messages.ts'
 import { openCore, type Core } from './runner.ts'
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
@@ -27,9 +29,24 @@ const valueFor = (core: Core, question: Question) => {
   }
 }
 
-const serve = async (port: MessagePort, { file, storeFile }: ThreadData): Promise<void> => {
+interface OwnReader {
+  readonly reader: EventReader
+  readonly close: () => Promise<void>
+}
+
+/** A thread has its own copy of every module, so what it asks of an EventStoreDB shares neither connection nor anything kept with what the engine asks. */
+const openReader = async (log: LogPlace): Promise<OwnReader> => {
+  if ('connectionString' in log) {
+    const store = await openKurrentStore(log)
+    return { reader: store, close: store.close }
+  }
+  const reader = openSqliteReader(log.storeFile)
+  return { reader, close: async () => reader.close() }
+}
+
+const serve = async (port: MessagePort, { file, log }: ThreadData): Promise<void> => {
   const say = (message: FromThread): void => port.postMessage(message)
-  const reader = openSqliteReader(storeFile)
+  const { reader, close } = await openReader(log)
   const core = await openCore({
     file,
     reader,
@@ -57,7 +74,7 @@ const serve = async (port: MessagePort, { file, storeFile }: ThreadData): Promis
         return say({ type: 'idle' })
       case 'close':
         await core.close()
-        reader.close()
+        await close()
         return port.close()
     }
   }

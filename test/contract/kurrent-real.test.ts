@@ -5,6 +5,7 @@ import { realWorld } from '../../src/world.ts'
 import { realEsdb } from '../support/real-esdb.ts'
 import { exercise } from './event-store.ts'
 import { namedView } from './named-view.ts'
+import { exerciseSharing } from './sharing.ts'
 import { left, put, right, sample, samples } from './samples.ts'
 
 const real = await realEsdb()
@@ -22,6 +23,12 @@ if ('missing' in real) {
   }
 
   exercise(`kurrent on a real server (${real.what})`, async (options) => (await open(options)).view)
+
+  exerciseSharing(`kurrent on a real server (${real.what})`, true, async () => {
+    const { store, prefix, view } = await open()
+    const again = async () => namedView(await openKurrentStore({ connectionString: real.connectionString, prefixes: [prefix] }), prefix)
+    return { first: view, again, close: store.close }
+  })
 
   describe('a real server', () => {
     it('keeps what the double says of truncation and of numbers that go on', async () => {

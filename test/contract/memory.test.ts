@@ -3,9 +3,15 @@ import { describe, expect, it } from 'vitest'
 import { memoryStore } from '../../src/store/memory.ts'
 import { exercise } from './event-store.ts'
 import { everything, put, sample } from './samples.ts'
+import { exerciseSharing } from './sharing.ts'
 
 exercise('memory', async (options) => memoryStore(options))
 exercise('memory without chain and erasure', async (options) => memoryStore({ ...options, lacks: ['globalChain', 'erase'] }))
+
+exerciseSharing('memory for several servers of one process', true, async () => {
+  const first = memoryStore({ shared: true })
+  return { first, again: async () => ({ ...first, close: async () => undefined }), close: first.close }
+})
 
 describe('the memory store', () => {
   it('says that it is not durable', () => {

@@ -2,7 +2,15 @@
 import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { directories } from './directories.ts'
 import { exercise } from './event-store.ts'
+import { exerciseSharing } from './sharing.ts'
 
 const directory = directories()
 
 exercise('sqlite', (options) => openSqliteStore({ directory: directory(), ...options }))
+
+exerciseSharing('sqlite', false, async () => {
+  const log = directory()
+  const open = () => openSqliteStore({ directory: log })
+  const first = await open()
+  return { first, again: open, close: first.close }
+})

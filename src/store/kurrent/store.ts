@@ -167,8 +167,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   return {
     serverVersion: version,
     reach,
-    // Its log can be opened by many, but that several servers of Stint work on one has been tried over the store in memory alone.
-    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: false, maxAppendBytes },
+    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
