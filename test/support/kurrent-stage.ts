@@ -32,13 +32,24 @@ export const kurrentStage = (): KurrentStage => {
   }
 }
 
+/** Lets time pass until the store knows that its server can be reached. */
+export const reached = async (world: VirtualWorld, { reach }: KurrentStore): Promise<void> => {
+  while (reach?.trouble() !== undefined) {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (world.pending().some((ms) => ms <= 1_000)) world.advance(1_000)
+  }
+}
+
 /** Waits until a timer of at most `ms` is set, then lets that much time pass. */
 export const pass = async (world: VirtualWorld, ms: number): Promise<void> => {
   await world.until((pending) => pending.some((left) => left <= ms))
   world.advance(ms)
 }
 
-/** Lets time pass, a step whenever something waits for it, until the promise settles. A step is short: no deadline is reached before the answers on the way. */
+/**
+ * Lets time pass, a step whenever something waits for it, until the promise settles. A step is short: no deadline is reached before the answers on the way, which have their turn
+ * before each.
+ */
 export const passUntil = async <Value>(world: VirtualWorld, promise: Promise<Value>, step = 1_000): Promise<Value> => {
   let isSettled = false
   const settled = promise.finally(() => {
@@ -46,6 +57,7 @@ export const passUntil = async <Value>(world: VirtualWorld, promise: Promise<Val
   })
   while (!isSettled) {
     await Promise.race([settled, world.until((pending) => pending.some((left) => left <= step))])
+    await new Promise((resolve) => setImmediate(resolve))
     if (!isSettled) world.advance(step)
   }
   return settled

@@ -9,7 +9,7 @@ import type { Answer, WireAppend, WireExpected } from './append-requests.ts'
 import { encodeEvent, sizeOnServer, type StoredForm } from './event-codec.ts'
 import { faultOf, saidBy } from './failures.ts'
 import type { Patience, Trying } from './patience.ts'
-import type { Acknowledged, KurrentReach } from './reach.ts'
+import type { Dated, KurrentReach, Known } from './reach.ts'
 import { positionOf } from './streams.ts'
 
 /** What a stream shows of an append that may be in it. */
@@ -32,7 +32,8 @@ export interface AppenderOptions {
   readonly maxAppendBytes: number
   /** Bytes that the server takes in one append, as it counts them. */
   readonly serverBytesMax: number
-  readonly onAppended: (append: Acknowledged) => void
+  /** Of its last event; `dated` where its first answer has come. */
+  readonly onAppended: (event: Known, dated?: Dated) => void
   readonly reach: Pick<KurrentReach, 'refusal' | 'failed'>
 }
 
@@ -194,10 +195,10 @@ export class Appender {
     }
   }
 
-  #stored({ stream, ids }: WireAppend, revision: number, commit: bigint, dated?: Acknowledged['dated']): Outcome {
+  #stored({ stream, ids }: WireAppend, revision: number, commit: bigint, dated?: Dated): Outcome {
     const { patience, onAppended, incarnation } = this.#options
     patience.worked()
-    onAppended({ stream, revision, commit, id: ids.at(-1) ?? '', dated })
+    onAppended({ stream, revision, commit, id: ids.at(-1) ?? '' }, dated)
     return E.right({ revision, position: positionOf(incarnation, commit) })
   }
 

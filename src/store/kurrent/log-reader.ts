@@ -85,7 +85,7 @@ export interface LogReaderOptions {
   readonly identity: Identity
   readonly patience: Patience
   readonly isClosed: () => boolean
-  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'refusal'>
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'refusal' | 'holds'>
 }
 
 export interface LogReader extends EventReader {
@@ -138,6 +138,8 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
       // One more, as the event at `from` comes too.
       const wanted = max - events.length + 1
       const page = await wire.read(allRequest(library, { from, filter: names.filter, max: wanted }), ALL_SILENCE_MS)
+      const newest = page.at(-1)
+      if (newest !== undefined) reach.holds(newest)
       events.push(...recorded(page.filter(({ commit }) => commit > from)).slice(0, max - events.length))
       const last = page.at(-1)
       if (page.length < wanted || last === undefined || last.commit === from) break

@@ -11,18 +11,23 @@ import { identityOf, type Identity } from './identity.ts'
 import { wireReader, type WireReader } from './log-reader.ts'
 import type { Patience } from './patience.ts'
 import { streamRequest, type WireEvent } from './read-requests.ts'
-import { documentOf, metastreamOf } from './truncation.ts'
+import { metastreamOf } from './truncation.ts'
 import { IDENTITY_STREAM } from './streams.ts'
 
-/** An append that was acknowledged. */
-export interface Acknowledged {
+/** An event that this process has read or appended. */
+export interface Known {
   readonly stream: string
-  /** Of its last event, as is what follows. */
   readonly revision: number
   readonly commit: bigint
   readonly id: string
-  /** By this machine's wall: between these the server has dated it. Not there where its answer was lost. */
-  readonly dated?: { readonly from: number; readonly to: number; readonly monotonic: number } | undefined
+}
+
+/** By this machine's wall: between these the server has dated an append. */
+export interface Dated {
+  readonly from: number
+  readonly to: number
+  /** The monotonic clock at `to`. */
+  readonly monotonic: number
 }
 
 export interface ReachOptions {
@@ -41,7 +46,8 @@ export interface KurrentReach extends Reach {
   readonly doubted: () => void
   /** Something failed that may pass: looks whether the log can be reached. */
   readonly failed: () => void
-  readonly acknowledged: (append: Acknowledged) => void
+  /** The log holds this event; `dated` where this process has just appended it, and its first answer has come. */
+  readonly holds: (event: Known, dated?: Dated) => void
   /** What is to be answered without asking the server, if anything. */
   readonly refusal: () => StoreFault | undefined
   readonly close: () => void
@@ -54,7 +60,7 @@ const OTHER_TIMES = 2
 const CLOCK_NEWS_MS = 1_000
 
 const REPLACED = 'The log in EventStoreDB is another than the one that this server has read'
-const BEHIND = 'The log in EventStoreDB lacks what it has acknowledged to this server'
+const BEHIND = 'The log in EventStoreDB lacks what it has shown to this server'
 const RESTART = 'if it was restored from a backup or replaced, restart this server, so that it reads the log anew'
 
 /** Why it is not the log that was opened. */
@@ -74,8 +80,8 @@ const assertSameLog = async ({ connection, identity }: ReachOptions, { read }: W
   throw new OtherLogError(REPLACED, `incarnation ${identity.incarnation} became ${found.incarnation}`)
 }
 
-/** The last event of what was acknowledged; undefined where the stream was truncated or deleted since. Rejects with OtherLogError where it should be and is not. */
-const readBack = async ({ connection: { library } }: ReachOptions, { read }: WireReader, { stream, revision, commit, id }: Acknowledged): Promise<WireEvent | undefined> => {
+/** The event as the log has it; undefined where the stream was truncated or deleted since. Rejects with OtherLogError where it should be and is not. */
+const readBack = async ({ connection: { library } }: ReachOptions, { read }: WireReader, { stream, revision, commit, id }: Known): Promise<WireEvent | undefined> => {
   const lacking = new OtherLogError(BEHIND, `event ${revision} of the stream ${stream}`)
   const [event] = await read(streamRequest(library, stream, { from: revision, max: 1 }))
   if (event !== undefined && event.revision > revision) return undefined
@@ -84,10 +90,10 @@ const readBack = async ({ connection: { library } }: ReachOptions, { read }: Wir
     return event
   }
   const [end] = await read(streamRequest(library, stream, { from: 'end', max: 1, isBackwards: true }))
-  if (end !== undefined) throw lacking
-  // Who deletes a stream by hand leaves a mark where its metadata is.
+  if (end !== undefined && end.revision < revision) throw lacking
+  // Who deletes or limits a stream by hand leaves a mark in its metadata.
   const [metadata] = await read(streamRequest(library, metastreamOf(stream), { from: 'end', max: 1, isBackwards: true }))
-  if (metadata === undefined || documentOf(metadata.data)['$tb'] === undefined) throw lacking
+  if (end === undefined && metadata === undefined) throw lacking
   return undefined
 }
 
@@ -96,7 +102,7 @@ const createClockWatch = (world: World) => {
   let measured: { readonly ahead: number; readonly behind: number; readonly shift: number } | undefined
   const shiftNow = (): number => world.now() - world.monotonic()
   return {
-    measure: (created: number, { from, to, monotonic }: NonNullable<Acknowledged['dated']>): void => {
+    measure: (created: number, { from, to, monotonic }: Dated): void => {
       if (Number.isFinite(created)) measured = { ahead: from - created, behind: created - to, shift: to - monotonic }
     },
     offMs: (): number => {
@@ -127,7 +133,9 @@ export const watchReach = (options: ReachOptions): KurrentReach => {
   let isSure = true
   /** Grows whenever something broke off, so that an answer from before does not count. */
   let doubts = 0
-  let newest: Acknowledged | undefined
+  let newest: Known | undefined
+  /** Not measured yet. */
+  let appended: { readonly event: Known; readonly dated: Dated } | undefined
   let away: Since | undefined
   let told: string | undefined
   let asking: Promise<E.Either<unknown, void>> | undefined
@@ -148,13 +156,17 @@ export const watchReach = (options: ReachOptions): KurrentReach => {
 
   const ask = async (): Promise<void> => {
     await assertSameLog(options, wire)
-    const append = newest
-    if (append === undefined) return
-    const event = await readBack(options, wire, append).catch((cause: unknown) => {
-      if (cause instanceof OtherLogError || kindOfFailure(cause) !== 'deleted') throw cause
-      return undefined
-    })
-    if (event !== undefined && append.dated !== undefined) clock.measure(event.created, append.dated)
+    const back = (event: Known): Promise<WireEvent | undefined> =>
+      readBack(options, wire, event).catch((cause: unknown) => {
+        if (cause instanceof OtherLogError || kindOfFailure(cause) !== 'deleted') throw cause
+        return undefined
+      })
+    const toMeasure = appended
+    if (newest !== undefined && newest !== toMeasure?.event) await back(newest)
+    if (toMeasure === undefined) return
+    const event = await back(toMeasure.event)
+    if (event !== undefined) clock.measure(event.created, toMeasure.dated)
+    if (appended === toMeasure) appended = undefined
   }
 
   const askOnce = async (): Promise<E.Either<unknown, void>> => {
@@ -201,8 +213,9 @@ export const watchReach = (options: ReachOptions): KurrentReach => {
     failed: () => {
       if (!isClosed && away === undefined && world.monotonic() - askedAt >= ASK_AGAIN_MS) void begin()
     },
-    acknowledged: (append) => {
-      newest = append
+    holds: (event, dated) => {
+      if (newest === undefined || event.commit > newest.commit) newest = event
+      if (dated !== undefined) appended = { event, dated }
     },
     refusal: () => {
       const now = trouble()

@@ -139,9 +139,9 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     limits: options.inFlight ?? IN_FLIGHT_LIMITS,
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
     reach,
-    onAppended: (append) => {
-      reach.acknowledged(append)
-      if (append.commit > acknowledged) acknowledged = append.commit
+    onAppended: (event, dated) => {
+      reach.holds(event, dated)
+      if (event.commit > acknowledged) acknowledged = event.commit
     },
   })
   const tail = new Tail({

@@ -27,7 +27,7 @@ export interface TailOptions {
   readonly limits: TailLimits
   /** Where the log ends now. */
   readonly end: () => Promise<bigint>
-  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed'>
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'holds'>
 }
 
 const FIRST_PAUSE_MS = 20
@@ -132,6 +132,7 @@ export class Tail {
         }
         const event = eventOf(message)
         if (event === undefined || event.commit <= (this.#resume ?? 0n)) return
+        reach.holds(event)
         if (names.isOurs(event.stream) && !isSystemEvent(event.type)) this.#keep(recordedOf(event, incarnation))
         this.#passed(event.commit)
       },
