@@ -20,6 +20,7 @@ import { endLeasesOf } from './left-leases.ts'
 import { createLive, type Live } from './live.ts'
 import { createPresence } from './presence.ts'
 import { recover, type Recovered } from './recover.ts'
+import { createStoreWatch } from './store-watch.ts'
 import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens, type FollowingTokens } from './tokens.ts'
@@ -148,6 +149,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const lag = createLag(world, () => tables.status().position)
   const isShared = store.capabilities.shared
   let hasRecovered = false
+  const storeWatch = createStoreWatch(store.reach)
   const life: Life = { isStopping: false, isClosing: false, failure: undefined }
 
   const head = await store.head()()
@@ -177,14 +179,16 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   })
 
   const isOff = (): boolean => life.isStopping || life.failure !== undefined
+  const isQuiet = (): boolean => isOff() || storeWatch.isOff()
+  const isBlind = (): boolean => storeWatch.trouble() !== undefined
   const requestUsage = createRequestUsage({ tables, world, position })
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
     ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership },
   })
-  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff, onTrouble: trouble })
-  const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isOff() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff: isQuiet, isBlind, onTrouble: trouble })
+  const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isQuiet() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
 
   live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
@@ -208,12 +212,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   touchAll()
   doors.begin()
   sweeper.start()
-  duties.onShift(() => {
+  const takeUp = (): void => {
     if (isOff()) return
     touchAll()
     doors.shifted()
     sweeper.start()
-  })
+  }
+  duties.onShift(takeUp)
+  storeWatch.begin({ reached: () => presence.woke(), resumed: takeUp })
   const begun = (await shared?.begin(recovered.position, settings.url)) ?? E.right(undefined)
   if (E.isLeft(begun)) {
     timers.close()
@@ -224,6 +230,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
 
-  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered }
+  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered, storeWatch }
   return E.right(engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, life, position, onAppended, onTrouble: trouble }))
 }
