@@ -32,12 +32,23 @@ export const kurrentStage = (): KurrentStage => {
   }
 }
 
+/** Turns of the event loop in which what is under way to the double arrives, and its answer: the double is in this process. */
+const TURNS_AWAY = 50
+
+export const turns = async (count: number = TURNS_AWAY): Promise<void> => {
+  for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Lets a second pass, with what it brings about. */
+export const second = async (world: VirtualWorld): Promise<void> => {
+  await turns()
+  world.advance(1_000)
+  await turns()
+}
+
 /** Lets time pass until the store knows that its server can be reached. */
 export const reached = async (world: VirtualWorld, { reach }: KurrentStore): Promise<void> => {
-  while (reach?.trouble() !== undefined) {
-    await new Promise((resolve) => setImmediate(resolve))
-    if (world.pending().some((ms) => ms <= 1_000)) world.advance(1_000)
-  }
+  while (reach?.trouble() !== undefined) await second(world)
 }
 
 /** Waits until a timer of at most `ms` is set, then lets that much time pass. */
@@ -57,7 +68,7 @@ export const passUntil = async <Value>(world: VirtualWorld, promise: Promise<Val
   })
   while (!isSettled) {
     await Promise.race([settled, world.until((pending) => pending.some((left) => left <= step))])
-    await new Promise((resolve) => setImmediate(resolve))
+    if (!isSettled) await turns(10)
     if (!isSettled) world.advance(step)
   }
   return settled

@@ -54,6 +54,8 @@ export interface DoubleNode {
 
 export interface Double {
   readonly log: DoubleLog
+  /** Puts another log in its place, as who restores a backup or begins anew does: while all nodes are stopped. */
+  readonly replaceLog: (log: DoubleLog) => void
   readonly nodes: readonly DoubleNode[]
   /** The only node, or the first. */
   readonly node: DoubleNode
@@ -159,7 +161,11 @@ interface Member {
   readonly server: Server
 }
 
-const openMember = async (log: DoubleLog, version: string, lookup: { readonly leader: () => DoubleNode | undefined; readonly members: () => ClusterInfo }): Promise<Member> => {
+const openMember = async (
+  place: { log: DoubleLog },
+  version: string,
+  lookup: { readonly leader: () => DoubleNode | undefined; readonly members: () => ClusterInfo },
+): Promise<Member> => {
   const faults = noFaults()
   const counts = noCounts()
   const { told, arrived } = arrivals()
@@ -170,7 +176,9 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
     () => told('disconnection'),
   )
   const state: NodeState = {
-    log,
+    get log() {
+      return place.log
+    },
     faults,
     counts,
     isLeader: () => lookup.leader() === node,
@@ -189,7 +197,7 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
     thaw: front.thaw,
     stop: front.shut,
     start: async () => {
-      log.forgetIds()
+      place.log.forgetIds()
       await front.reopen()
     },
     dropSlow: () => {
@@ -211,7 +219,7 @@ const openMember = async (log: DoubleLog, version: string, lookup: { readonly le
 
 /** Starts it on free ports of the loopback. */
 export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '' }: DoubleOptions = {}): Promise<Double> => {
-  const log = new DoubleLog(realWorld.now)
+  const place = { log: new DoubleLog(realWorld.now) }
   const members: Member[] = []
   let leader: DoubleNode | undefined
   const cluster = (): ClusterInfo => {
@@ -230,13 +238,18 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     )
     return info
   }
-  for (let index = 0; index < count; index += 1) members.push(await openMember(log, version, { leader: () => leader, members: cluster }))
+  for (let index = 0; index < count; index += 1) members.push(await openMember(place, version, { leader: () => leader, members: cluster }))
   leader = members[0]?.node
   const nodes = members.map(({ node }) => node)
   const [node] = nodes
   if (node === undefined) throw new RangeError('A double has a node at least')
   return {
-    log,
+    get log() {
+      return place.log
+    },
+    replaceLog: (log) => {
+      place.log = log
+    },
     nodes,
     node,
     connectionString: `esdb://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}?tls=false${settings}`,

@@ -47,7 +47,7 @@ export class DoubleLog {
   /** The server's cache of event ids; a restart loses it. */
   readonly #known = new Map<string, { readonly stream: string; readonly revision: number }>()
   readonly #listeners = new Set<() => void>()
-  readonly #now: () => number
+  #now: () => number
   #end = 0n
 
   constructor(now: () => number) {
@@ -60,6 +60,21 @@ export class DoubleLog {
     this.#write('$users', [
       { id: '00000000-0000-4000-8000-0000000000a2', type: '$UserAdded', contentType: 'application/json', data: Buffer.from('"admin"'), metadata: Buffer.alloc(0) },
     ])
+  }
+
+  /** The log as it is now, as a backup keeps it: what is appended to one is not in the other. */
+  copy(): DoubleLog {
+    const copy = new DoubleLog(this.#now)
+    copy.#all.splice(0, copy.#all.length, ...this.#all)
+    copy.#streams.clear()
+    for (const [name, { events, isTombstoned }] of this.#streams) copy.#streams.set(name, { events: [...events], isTombstoned })
+    copy.#end = this.#end
+    return copy
+  }
+
+  /** Sets the clock by which events are dated from now on. */
+  setClock(now: () => number): void {
+    this.#now = now
   }
 
   onWritten(listener: () => void): () => void {
