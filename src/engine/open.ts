@@ -5,6 +5,7 @@ import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
 import { createRequestUsage } from './contracts/usage.ts'
 import { workItemOf, type WorkItemId } from '../domain/ids.ts'
+import { TOMBSTONE } from '../domain/work-item/events.ts'
 import { TOKENS_STREAM } from '../domain/tokens.ts'
 import type { TakeIn } from './cluster/follow.ts'
 import { ALONE } from './cluster/membership.ts'
@@ -81,7 +82,20 @@ export interface OpenedEngine extends Engine {
   readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
 }
 
-/** Erases and prunes what is past its time, as far as the store can; what the tables have not seen yet is not pruned from under them. */
+/** Deletes what is erased, or takes it out of reach, as far as the store can; undefined where it can do neither. What the tables have not seen yet is not taken from under them. */
+const pruneOf = ({ capabilities, prune, truncateErased }: EventStore, tables: Tables): Prune | undefined => {
+  const bounds = (after: Position | undefined) => ({ before: tables.status().position, ...(after === undefined ? {} : { after }) })
+  if (capabilities.truncate) {
+    return async (after) => {
+      const truncated = await truncateErased({ tombstone: TOMBSTONE, ...bounds(after) })()
+      return E.isLeft(truncated) ? truncated : E.right({ pruned: truncated.right.truncated, next: truncated.right.next })
+    }
+  }
+  // Nobody knows how far the tables of the other servers of a shared log have come.
+  return capabilities.prune && !capabilities.shared ? (after) => prune(bounds(after))() : undefined
+}
+
+/** Erases and prunes what is past its time. */
 const sweeperOf = (
   parts: Pick<EngineOptions, 'store' | 'world' | 'tables'> & {
     readonly handler: Handler
@@ -92,10 +106,7 @@ const sweeperOf = (
   retention: Retention,
 ) => {
   const { store, tables, handler } = parts
-  // Nobody knows how far the tables of the other servers of a shared log have come.
-  const prune: Prune | undefined =
-    store.capabilities.prune && !store.capabilities.shared ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
-  return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
+  return createSweeper({ ...parts, eraseItem: handler.execute, prune: pruneOf(store, tables), retention })
 }
 
 /** Why nothing may be born now, if so (rules 7, 12). */

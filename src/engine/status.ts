@@ -35,6 +35,7 @@ export const statusOf = (now: {
   const stopped = Object.entries(now.tables.status().stopped).map(([name, detail]) => `${name}: ${detail}`)
   const trouble = now.storeWatch.trouble()
   const wrong = now.failure === undefined ? trouble?.reason : textOf(now.failure)
+  const owing = sweeper.isOwing ? ' What was erased may not be taken out of the store yet.' : ''
   const checks: readonly Check[] = [
     { name: 'store', ok: wrong === undefined, ...(wrong === undefined ? {} : { detail: wrong.slice(0, DETAIL_MAX) }) },
     ...now.storeWatch.checks(),
@@ -42,7 +43,7 @@ export const statusOf = (now: {
     { name: 'running', ok: !now.isStopping },
     { name: 'tables', ok: stopped.length === 0, ...(stopped.length === 0 ? {} : { detail: stopped.join('; ') }) },
     { name: 'tables keep up', ok: !now.lag.isTooFar() },
-    { name: 'retention', ok: sweeper.failing === undefined, ...(sweeper.failing === undefined ? {} : { detail: sweeper.failing }) },
+    { name: 'retention', ok: sweeper.failing === undefined, ...(sweeper.failing === undefined ? {} : { detail: `${sweeper.failing}.${owing}` }) },
     {
       name: 'queue files',
       ok: mistakes === 0,

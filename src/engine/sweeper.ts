@@ -25,7 +25,7 @@ export interface Retention {
 /** Puts the tombstone of a work item into the log and takes the data of everything before it. */
 export type EraseItem = (workItem: WorkItemId, command: Timeless<CommandOfType<'Erase'>>, context: Context) => Promise<E.Either<Refusal, Pick<Done, 'events'>>>
 
-/** Deletes rows of erased events, some at a time; `next` is there while there may be more. */
+/** Deletes erased events, or takes them out of reach, some at a time; `next` is there while there may be more. */
 export type Prune = (after: Position | undefined) => Promise<E.Either<StoreFault, { readonly pruned: number; readonly next?: Position | undefined }>>
 
 export interface Sweeper {
@@ -227,14 +227,21 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
 
   return {
     touch: (item) => {
+      // Erased by hand, or by another server: what a sweep erases it prunes itself.
+      if (options.prune !== undefined && running === undefined && item.status === 'settled' && item.erased === true) {
+        isToPrune = true
+        return armFor(GAP_MS)
+      }
       const at = dueAt(item, retention)
       if (at !== undefined) armFor(Math.max(GAP_MS, at - world.now()))
     },
     start: () => {
       armed?.cancel()
+      // What another server erased that did not come to pruning it.
+      isToPrune = options.prune !== undefined
       begin()
     },
-    figures: () => ({ ...counts, isSweeping: running !== undefined, lastSweptAt, failing }),
+    figures: () => ({ ...counts, isSweeping: running !== undefined, isOwing: isToPrune, lastSweptAt, failing }),
     close: async () => {
       closing.abort()
       armed?.cancel()

@@ -65,6 +65,24 @@ export interface Pruned {
   readonly next?: Position
 }
 
+export interface TruncateOptions {
+  /** Type of the tombstones. */
+  readonly tombstone: string
+  /** Tombstones before this position, and the one there, count. */
+  readonly before: Position
+  /** Where the call before left off; where the store has come to, whoever asked. */
+  readonly after?: Position
+  /** Tombstones looked at, at most (100). */
+  readonly max?: number
+}
+
+export interface Truncated {
+  /** Events that no stream shows any more. */
+  readonly truncated: number
+  /** There may be more to truncate after this position; nothing is left when it is not there. */
+  readonly next?: Position
+}
+
 /** The stream is not where the caller believed; nothing of this append was stored. */
 export interface RevisionConflict {
   readonly kind: 'conflict'
@@ -109,6 +127,11 @@ export interface Capabilities {
   readonly erase: boolean
   /** Rows of erased events can be deleted, and what is left can still be proved (rules 26). Comes with `erase`. */
   readonly prune: boolean
+  /**
+   * Streams can be truncated before their tombstones: nobody who reads the stream is shown anything before it any more. Who reads the whole log may be, and the disk may keep it, until
+   * the store is cleaned by means of its own.
+   */
+  readonly truncate: boolean
   /** Acknowledged appends survive the process and the machine. */
   readonly durable: boolean
   /** Others append to this log too: what is known of it may be behind it, and has to be followed. Without it whoever opened the log is the only one who writes. */
@@ -184,6 +207,11 @@ export interface EventStore extends EventReader {
    * log is a Left `foreign-position`. Only with `capabilities.prune`; without it `unavailable`.
    */
   readonly prune: (options: PruneOptions) => TE.TaskEither<StoreFault, Pruned>
+  /**
+   * Truncates each stream before its tombstone, some at a time; call it again with what it answers as `next`. How far this has come is kept in the store, so that a call without `after`
+   * goes on with what is owed, over crashes and whichever server asks. Doing it again does nothing. Only with `capabilities.truncate`; without it `unavailable`.
+   */
+  readonly truncateErased: (options: TruncateOptions) => TE.TaskEither<StoreFault, Truncated>
   /** Settles what is in flight, then lets go of the files. What is asked afterwards is `unavailable`; closing again does nothing more. */
   readonly close: () => Promise<void>
 }

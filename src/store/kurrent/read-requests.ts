@@ -17,7 +17,7 @@ export interface WireEvent extends StoredForm {
 export interface AllOptions {
   /** Inclusive for a read forwards; a subscription begins after it. */
   readonly from: bigint | 'start' | 'end'
-  readonly filter: StreamNames['filter']
+  readonly filter: StreamNames['filter'] | { readonly types: readonly string[] }
 }
 
 /** Events that the server looks at for one page of a filtered read, and between two checkpoints of a subscription. */
@@ -59,10 +59,11 @@ const allOptions = (library: Library, { from, filter }: AllOptions): ReadReq.Opt
     all.setPosition(position)
   }
   const expression = new streams.ReadReq.Options.FilterOptions.Expression()
-  if ('regex' in filter) expression.setRegex(filter.regex)
-  else expression.setPrefixList([...filter.prefixes])
   const filtered = new streams.ReadReq.Options.FilterOptions()
-  filtered.setStreamIdentifier(expression)
+  if ('types' in filter) filtered.setEventType(expression)
+  else filtered.setStreamIdentifier(expression)
+  if ('regex' in filter) expression.setRegex(filter.regex)
+  else expression.setPrefixList([...('types' in filter ? filter.types : filter.prefixes)])
   filtered.setMax(SEARCH_WINDOW)
   filtered.setCheckpointintervalmultiplier(1)
   const options = optionsOf(library)

@@ -17,7 +17,8 @@ import { Patience } from './patience.ts'
 import { watchReach } from './reach.ts'
 import { STINT_PREFIXES, commitOf, streamNames, type Prefixes } from './streams.ts'
 import { TAIL_LIMITS, Tail, type TailLimits } from './tail.ts'
-import { truncation } from './truncation.ts'
+import { erasures } from './erasures.ts'
+import { metadataOf, truncation } from './truncation.ts'
 
 export interface KurrentOptions {
   /** `esdb://user:password@host:2113?tls=true`, or several hosts, or `esdb+discover://name`; the settings are the client's. */
@@ -41,9 +42,9 @@ export interface KurrentStore extends EventStore {
   readonly serverVersion: string
   /**
    * Takes everything before a revision out of the reach of streams, for good ($tb); it must not be the last. $all shows it, and the disk keeps it, until
-   * the server is scavenged. Repeating it does nothing, and it never brings back what an earlier one took.
+   * the server is scavenged. Repeating it does nothing, and it never brings back what an earlier one took. Answers how many events it has taken.
    */
-  readonly truncate: (stream: string, before: number) => TE.TaskEither<StoreFault, void>
+  readonly truncate: (stream: string, before: number) => TE.TaskEither<StoreFault, number>
 }
 
 const MAX_APPEND_BYTES = 1_000_000
@@ -152,6 +153,9 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
       return commitOf(head.right.position)
     },
   })
+  const isClosed = (): boolean => ending.signal.aborted
+  const metadata = metadataOf({ ...parts, world, isClosed })
+  const truncate = truncation(metadata)
   const unable = (what: string) => (): Promise<E.Either<StoreFault, never>> =>
     Promise.resolve(E.left(new StoreFault('unavailable', ending.signal.aborted ? 'The store is closed' : `EventStoreDB cannot ${what}`)))
   let closing: Promise<void> | undefined
@@ -167,7 +171,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   return {
     serverVersion: version,
     reach,
-    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes },
+    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, truncate: true, durable: true, shared: true, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
@@ -187,7 +191,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
       assertPrunable(asked)
       return unable('delete single events')
     },
-    truncate: truncation({ ...parts, world, isClosed: () => ending.signal.aborted }),
+    truncateErased: erasures({ connection, names, incarnation, reader, reach, metadata, truncate, isClosed }),
+    truncate,
     close: () => (closing ??= close()),
   }
 }

@@ -84,7 +84,7 @@ export class DoubleLog {
 
   append(stream: string, expected: Expected, events: readonly NewEvent[]): Written {
     const kept = this.#streams.get(stream)
-    if (kept?.isTombstoned === true) return { kind: 'deleted' }
+    if (this.#isTombstoned(stream)) return { kind: 'deleted' }
     const last = (kept?.events.length ?? 0) - 1
     const repeated = this.#repeated(stream, expected, last, events)
     if (repeated !== undefined) return repeated
@@ -123,7 +123,7 @@ export class DoubleLog {
 
   readStream(stream: string, from: bigint | 'start' | 'end', count: number, isBackwards: boolean): StreamRead {
     const kept = this.#streams.get(stream)
-    if (kept?.isTombstoned === true) return { kind: 'deleted' }
+    if (this.#isTombstoned(stream)) return { kind: 'deleted' }
     if (kept === undefined || kept.events.length === 0 || this.#isSoftlyDeleted(stream)) return { kind: 'notFound' }
     const first = this.#firstLeft(stream, kept)
     const visible = kept.events.filter(({ revision }) => revision >= first)
@@ -181,6 +181,11 @@ export class DoubleLog {
       return kept === undefined || (!kept.isTombstoned && revision >= this.#firstLeft(stream, kept)) || revision === kept.events.length - 1
     })
     this.#all.splice(0, this.#all.length, ...left)
+  }
+
+  /** With a stream its metadata is deleted for good too. */
+  #isTombstoned(stream: string): boolean {
+    return this.#streams.get(stream)?.isTombstoned === true || (stream.startsWith('$$') && this.#isTombstoned(stream.slice(2)))
   }
 
   #isExpected(stream: string, expected: Expected, last: number): boolean {
