@@ -11,9 +11,8 @@ import { startServer, type RunningServer } from '../src/main.ts'
 import type { ServerConfig } from '../src/settings.ts'
 import { openKurrentStore } from '../src/store/kurrent/store.ts'
 import type { RecordedEvent } from '../src/store/port.ts'
-import type { World } from '../src/world.ts'
+import { pause, realWorld, type World } from '../src/world.ts'
 import { right } from './support/engine.ts'
-import { until } from './support/eventually.ts'
 import { startDouble, type Double, type DoubleNode } from './support/kurrent-double/double.ts'
 import { openFront, type Front } from './support/kurrent-double/front.ts'
 import { DoubleLog } from './support/kurrent-double/log.ts'
@@ -21,8 +20,8 @@ import { quickWorld } from './support/quick-world.ts'
 import { expectReplayEqual } from './support/replay.ts'
 import { readStream } from './support/sse.ts'
 
-/** Terms of servers are over in three quarters of a second, patience in half of one. */
-const TIMES = 20
+/** Terms of servers are over in three seconds, patience in two. Any faster, and a busy machine is taken for a log that hangs. */
+const TIMES = 5
 
 const folder = mkdtempSync(join(tmpdir(), 'stint-main-outage-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -45,6 +44,12 @@ const served = async (): Promise<Scene> => {
   const world = quickWorld(TIMES)
   double.log.setClock(world.now)
   return { double, world }
+}
+
+/** Resolves when it is so; looks now and then only, as many parts share the processor. */
+const until = async (isSo: () => boolean): Promise<void> => {
+  const never = new AbortController()
+  while (!isSo()) await pause(realWorld, 5, never.signal)
 }
 
 let directories = 0
@@ -122,7 +127,7 @@ describe('a server whose log is away', () => {
       await events.until('JobRegistered')
 
       await begin(double.node)
-      await until(() => isDown(server))
+      await until(() => isDown(server) && checkOf(server, 'store')?.ok === false)
       const ready = await ask(server, 'GET', '/readyz')
       expect([ready.status, ready.headers.get('Retry-After')]).toEqual([503, '1'])
       expect(ready.body['checks']).toContainEqual({ name: 'store', ok: false, detail: expect.stringMatching(/cannot be reached/) })
@@ -130,7 +135,7 @@ describe('a server whose log is away', () => {
       expect([refused.status, refused.headers.get('Retry-After'), refused.body['code']]).toEqual([503, '5', 'store-unavailable'])
       expect((await ask(server, 'GET', '/v1/jobs')).body).toMatchObject({ items: [{ id: 'j1' }] })
       // Longer than its silence and than the term of a server.
-      await passed(scene, 45_000)
+      await passed(scene, 25_000)
       // Its holder is heard all the same, and told what is known.
       expect((await ask(server, 'GET', poll, undefined, { 'Stint-Lease': lease })).body).toMatchObject({ directive: 'normal' })
       expect([server.engine.live(jobId('j1'))?.status, hasEnded, checkOf(server, 'among the servers')?.ok]).toEqual(['running', false, false])
@@ -169,7 +174,8 @@ const workOff = async (servers: readonly RunningServer[], count: number, onCompl
   const completed = new Set<string>()
   const working = Array.from({ length: WORKERS }, async (_, worker) => {
     for (let call = 0; completed.size < count; call += 1) {
-      const leased = await persistently(servers, worker, 'POST', `${TASKS}/lease`, { max: 5, worker: `w${worker}`, leaseSeconds: 300, waitSeconds: 0 }, `lease-${worker}-${call}`)
+      const leased = await persistently(servers, worker, 'POST', `${TASKS}/lease`, { max: 5, worker: `w${worker}`, leaseSeconds: 300 }, `lease-${worker}-${call}`)
+      expect(leased.status).toBe(200)
       for (const { id, lease } of (leased.body['items'] ?? []) as readonly { readonly id: string; readonly lease: string }[]) {
         const done = await persistently(servers, worker, 'POST', `${TASKS}/complete`, { id, lease }, `complete-${id}-${lease}`)
         if (done.status !== 200) continue
@@ -199,7 +205,7 @@ const expectEachOnce = async ({ double }: Scene, servers: readonly RunningServer
 }
 
 describe('under load', () => {
-  const COUNT = 240
+  const COUNT = 150
   for (const count of [1, 2]) {
     it(`${count === 1 ? 'a server' : 'two servers'} lose nothing and double nothing while the log stops, hangs and is cut off in turn`, async () => {
       const scene = await served()
@@ -229,7 +235,7 @@ describe('under load', () => {
       ]
       let failing: Promise<void> = Promise.resolve()
       await workOff(servers, COUNT, (completed) => {
-        const next = completed % 40 === 0 ? faults.shift() : undefined
+        const next = completed % 25 === 0 ? faults.shift() : undefined
         if (next !== undefined) failing = failing.then(next)
       })
       await failing
@@ -328,7 +334,7 @@ describe('a server whose clock is not that of its log', () => {
     await until(() => checkOf(server, 'clock')?.ok === false)
     expect((await ask(server, 'GET', '/readyz')).body).toMatchObject({ status: 'degraded' })
     expect(checkOf(server, 'clock')?.detail).toMatch(/is \d+\.\d s ahead of the store's: this server takes no timers/)
-    await passed(scene, 60_000)
+    await passed(scene, 30_000)
     expect(server.engine.live(jobId('j1'))?.status).toBe('running')
     scene.double.log.setClock(scene.world.now)
     await until(() => checkOf(server, 'clock')?.ok === true)
@@ -343,7 +349,7 @@ describe('erasing over EventStoreDB', () => {
   }
   const erased = async (server: RunningServer, id: string): Promise<void> => {
     const lease = await register(server, id)
-    expect((await ask(server, 'POST', `/v1/jobs/${id}/reports`, { outcome: { completed: {} } }, { 'Stint-Lease': lease })).status).toBe(200)
+    expect((await ask(server, 'POST', `/v1/jobs/${id}/reports`, { lease, outcome: { completed: {} } })).status).toBe(200)
     expect((await ask(server, 'POST', `/v1/work-items/job%2F${id}/erase`, { reason: 'asked' })).status).toBe(200)
   }
 
