@@ -111,44 +111,42 @@ const outages: Readonly<Record<string, Outage>> = {
 }
 
 describe('a server whose log is away', () => {
-  for (const [what, { begin, end }] of Object.entries(outages)) {
-    it(`because it ${what} says so, keeps those who wait, judges nobody, and goes on by itself`, async () => {
-      const scene = await served()
-      const { double } = scene
-      const server = await start(scene)
-      const lease = await register(server, 'j1', 20)
-      const poll = `/v1/jobs/j1/directive`
-      const first = await ask(server, 'GET', poll, undefined, { 'Stint-Lease': lease })
-      const waiting = watched(server, poll, first.headers.get('ETag') ?? '')
-      const events = await readStream(`${server.url}/v1/events?after=start`)
-      open.push(async () => events.close())
-      let hasEnded = false
-      void events.ended.then(() => (hasEnded = true))
-      await events.until('JobRegistered')
+  it.each(Object.entries(outages))('because it %s says so, keeps those who wait, judges nobody, and goes on by itself', async (_what, { begin, end }) => {
+    const scene = await served()
+    const { double } = scene
+    const server = await start(scene)
+    const lease = await register(server, 'j1', 20)
+    const poll = `/v1/jobs/j1/directive`
+    const first = await ask(server, 'GET', poll, undefined, { 'Stint-Lease': lease })
+    const waiting = watched(server, poll, first.headers.get('ETag') ?? '')
+    const events = await readStream(`${server.url}/v1/events?after=start`)
+    open.push(async () => events.close())
+    let hasEnded = false
+    void events.ended.then(() => (hasEnded = true))
+    await events.until('JobRegistered')
 
-      await begin(double.node)
-      await until(() => isDown(server) && checkOf(server, 'store')?.ok === false)
-      const ready = await ask(server, 'GET', '/readyz')
-      expect([ready.status, ready.headers.get('Retry-After')]).toEqual([503, '1'])
-      expect(ready.body['checks']).toContainEqual({ name: 'store', ok: false, detail: expect.stringMatching(/cannot be reached/) })
-      const refused = await ask(server, 'POST', '/v1/jobs', { id: 'j2', service: 's', server: 'a' })
-      expect([refused.status, refused.headers.get('Retry-After'), refused.body['code']]).toEqual([503, '5', 'store-unavailable'])
-      expect((await ask(server, 'GET', '/v1/jobs')).body).toMatchObject({ items: [{ id: 'j1' }] })
-      // Longer than its silence and than the term of a server.
-      await passed(scene, 25_000)
-      // Its holder is heard all the same, and told what is known.
-      expect((await ask(server, 'GET', poll, undefined, { 'Stint-Lease': lease })).body).toMatchObject({ directive: 'normal' })
-      expect([server.engine.live(jobId('j1'))?.status, hasEnded, checkOf(server, 'among the servers')?.ok]).toEqual(['running', false, false])
+    await begin(double.node)
+    await until(() => isDown(server) && checkOf(server, 'store')?.ok === false)
+    const ready = await ask(server, 'GET', '/readyz')
+    expect([ready.status, ready.headers.get('Retry-After')]).toEqual([503, '1'])
+    expect(ready.body['checks']).toContainEqual({ name: 'store', ok: false, detail: expect.stringMatching(/cannot be reached/) })
+    const refused = await ask(server, 'POST', '/v1/jobs', { id: 'j2', service: 's', server: 'a' })
+    expect([refused.status, refused.headers.get('Retry-After'), refused.body['code']]).toEqual([503, '5', 'store-unavailable'])
+    expect((await ask(server, 'GET', '/v1/jobs')).body).toMatchObject({ items: [{ id: 'j1' }] })
+    // Longer than its silence and than the term of a server.
+    await passed(scene, 25_000)
+    // Its holder is heard all the same, and told what is known.
+    expect((await ask(server, 'GET', poll, undefined, { 'Stint-Lease': lease })).body).toMatchObject({ directive: 'normal' })
+    expect([server.engine.live(jobId('j1'))?.status, hasEnded, checkOf(server, 'among the servers')?.ok]).toEqual(['running', false, false])
 
-      await end(double.node)
-      await until(() => isReady(server))
-      expect((await ask(server, 'POST', '/v1/jobs/j1/directives', { directive: 'pause' })).status).toBeLessThan(300)
-      expect(await waiting).toEqual([304, 200])
-      expect(await events.until('DirectiveGiven')).not.toContain('HolderLost')
-      // From then on silence counts again.
-      await until(() => server.engine.live(jobId('j1'))?.status === 'lost')
-    })
-  }
+    await end(double.node)
+    await until(() => isReady(server))
+    expect((await ask(server, 'POST', '/v1/jobs/j1/directives', { directive: 'pause' })).status).toBeLessThan(300)
+    expect(await waiting).toEqual([304, 200])
+    expect(await events.until('DirectiveGiven')).not.toContain('HolderLost')
+    // From then on silence counts again.
+    await until(() => server.engine.live(jobId('j1'))?.status === 'lost')
+  })
 })
 
 /** What of it was answered, with what it was asked for again and again until it was: as clients do that have a key for each thing they ask. */
@@ -206,44 +204,42 @@ const expectEachOnce = async ({ double }: Scene, servers: readonly RunningServer
 
 describe('under load', () => {
   const COUNT = 150
-  for (const count of [1, 2]) {
-    it(`${count === 1 ? 'a server' : 'two servers'} lose nothing and double nothing while the log stops, hangs and is cut off in turn`, async () => {
-      const scene = await served()
-      const { node } = scene.double
-      const servers: RunningServer[] = []
-      for (let each = 0; each < count; each += 1) servers.push(await start(scene))
-      const faults: (() => Promise<void>)[] = [
-        async () => {
-          await node.stop()
-          await until(() => servers.every((server) => !isReady(server)))
-          await node.start()
-        },
-        async () => node.drop(),
-        async () => {
-          node.freeze()
-          await until(() => servers.every(isDown))
-          node.thaw()
-        },
-        async () => {
-          node.faults.appends.push('lost', 'dropped after', 'dropped before')
-        },
-        async () => {
-          await node.stop()
-          await until(() => servers.every(isDown))
-          await node.start()
-        },
-      ]
-      let failing: Promise<void> = Promise.resolve()
-      await workOff(servers, COUNT, (completed) => {
-        const next = completed % 25 === 0 ? faults.shift() : undefined
-        if (next !== undefined) failing = failing.then(next)
-      })
-      await failing
-      expect(faults).toEqual([])
-      await until(() => servers.every(isReady))
-      await expectEachOnce(scene, servers, COUNT)
-    }, 120_000)
-  }
+  it.each([1, 2])('so many servers (%i) lose nothing and double nothing while the log stops, hangs and is cut off in turn', { timeout: 120_000 }, async (count) => {
+    const scene = await served()
+    const { node } = scene.double
+    const servers: RunningServer[] = []
+    for (let each = 0; each < count; each += 1) servers.push(await start(scene))
+    const faults: (() => Promise<void>)[] = [
+      async () => {
+        await node.stop()
+        await until(() => servers.every((server) => !isReady(server)))
+        await node.start()
+      },
+      async () => node.drop(),
+      async () => {
+        node.freeze()
+        await until(() => servers.every(isDown))
+        node.thaw()
+      },
+      async () => {
+        node.faults.appends.push('lost', 'dropped after', 'dropped before')
+      },
+      async () => {
+        await node.stop()
+        await until(() => servers.every(isDown))
+        await node.start()
+      },
+    ]
+    let failing: Promise<void> = Promise.resolve()
+    await workOff(servers, COUNT, (completed) => {
+      const next = completed % 25 === 0 ? faults.shift() : undefined
+      if (next !== undefined) failing = failing.then(next)
+    })
+    await failing
+    expect(faults).toEqual([])
+    await until(() => servers.every(isReady))
+    await expectEachOnce(scene, servers, COUNT)
+  })
 })
 
 describe('one of two servers that is cut off from the log', () => {
