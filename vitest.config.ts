@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 import type { Reporter } from 'vitest/node'
 
 /** The JSON report leaves out why a test was skipped (`ctx.skip(reason)`); this carries the reason over into its `meta`. */
-const skipReasons: Reporter = {
+export const skipReasons: Reporter = {
   onTestCaseResult: (test) => {
     const result = test.result()
     if (result.state === 'skipped' && result.note !== undefined) Object.assign(test.meta(), { skipReason: result.note })
@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // Two at a time even on two cores, where the default is one: most of a test's time is waiting for processes.
+    maxWorkers: 2,
     testTimeout: 90_000,
     hookTimeout: 90_000,
     teardownTimeout: 10_000,

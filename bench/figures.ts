@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const page = join(root, 'docs', 'reliability.md')
-const MARKED = /<!-- figures: (?<command>npx (?:vitest run|node) \S+) -->\n[^]*?<!-- end of figures -->/g
+const MARKED = /<!-- figures: (?<command>npx (?:vitest run|node)(?: [^\s>]+)+) -->\n[^]*?<!-- end of figures -->/g
 
 const run = (command: string): Promise<{ readonly passed: boolean; readonly out: string; readonly err: string }> =>
   new Promise((resolve) => {

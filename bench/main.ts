@@ -17,6 +17,7 @@ const HELP = `npm run bench [-- OPTIONS]
   --no-page      leave docs/performance.md as it is
 
 One part alone: node bench/PART.ts [--quick] [--json FILE]. TMPDIR says which disk is measured.
+The part cluster runs over a double, or over the EventStoreDB that STINT_BENCH_STORE=esdb://… names.
 Beside its peers: npm run bench:peers. Has a row fallen since? npm run bench:check.`
 
 const DOCS = new URL('../docs/', import.meta.url)

@@ -70,7 +70,7 @@ const allAppended = async (appends: readonly Promise<E.Either<unknown, unknown>>
 }
 
 /** Appends so many events (or one more), a millisecond apart up to now; so many jobs, and some that ran side by side, still run at the end. Answers how many it made. */
-export const makeLog = async (store: EventStore, events: number, live: number): Promise<number> => {
+export const makeLog = async (store: EventStore, events: number, live: number, appendsInFlight = APPENDS_IN_FLIGHT): Promise<number> => {
   const began = world.now() - events
   const next = lives(began)
   let made = 0
@@ -86,7 +86,7 @@ export const makeLog = async (store: EventStore, events: number, live: number): 
       )(),
     )
     made += said.length
-    if (inFlight.length < APPENDS_IN_FLIGHT) continue
+    if (inFlight.length < appendsInFlight) continue
     await allAppended(inFlight)
     inFlight = []
   }

@@ -13,6 +13,11 @@ export const parts = {
     about:
       'Request, handler and durable reply, and the same requests again, which are given what is stored: through the SDK, with caller, worker and server in a process each, and through the express middleware, whose callers are another process and cost little.',
   },
+  cluster: {
+    title: 'Several servers over one log',
+    about:
+      'One, two and three servers over one EventStoreDB, or over its double, in a process of its own, where none is named with `--store` or `STINT_BENCH_STORE`. Everything runs on the one machine, so this tells what sharing costs; what more machines bring it cannot tell.',
+  },
   polls: { title: 'Polling for directives', about: 'What job servers do most: asking whether the administrator wants anything, and waiting for it.' },
   events: { title: 'The event stream', about: 'Server-sent events to one reader and to many.' },
   idle: { title: 'A server with nothing to do', about: 'Its start, its memory, and what it uses while job servers only wait.' },

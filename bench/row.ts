@@ -30,6 +30,8 @@ export type About = Pick<Row, 'aim' | 'limit' | 'against' | 'more'>
 /** How thoroughly to measure. Quick figures show that the bench works, and little else. */
 export interface Effort {
   readonly isQuick: boolean
+  /** `esdb://…` for what is measured over one; a double of it, unless it is given. */
+  readonly store?: string
 }
 
 export const rounded = (value: number, digits = 1): number => Number(value.toFixed(digits))

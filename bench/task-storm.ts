@@ -37,7 +37,7 @@ const { directory, remove } = temporaryDirectory()
 const server = await startServer(directory)
 const stint = connect({ url: server.url })
 const othersSince = watchOthers()
-const crew = openCrew({ ...QUEUE, url: server.url, workers, concurrency: Number(values.concurrency), leaseSeconds: Number(values['lease-seconds']) })
+const crew = openCrew({ ...QUEUE, urls: [server.url], workers, concurrency: Number(values.concurrency), leaseSeconds: Number(values['lease-seconds']) })
 await crew.ready
 
 const began = performance.now()

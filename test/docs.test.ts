@@ -248,7 +248,7 @@ describe('ARCHITECTURE.md', () => {
 describe('docs/reliability.md', () => {
   it('has a command for each place of figures, and the command a test or a program', () => {
     const { text } = document('docs/reliability.md')
-    const begun = [...text.matchAll(/<!-- figures: npx (?:vitest run|node) (\S+) -->/g)].map((match) => match[1] ?? '')
+    const begun = [...text.matchAll(/<!-- figures: npx (?:vitest run|node) (\S+)(?: [^\s>]+)* -->/g)].map((match) => match[1] ?? '')
     expect(begun.length).toBeGreaterThan(0)
     expect(text.match(/<!-- end of figures -->/g)).toHaveLength(begun.length)
     expect(begun.filter((file) => !existsSync(join(root, file)))).toEqual([])

@@ -101,7 +101,7 @@ describe('two servers over one EventStoreDB', () => {
     expect((await ask(second, 'GET', '/v1/jobs/j1', undefined, made.position)).body).toMatchObject({ id: 'j1', state: 'running' })
     expect((await ask(second, 'GET', '/v1/jobs', undefined, made.position)).body).toMatchObject({ items: [{ id: 'j1' }] })
     const tried = await Promise.all([first, second].map((server, index) => ask(server, 'POST', '/v1/jobs', { id: 'j2', service: 's', server: `a${index}` })))
-    expect(tried.map(({ status }) => status).toSorted()).toEqual([201, 409])
+    expect(tried.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409])
     const store = await openKurrentStore({ connectionString: double.connectionString })
     for (const { engine } of [first, second]) {
       expect(await engine.reached(right(await store.head()()).position, 10_000, 'tables')).toBe('reached')

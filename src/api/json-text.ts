@@ -64,8 +64,8 @@ const forbiddenName = (value: unknown): string | undefined => {
   return undefined
 }
 
-/** Most texts have no number that could be too long or too large, and need no second look. */
-const MAY_HOLD_LOSSY_NUMBER = /\d{16}|\d[eE][+-]?\d{3}/
+/** Most texts have no number that could be too long or too large, and need no second look. A number stands behind one of these characters: ids in quotes look like numbers too, and are many. */
+const MAY_HOLD_LOSSY_NUMBER = /(?:^|[[:,\s])-?\d[\d.]*(?:(?<=\d{16})|(?<=\.\d{15})|[eE][+-]?\d{3})/
 
 /** Whether a number that is written like this is another one once it is read: an integer that changes, or one that is too large or too small to be any. */
 const isLossy = (value: number, source: string): boolean => {

@@ -93,6 +93,17 @@ export const createMetrics = (engine: Engine): Metrics => {
       },
     })
   }
+  const appends: Counter = new Counter({
+    name: 'stint_log_appends_total',
+    help: 'Appends to the log by outcome: stored; conflict: another was first, and it was decided again; failed',
+    labelNames: ['outcome'],
+    registers,
+    collect: () => {
+      const { stored, conflicts, failed } = engine.appends()
+      appends.reset()
+      for (const [outcome, count] of Object.entries({ stored, conflict: conflicts, failed })) appends.inc({ outcome }, count)
+    },
+  })
   const deliveries = (): ReturnType<Engine['deliveries']['figures']> => engine.deliveries.figures()
   total('stint_deliveries_acknowledged_total', 'Messages that their receiver has acknowledged', () => deliveries().acknowledged)
   total('stint_deliveries_given_up_total', 'Messages that were given up: not allowed, gone, out of time, cancelled, or as the server stopped', () => deliveries().givenUp)

@@ -4,6 +4,7 @@ import type { Route } from '../wire/route.ts'
 import { isSound } from '../wire/soundness.ts'
 import type { World } from '../world.ts'
 import { StintError, UnexpectedAnswer, Unreachable, type ProblemDocument } from './errors.ts'
+import type { Answered } from './transport.ts'
 
 /** Why a call did not succeed. */
 export type Failure = StintError | Unreachable | UnexpectedAnswer
@@ -41,7 +42,7 @@ const retryAfterMs = (headers: Headers, world: World): number | undefined => {
 }
 
 /** The refusal in an answer that is no success. */
-export const refusalOf = (response: Response, text: string, world: World): Failure => {
+export const refusalOf = (response: Answered, text: string, world: World): Failure => {
   const problem = parseJson(text)
   if (isProblem(problem)) return new StintError(problem, retryAfterMs(response.headers, world))
   // Stint says what is wrong; a bare 5xx is from a gateway that did not get through to it.
@@ -67,7 +68,7 @@ const decodeAs = <Answer>(route: Route<never, never, never, Answer>, status: num
 type AnyRoute<Answer> = Route<never, never, never, Answer>
 
 /** A success as the route declares it. Fields that this version does not know are dropped. */
-export const successOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string): E.Either<Failure, Exchange<Answer>> => {
+export const successOf = <Answer>(route: AnyRoute<Answer>, response: Answered, text: string): E.Either<Failure, Exchange<Answer>> => {
   const { status, headers } = response
   if (status === 304) return E.right({ status, headers, body: undefined })
   const decoded = decodeAs(route, status, route.mediaType === 'application/json' ? parseJson(text) : text)
@@ -90,7 +91,7 @@ const besideOf = (route: Pick<Route, 'beside' | 'name'>, answer: Readonly<Record
 }
 
 /** One result for each of the `count` items sent, in their order, and what stands beside them. */
-export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Response, text: string, count: number): E.Either<Failure, Many<Answer>> => {
+export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Answered, text: string, count: number): E.Either<Failure, Many<Answer>> => {
   const parsed = parseJson(text)
   const items = isObject(parsed) && Array.isArray(parsed['items']) ? (parsed['items'] as readonly unknown[]) : undefined
   if (response.status !== 200 || items?.length !== count) return E.left(new UnexpectedAnswer(response.status, `${route.name} did not answer with ${count} items`))

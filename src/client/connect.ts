@@ -17,6 +17,7 @@ import { createQueues, type Queues } from './queues.ts'
 import { createRequester, type Requester, type RequesterOptions } from './requester.ts'
 import { createRequests, type Requests } from './requests.ts'
 import { createTasks, type Tasks } from './tasks.ts'
+import { platformTransport } from './transport.ts'
 import { createRequestWorker, createWorker, type RequestHandler, type RequestWorkerOptions, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:7070'
@@ -30,7 +31,7 @@ export interface ConnectOptions {
   readonly as?: string | undefined
   /** Clock, timers, ids and chance; the real ones unless a test says otherwise. */
   readonly world?: World
-  /** The platform's `fetch` unless given. */
+  /** Used for every exchange, if given; otherwise the platform's `fetch`, and on Node what is underneath it. */
   readonly fetch?: Fetch
 }
 
@@ -92,9 +93,10 @@ const isHttp = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(n
 /** Connects to a Stint. Nothing is sent yet. Throws `TypeError` when the address is no http(s) URL. */
 export const connect = (options: ConnectOptions = {}): Stint => {
   const { as, world = realWorld, fetch = (input, init) => globalThis.fetch(input, init) } = options
+  const transport = options.fetch ?? platformTransport
   const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
   if (!isHttp(url)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
-  const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch })
+  const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch, transport })
   const longTasks = createLongTasks(http)
   const parts = new Set<{ readonly close: () => Promise<void> }>()
 

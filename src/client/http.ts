@@ -6,6 +6,7 @@ import { manyOf, refusalOf, successOf, type Exchange, type Failure, type Many, t
 import { backoffMs, type BackoffLimits } from './backoff.ts'
 import { Closed, StintError, UnexpectedAnswer, Unreachable } from './errors.ts'
 import { follow } from './signals.ts'
+import type { Answered, Transport } from './transport.ts'
 
 /** Milliseconds within which an answer must be there, beside what the call itself asks to wait. */
 const TIMEOUT_MS = 30_000
@@ -43,7 +44,7 @@ interface AnyGiven extends CallOptions {
 }
 
 type AnyRoute<Answer = unknown> = Route<never, never, never, Answer>
-type Read<Result> = (response: Response) => Promise<E.Either<Failure, Result>>
+type Read<Result> = (response: Answered) => Promise<E.Either<Failure, Result>>
 
 /** A body as it is sent. */
 export interface Content {
@@ -109,7 +110,9 @@ export interface HttpOptions {
   readonly token?: string | undefined
   readonly as?: string | undefined
   readonly world: World
+  /** For streams, and for everything if there is no `transport`. */
   readonly fetch: Fetch
+  readonly transport?: Transport | undefined
 }
 
 /** The path with its parameters, each percent-encoded as one segment. */
@@ -170,7 +173,7 @@ const unconditional = <Answer>({ status, body }: Exchange<Answer>): Answer => {
 }
 
 /** The typed client of one server for one token. */
-export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions): Http => {
+export const createHttp = ({ url: given, token, as, world, fetch, transport = fetch }: HttpOptions): Http => {
   const url = given.replace(/\/+$/, '')
   const written = createWritten()
   const closing = new AbortController()
@@ -203,7 +206,7 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
     const unlink = follow(limit, over)
     const cancel = world.timer(options.timeoutMs ?? TIMEOUT_MS, () => limit.abort(new Error('the time is over')))
     try {
-      const response = await fetch(target, { ...init, ...(route.mediaType === '*/*' ? { redirect: 'manual' } : {}), signal: limit.signal })
+      const response = await transport(target, { ...init, ...(route.mediaType === '*/*' ? { redirect: 'manual' } : {}), signal: limit.signal })
       const answer = await read(response)
       if (route.method !== 'GET' && E.isRight(answer)) written.note(response.headers.get('stint-position'))
       return answer
@@ -243,7 +246,7 @@ export const createHttp = ({ url: given, token, as, world, fetch }: HttpOptions)
 
   /** What `read` makes of the text of a success, or the refusal. */
   const fromText =
-    <Result>(route: AnyRoute, read: (response: Response, text: string) => E.Either<Failure, Result>): Read<Result> =>
+    <Result>(route: AnyRoute, read: (response: Answered, text: string) => E.Either<Failure, Result>): Read<Result> =>
     async (response) => {
       const text = await response.text()
       return response.status >= 400 && route.answers[response.status] === undefined ? E.left(refusalOf(response, text, world)) : read(response, text)

@@ -26,7 +26,8 @@ import { handedRequest, requestSource, type WorkerRequest } from './request-sour
 import { handedTask, taskSource, type WorkerTask } from './task-source.ts'
 import type { Ending, Verb, WorkSource } from './work-source.ts'
 
-const WAIT_SECONDS = 30
+/** Below the minute after which most proxies cut a connection that is still. */
+const WAIT_SECONDS = 50
 const GRACE_SECONDS = 10
 const FLUSH_SECONDS = 10
 const REASON_MAX = 1_000
@@ -43,7 +44,7 @@ export interface WorkingOptions {
   readonly leaseSeconds?: number
   /** Name of this worker among those of its principal; made anew for each process unless given. */
   readonly worker?: string
-  /** Seconds that Stint holds a question for work back, 60 at most (30). */
+  /** Seconds that Stint holds a question for work back, 60 at most (50). */
   readonly waitSeconds?: number
   /** Seconds that `close` gives running handlers before what they work on is given back (10). */
   readonly graceSeconds?: number

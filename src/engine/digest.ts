@@ -1,14 +1,28 @@
 // Fingerprints of content: equal for equal JSON, whatever the order of its keys, as long as reading it as JSON loses nothing of it.
 import { hash } from 'node:crypto'
 
-/** JSON with sorted keys and without what is undefined. */
-export const canonicalJson = (value: unknown): string => {
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`
+/** Whether its JSON is canonical as it stands: no key before one that sorts ahead of it, nothing undefined. */
+const isCanonical = (value: unknown): boolean => {
+  if (typeof value !== 'object' || value === null) return value !== undefined
+  if (Array.isArray(value)) return value.every(isCanonical)
+  let last: string | undefined
+  for (const key of Object.keys(value)) {
+    if ((last !== undefined && key < last) || !isCanonical((value as Readonly<Record<string, unknown>>)[key])) return false
+    last = key
+  }
+  return true
+}
+
+const sorted = (value: unknown): string => {
+  if (Array.isArray(value)) return `[${value.map((item) => sorted(item ?? null)).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
   const fields = Object.entries(value).filter(([, field]) => field !== undefined)
   fields.sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(',')}}`
+  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${sorted(field)}`).join(',')}}`
 }
+
+/** JSON with sorted keys and without what is undefined. */
+export const canonicalJson = (value: unknown): string => (isCanonical(value) ? JSON.stringify(value) : sorted(value))
 
 /** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. */
 export const contentDigest = (value: unknown, bytes?: Uint8Array): string =>

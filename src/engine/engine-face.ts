@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { Tables } from '../projections/tables.ts'
 import { foreignPosition, type EventStore, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
+import type { AppendFigures } from './append-figures.ts'
 import { createAudit } from './audit.ts'
 import type { SharedLog } from './cluster/shared-log.ts'
 import type { RequestUsage } from './contracts/usage.ts'
@@ -53,6 +54,7 @@ export interface EngineParts {
   readonly shared: SharedLog | undefined
   readonly recovered: Recovered
   readonly storeWatch: StoreWatch
+  readonly appends: () => AppendFigures
   readonly life: Life
   readonly position: () => Position
   readonly onAppended: (position: Position, events: number) => void
@@ -105,6 +107,7 @@ export const engineFace = (parts: EngineParts): OpenedEngine => {
     tables,
     tokens,
     position,
+    appends: parts.appends,
     reached: reachedIn(parts),
     audit: createAudit({ store, world, server, onAppended, onFailed: (cause) => onTrouble('A refusal could not be audited', cause) }),
     now: world.now,

@@ -5,6 +5,7 @@ import type { QueueRejection } from '../domain/queue/decide.ts'
 import type { Command, Rejection } from '../domain/work-item/commands.ts'
 import type { Holder, Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, Held, WorkItem } from '../domain/work-item/state.ts'
+import type { AppendFigures } from './append-figures.ts'
 import type { Leading } from './cluster/leadership.ts'
 import type { OtherServer } from './cluster/membership.ts'
 import type { Contracts } from './contracts/contracts.ts'
@@ -249,6 +250,8 @@ export interface Engine {
   readonly tokens: Tokens
   /** Position of the last event that `live` has seen. */
   readonly position: () => Position
+  /** What became of the appends of this server. */
+  readonly appends: () => AppendFigures
   /** Resolves when `live` alone has seen `position`, or when the tables have too. */
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
   /** Other servers write to the same log: what this one knows may be behind it. */

@@ -10,10 +10,15 @@ const SCRATCH = Buffer.alloc(4_096)
 const NAMESPACE_BYTES = 16
 const BYTES_A_CHARACTER_MAX = 3
 
+/** The namespace whose bytes lie in the scratch: items of one request follow one another. */
+let inScratch = ''
+
 const nameBytes = (namespace: string, name: string): Uint8Array => {
-  const hex = namespace.replaceAll('-', '')
-  if (NAMESPACE_BYTES + name.length * BYTES_A_CHARACTER_MAX > SCRATCH.length) return Buffer.concat([Buffer.from(hex, 'hex'), Buffer.from(name)])
-  SCRATCH.write(hex, 0, 'hex')
+  if (NAMESPACE_BYTES + name.length * BYTES_A_CHARACTER_MAX > SCRATCH.length) return Buffer.concat([Buffer.from(namespace.replaceAll('-', ''), 'hex'), Buffer.from(name)])
+  if (namespace !== inScratch) {
+    SCRATCH.write(namespace.replaceAll('-', ''), 0, 'hex')
+    inScratch = namespace
+  }
   return SCRATCH.subarray(0, NAMESPACE_BYTES + SCRATCH.write(name, NAMESPACE_BYTES))
 }
 

@@ -3,6 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { StoreFault, EventStore, Position } from '../store/port.ts'
 import type { Tables } from '../projections/tables.ts'
 import type { World } from '../world.ts'
+import { countAppends } from './append-figures.ts'
 import { createRequestUsage } from './contracts/usage.ts'
 import { workItemOf, type WorkItemId } from '../domain/ids.ts'
 import { TOMBSTONE } from '../domain/work-item/events.ts'
@@ -152,7 +153,8 @@ const readLog = async (
 
 /** Opens the engine. Left when the log cannot be read, or holds events that this version does not know. */
 export const openEngine = async (options: EngineOptions): Promise<E.Either<StoreFault, OpenedEngine>> => {
-  const { store, tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
+  const { tables, world, onTrouble: trouble = () => undefined, secretOf = () => undefined } = options
+  const { store, figures: appends } = countAppends(options.store)
   const settings = { ...defaultSettings, ...options.settings }
   const live = createLive()
   const presence = createPresence(world)
@@ -242,5 +244,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
 
   const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered, storeWatch }
-  return E.right(engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, life, position, onAppended, onTrouble: trouble }))
+  return E.right(
+    engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, appends, life, position, onAppended, onTrouble: trouble }),
+  )
 }

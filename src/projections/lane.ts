@@ -13,7 +13,7 @@ export interface Lane {
 }
 
 /** Live items at hand for a lane that can load the others from its tables; without such tables all stay. */
-const ITEMS_AT_HAND = 50_000
+const ITEMS_AT_HAND = 20_000
 
 /** Lanes of these projections, the foremost first. */
 export const lanesOf = (members: readonly Member[], reader: EventReader): Lane[] => {

@@ -119,10 +119,13 @@ const linkTo = (world: World, worker: Worker, exited: Promise<void>) => {
 /** Everything stands still, whatever the projection. */
 const allStopped = (position: Position, why: string): TablesStatus => ({ position, stopped: Object.fromEntries(allProjections.map(({ name }) => [name, why])) })
 
+/** MiB for what is thrown away soon: Node gives more than five times as much, and never takes it back. */
+const YOUNG = { maxYoungGenerationSizeMb: 24 }
+
 /** Opens the tables in a thread of their own. Rejects when the log cannot be read or the file cannot be used. */
 export const openTables = ({ file, world = realWorld, onProgress, onLog, ...log }: ThreadOptions): Promise<Tables> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(THREAD, { workerData: { file, log } satisfies ThreadData, name: 'stint-tables' })
+    const worker = new Worker(THREAD, { workerData: { file, log } satisfies ThreadData, name: 'stint-tables', resourceLimits: YOUNG })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
     const { link, settle, end, idle, isClosing } = linkTo(world, worker, exited)
     let face: Face | undefined

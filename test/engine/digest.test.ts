@@ -1,6 +1,7 @@
 // What makes two bodies the same, and which JSON can be read without losing anything of it.
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bodyFingerprint, exactJson } from '../../src/engine/digest.ts'
+import { bodyFingerprint, canonicalJson, exactJson } from '../../src/engine/digest.ts'
 
 const json = (text: string | Buffer) => bodyFingerprint('application/json', Buffer.from(text))
 
@@ -25,6 +26,35 @@ describe('JSON is read', () => {
     ['what is nested too deeply', '['.repeat(100_000) + ']'.repeat(100_000)],
     ['everything, as it is none', '{'],
   ])('not where it would lose %s', (_what, text) => expect(exactJson(Buffer.from(text))).toBeUndefined())
+})
+
+describe('canonical JSON', () => {
+  const shuffled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(shuffled)
+    if (typeof value !== 'object' || value === null) return value
+    return Object.fromEntries(
+      Object.entries(value)
+        .toReversed()
+        .map(([key, inner]) => [key, shuffled(inner)]),
+    )
+  }
+
+  it('is the same in whatever order the keys came, and says the same', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = canonicalJson(value)
+        expect(canonicalJson(shuffled(value))).toBe(text)
+        expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
+      }),
+    )
+  })
+
+  it.each([
+    [{ 9: 1, 10: 2 }, '{"10":2,"9":1}'],
+    [{ a: 1, b: undefined }, '{"a":1}'],
+    [[undefined, { b: 1, a: [undefined] }], '[null,{"a":[null],"b":1}]'],
+    [undefined, 'null'],
+  ])('of %j is %s', (value, text) => expect(canonicalJson(value)).toBe(text))
 })
 
 describe('the fingerprint of a body', () => {

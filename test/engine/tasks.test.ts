@@ -38,6 +38,23 @@ describe('when tasks wait', () => {
     expect(await lease(test)).toEqual([])
   })
 
+  it('leases them with the same payload again when they come back', async () => {
+    const test = await start()
+    const { engine, world } = test
+    await insert(test, 'a')
+    const [first] = await lease(test)
+    right(
+      await engine.execute(
+        taskId('shop', 'mail', 'a'),
+        { type: 'ReleaseLease', by: 'worker', lease: first?.item.lease.token ?? '', busy: false, delayMs: 0 },
+        contextOf(world, 'worker'),
+      ),
+    )
+    const [second] = await lease(test, { worker: 'worker-2' })
+    expect(first?.birth).toMatchObject({ type: 'TaskInserted' })
+    expect([second?.birth, Buffer.from(second?.payload ?? [])]).toEqual([first?.birth, Buffer.from(first?.payload ?? [])])
+  })
+
   it('gives each task to one of many callers that ask at once', async () => {
     const test = await start()
     await Promise.all(Array.from({ length: 50 }, (_, index) => insert(test, `t${index}`)))

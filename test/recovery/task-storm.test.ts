@@ -25,7 +25,7 @@ describe('when workers are killed and frozen in the middle of 5,000 tasks', () =
     const server = await serve(['--data', data])
     const stint = connect({ url: server.url })
     const began = realWorld.monotonic()
-    const crew = openCrew({ ...QUEUE, url: server.url, workers: WORKERS, concurrency: 16, leaseSeconds: 1 })
+    const crew = openCrew({ ...QUEUE, urls: [server.url], workers: WORKERS, concurrency: 16, leaseSeconds: 1 })
     await crew.ready
     const freezes: Promise<void>[] = []
     const done = (async () => {

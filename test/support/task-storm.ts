@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import type { HistoryEvent, Stint, Task } from '../../src/client/index.ts'
 import { withLog } from '../../src/offline/log.ts'
-import type { Position } from '../../src/store/port.ts'
+import type { EventReader, Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
 
 const PROGRAM = join(import.meta.dirname, '..', 'recovery', 'programs', 'storm-worker.ts')
@@ -17,7 +17,8 @@ export interface Queue {
 }
 
 export interface CrewOptions extends Queue {
-  readonly url: string
+  /** Of servers over one log; the workers are spread over them. */
+  readonly urls: readonly string[]
   readonly workers: number
   readonly concurrency: number
   readonly leaseSeconds: number
@@ -53,7 +54,7 @@ const first = async (admin: Stint, { workItem, position }: Task, types: readonly
   return undefined
 }
 
-export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
+export const openCrew = ({ urls, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
   const members: Member[] = []
   let turn = 0
   let killed = 0
@@ -62,7 +63,9 @@ export const openCrew = ({ url, app, queue, workers, concurrency, leaseSeconds }
 
   const start = (place: number, life: number): void => {
     const name = `worker-${place}.${life}`
-    const child = spawn(process.execPath, [PROGRAM, url, app, queue, name, String(concurrency), String(leaseSeconds)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [PROGRAM, urls[place % urls.length] ?? '', app, queue, name, String(concurrency), String(leaseSeconds)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const output = createInterface({ input: child.stdout })
     output.on('line', (line) => (stale += line === 'stale' ? 1 : 0))
     members[place] = { name, child, output, working: once(output, 'line'), ended: once(child, 'close'), isFrozen: false }
@@ -139,39 +142,41 @@ interface Life {
 
 const PAGE = 10_000
 
+/** Reads a log from its first event; the tasks are those of one queue, or of all queues of an app. */
+export const auditTasks = async (reader: EventReader, { app, queue }: Pick<Queue, 'app'> & Partial<Queue>): Promise<Audit> => {
+  const lives = new Map<string, Life>()
+  const counts = { leases: 0, expired: 0, givenBack: 0 }
+  const prefix = `workItem-task/${app}/${queue === undefined ? '' : `${queue}/`}`
+
+  const take = (stream: string, type: string, data: string): void => {
+    const { lease } = JSON.parse(data) as { readonly lease?: number }
+    const life = lives.get(stream) ?? { lease: undefined, endings: 0, isWrong: false }
+    lives.set(stream, life)
+    if (type === 'Leased') {
+      // A second holder while there is a first.
+      life.isWrong ||= life.lease !== undefined || life.endings > 0
+      life.lease = lease
+      counts.leases += 1
+    } else if (type === 'LeaseExpired' || type === 'LeaseReleased') {
+      life.isWrong ||= life.lease !== lease
+      life.lease = undefined
+      counts[type === 'LeaseExpired' ? 'expired' : 'givenBack'] += 1
+    } else if (type === 'Completed') {
+      life.isWrong ||= life.lease !== lease
+      life.lease = undefined
+      life.endings += 1
+    } else if (type !== 'TaskInserted' && type !== 'LeaseExtended') life.isWrong = true
+  }
+
+  for (let after: Position | undefined; ;) {
+    const page = right(await reader.readAll({ ...(after === undefined ? {} : { after }), max: PAGE })())
+    for (const { stream, type, data: said } of page) if (stream.startsWith(prefix)) take(stream, type, said)
+    after = page.at(-1)?.position ?? after
+    if (page.length < PAGE) break
+  }
+  const wrong = [...lives].filter(([, { endings, isWrong }]) => isWrong || endings !== 1).map(([stream]) => stream)
+  return { ...counts, tasks: lives.size, completedOnce: lives.size - wrong.length, wrong }
+}
+
 /** Reads a data directory from its first event. */
-export const auditLog = (data: string, { app, queue }: Queue): Promise<Audit> =>
-  withLog(data, async (reader) => {
-    const lives = new Map<string, Life>()
-    const counts = { leases: 0, expired: 0, givenBack: 0 }
-    const prefix = `workItem-task/${app}/${queue}/`
-
-    const take = (stream: string, type: string, data: string): void => {
-      const { lease } = JSON.parse(data) as { readonly lease?: number }
-      const life = lives.get(stream) ?? { lease: undefined, endings: 0, isWrong: false }
-      lives.set(stream, life)
-      if (type === 'Leased') {
-        // A second holder while there is a first.
-        life.isWrong ||= life.lease !== undefined || life.endings > 0
-        life.lease = lease
-        counts.leases += 1
-      } else if (type === 'LeaseExpired' || type === 'LeaseReleased') {
-        life.isWrong ||= life.lease !== lease
-        life.lease = undefined
-        counts[type === 'LeaseExpired' ? 'expired' : 'givenBack'] += 1
-      } else if (type === 'Completed') {
-        life.isWrong ||= life.lease !== lease
-        life.lease = undefined
-        life.endings += 1
-      } else if (type !== 'TaskInserted' && type !== 'LeaseExtended') life.isWrong = true
-    }
-
-    for (let after: Position | undefined; ;) {
-      const page = right(await reader.readAll({ ...(after === undefined ? {} : { after }), max: PAGE })())
-      for (const { stream, type, data: said } of page) if (stream.startsWith(prefix)) take(stream, type, said)
-      after = page.at(-1)?.position ?? after
-      if (page.length < PAGE) break
-    }
-    const wrong = [...lives].filter(([, { endings, isWrong }]) => isWrong || endings !== 1).map(([stream]) => stream)
-    return { ...counts, tasks: lives.size, completedOnce: lives.size - wrong.length, wrong }
-  })
+export const auditLog = (data: string, queue: Queue): Promise<Audit> => withLog(data, (reader) => auditTasks(reader, queue))

@@ -1,4 +1,4 @@
-// Tells the management node how the operations on the list are doing: each at its own interval, all that are due in one message, what is unchanged with its lease alone as a
+// Tells the management node how the operations on the list are doing: each before its own interval is over, all that are due in one message, what is unchanged with its lease alone as a
 // sign of life. What ended, and what answers a directive, is told at once, and again until it is acknowledged. Never more than one message is out.
 //
 //   due ─▶ message of at most 1,000 items ─▶ answers ─▶ directives to the operations; ended ones off the list; what is not wanted any more is aborted here
@@ -29,6 +29,10 @@ const TIMEOUT_LEAST_MS = 2_000
 const TIMEOUT_MOST_MS = 15_000
 /** Before a report that was refused for want of a right is told again. */
 const PUT_OFF_MS = 5_000
+/** Of an interval, after which an operation is told of again: what is left is the way of the message, so that what is shown is not older than the interval. */
+const TOLD_AFTER = 0.9
+/** Of an interval, after which an operation goes along with others that are due. Less than half of the above: two halves would never come together. */
+const GOES_ALONG_AFTER = 0.4
 /** A node that has nothing to tell looks this often whether it is still known. */
 const IDLE_MS = 30_000
 
@@ -84,7 +88,7 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
   const dueInMs = (): number => {
     let due = lastAnswer + IDLE_MS - world.monotonic()
     for (const { told, lastSign, notBefore, operation } of heardOf()) {
-      const at = Math.max(told.isPressing() ? Number.NEGATIVE_INFINITY : lastSign + operation.progressEveryMs, notBefore)
+      const at = Math.max(told.isPressing() ? Number.NEGATIVE_INFINITY : lastSign + operation.progressEveryMs * TOLD_AFTER, notBefore)
       due = Math.min(due, at - world.monotonic())
     }
     return due
@@ -100,7 +104,7 @@ export const createReporter = ({ http, world, node, list, registration, reachabi
       characters += outcome === undefined ? 0 : JSON.stringify(outcome).length
       if (said.length >= together || (said.length > 0 && characters > CHARACTERS_MAX)) break
       // Whoever is due soon goes along, so that operations of one interval come to be told of in one message.
-      if (!entity.told.isPressing() && now - entity.lastSign < entity.operation.progressEveryMs / 2) continue
+      if (!entity.told.isPressing() && now - entity.lastSign < entity.operation.progressEveryMs * GOES_ALONG_AFTER) continue
       const hasMore = entity.told.size() > 1
       const report = entity.told.head()
       said.push({ entity, report, hasMore, item: { id: entity.id, lease: entity.operation.lease, ...report } })

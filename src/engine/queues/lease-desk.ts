@@ -4,14 +4,15 @@ import * as E from 'fp-ts/lib/Either.js'
 import { streamOf, type WorkItemId } from '../../domain/ids.ts'
 import type { LeaseGrant } from '../../domain/work-item/commands.ts'
 import { nextLease } from '../../domain/work-item/leasing.ts'
-import { isHeld, leasable, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
+import { isHeld, isLive, leasable, surfaceState, type Existing, type Leasable, type WorkItem } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
-import { StoreFault, type EventStore } from '../../store/port.ts'
+import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
 import type { World } from '../../world.ts'
 import type { CommandToDo, Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
+import { createBirths, type Born } from './births.ts'
 import { createLeaseLine, type LeaseLine } from './lease-line.ts'
 import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Served } from './queue-index.ts'
 import { createRequests } from './requests.ts'
@@ -46,6 +47,13 @@ export interface LeaseDesk {
   readonly listeningChanged: (line: string) => void
   readonly hasReady: (line: string) => boolean
   readonly stop: () => void
+}
+
+const readBirth = (workItem: WorkItemId, recorded: RecordedEvent | undefined): Born => {
+  const birth = recorded === undefined ? undefined : readEvent(recorded)
+  if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
+    throw new Error(`The stream of ${workItem} does not begin with its birth`)
+  return { birth: birth.right, payload: recorded?.payload }
 }
 
 export const createLeaseDesk = (options: {
@@ -84,20 +92,16 @@ export const createLeaseDesk = (options: {
     return index
   }
 
-  /** With births and payloads, read all at once. */
+  const born = createBirths()
+
+  /** With births and payloads; those that are not at hand are read all at once. */
   const withPayloads = async (leased: readonly Leased[]): Promise<E.Either<StoreFault, readonly LeasedItem[]>> => {
-    if (leased.length === 0) return E.right([])
-    const first = await store.readFirst(leased.map(({ workItem }) => streamOf(workItem)))()
+    const atHand = leased.map(({ workItem }) => born.take(workItem))
+    const missing = leased.filter((_, index) => atHand[index] === undefined)
+    const first = missing.length === 0 ? E.right([]) : await store.readFirst(missing.map(({ workItem }) => streamOf(workItem)))()
     if (E.isLeft(first)) return first
-    return E.right(
-      leased.map((one, index) => {
-        const recorded = first.right[index]
-        const birth = recorded === undefined ? undefined : readEvent(recorded)
-        if (birth === undefined || E.isLeft(birth) || (birth.right.type !== 'TaskInserted' && birth.right.type !== 'RequestAccepted'))
-          throw new Error(`The stream of ${one.workItem} does not begin with its birth`)
-        return { ...one, birth: birth.right, payload: recorded?.payload }
-      }),
-    )
+    const read = first.right.values()
+    return E.right(leased.map((one, index) => ({ ...one, ...(atHand[index] ?? readBirth(one.workItem, read.next().value)) })))
   }
 
   const grantOf = (call: LeaseCall): LeaseGrant => ({
@@ -169,7 +173,12 @@ export const createLeaseDesk = (options: {
   const bear: LeaseDesk['bear'] = async (key, workItem, facts, command, context, payload) => {
     const index = indexOf(key)
     const waiter = index.reserve(workItem, facts)
-    if (waiter === undefined) return handler.execute(workItem, command(undefined), context, payload)
+    if (waiter === undefined) {
+      const done = await handler.execute(workItem, command(undefined), context, payload)
+      const [birth] = E.isRight(done) && done.right.before.status === 'absent' ? done.right.events : []
+      if (birth?.type === 'TaskInserted' || birth?.type === 'RequestAccepted') born.keep(workItem, { birth, payload })
+      return done
+    }
     let isHanded = false
     try {
       const done = await handler.execute(workItem, command(line.grantOf(waiter)), context, payload)
@@ -190,6 +199,7 @@ export const createLeaseDesk = (options: {
     changed: (workItem, before, after) => {
       const key = lineOf(after)
       if (key === undefined) return
+      if (!isLive(after)) born.drop(workItem)
       requests.changed(workItem, before, after)
       indexOf(key).changed(workItem, before, after)
     },

@@ -143,6 +143,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     onAppended: (event, dated) => {
       reach.holds(event, dated)
       if (event.commit > acknowledged) acknowledged = event.commit
+      tail.expects(event.commit)
     },
   })
   const tail = new Tail({

@@ -1,6 +1,6 @@
 // The end of the log as it grows: one filtered subscription to $all for the whole process, whose newest events are kept at hand for all who follow the log. It
 // is resumed from where it was, by its last event or checkpoint, whatever ends it; so nothing is missed and nothing comes twice.
-import { pause, type World } from '../../world.ts'
+import { pause, type Cancel, type World } from '../../world.ts'
 import { StoreFault, type RecordedEvent } from '../port.ts'
 import { commits, type Commits } from '../subscription.ts'
 import type { Connection } from './connection.ts'
@@ -32,6 +32,8 @@ export interface TailOptions {
 
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1_000
+/** A subscription that stands still for so long before an append that was acknowledged is taken to be dead, though its connection lives. */
+const STANDSTILL_MS = 10_000
 
 const weightOf = ({ data, meta, payload }: RecordedEvent): number => data.length + meta.length + (payload?.byteLength ?? 0)
 
@@ -45,6 +47,11 @@ export class Tail {
   /** Where to go on: the last event or checkpoint. */
   #resume: bigint | undefined
   #isCurrent = false
+  /** Place of the newest append of this process: it has to be shown. */
+  #expected = 0n
+  #cancelWatch: Cancel | undefined
+  /** Ends the subscription that runs, which is then begun anew. */
+  #leave: (() => void) | undefined
   #damage: StoreFault | undefined
   #running: Promise<void> | undefined
   /** Tells of each event and of each change of `isCurrent`. */
@@ -69,6 +76,12 @@ export class Tail {
     return this.#damage
   }
 
+  /** An append of this process was stored at this place. */
+  expects(commit: bigint): void {
+    if (commit > this.#expected) this.#expected = commit
+    if (this.#resume !== undefined && this.#resume < this.#expected && this.#cancelWatch === undefined && !this.#ending.signal.aborted) this.#watch(this.#resume)
+  }
+
   /** The kept events after a place, oldest first; undefined if there may be others before them. */
   after(place: bigint): readonly RecordedEvent[] | undefined {
     if (this.#from === undefined || place < this.#from) return undefined
@@ -83,6 +96,7 @@ export class Tail {
 
   async close(): Promise<void> {
     this.#ending.abort()
+    this.#cancelWatch?.()
     this.news.end()
     await this.#running
   }
@@ -116,8 +130,10 @@ export class Tail {
       this.#from = from
       this.#resume = from
     }
+    const leaving = new AbortController()
+    this.#leave = () => leaving.abort()
     await connection.read(subscriptionRequest(connection.library, { from: this.#resume, filter: names.filter }), {
-      signal: this.#ending.signal,
+      signal: AbortSignal.any([this.#ending.signal, leaving.signal]),
       onMessage: (message) => {
         if (message.hasCaughtUp()) {
           onProgress()
@@ -141,6 +157,19 @@ export class Tail {
 
   #passed(commit: bigint): void {
     if (this.#resume === undefined || commit > this.#resume) this.#resume = commit
+    if (this.#resume < this.#expected) return
+    this.#cancelWatch?.()
+    this.#cancelWatch = undefined
+  }
+
+  /** Whoever does not hear of his own appends hears of nobody's. */
+  #watch(from: bigint): void {
+    this.#cancelWatch = this.#options.world.timer(STANDSTILL_MS, () => {
+      this.#cancelWatch = undefined
+      if (this.#resume === undefined || this.#resume >= this.#expected) return
+      if (this.#resume === from) this.#leave?.()
+      this.#watch(this.#resume)
+    })
   }
 
   #keep(event: RecordedEvent): void {

@@ -23,10 +23,13 @@ export interface WriterThread {
 /** Compiled code lies beside compiled code. */
 const WRITER = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js', import.meta.url)
 
+/** MiB for what is thrown away soon, which is nearly everything there: Node gives more than five times as much, and never takes it back. */
+const YOUNG = { maxYoungGenerationSizeMb: 24 }
+
 /** Starts the thread and resolves when the file is open for writing; rejects with StoreOpenError. */
 export const startWriter = (settings: LogWriterSettings): Promise<WriterThread> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(WRITER, { workerData: settings, name: 'stint-writer' })
+    const worker = new Worker(WRITER, { workerData: settings, name: 'stint-writer', resourceLimits: YOUNG })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
     let listener: WriterListener | undefined
     let closing = false

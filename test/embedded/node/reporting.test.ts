@@ -7,6 +7,8 @@ import { closeStages, openStage, REST_MS } from '../../support/node-stage.ts'
 import { steeredClass } from '../../support/operations.ts'
 
 const LONG = { timeout: '15m', progressEvery: '2s' } as const
+/** At nine tenths of the interval an operation is told of. */
+const EACH_MS = 1_800
 const copy = () => steeredClass('CopyImage', LONG)
 const runAt = (runs: readonly SteeredRun[], index: number): SteeredRun => {
   const run = runs[index]
@@ -17,7 +19,7 @@ const runAt = (runs: readonly SteeredRun[], index: number): SteeredRun => {
 afterEach(closeStages)
 
 describe('an operation that runs', () => {
-  it('is told of at its interval: what has changed, and its lease alone when nothing has', async () => {
+  it('is told of before its interval is over: what has changed, and its lease alone when nothing has', async () => {
     const images = copy()
     const stage = await openStage([images.operation])
     await stage.start()
@@ -26,21 +28,21 @@ describe('an operation that runs', () => {
     context.phase('copy')
     for (let done = 1; done <= 500; done += 1) context.progress({ done, total: 1_000 })
     await settle()
-    stage.world.advance(1_999)
+    stage.world.advance(1_799)
     await settle()
     expect(stage.management.messages).toEqual([])
     stage.world.advance(1)
     await stage.rested(1)
-    stage.world.advance(2_000 - REST_MS)
+    stage.world.advance(EACH_MS - REST_MS)
     await stage.rested(2)
     context.progress({ done: 501, total: 1_000 })
     context.progress({ done: 502, total: 1_000 })
-    stage.world.advance(2_000 - REST_MS)
+    stage.world.advance(EACH_MS - REST_MS)
     await stage.message(3)
     expect(stage.management.messages).toEqual([
-      { at: 2_000, items: [{ id: 'a', lease: '1.a', phase: 'copy', progress: { done: 500, total: 1_000 } }] },
-      { at: 4_000, items: [{ id: 'a', lease: '1.a' }] },
-      { at: 6_000, items: [{ id: 'a', lease: '1.a', progress: { done: 502, total: 1_000 } }] },
+      { at: 1_800, items: [{ id: 'a', lease: '1.a', phase: 'copy', progress: { done: 500, total: 1_000 } }] },
+      { at: 3_600, items: [{ id: 'a', lease: '1.a' }] },
+      { at: 5_400, items: [{ id: 'a', lease: '1.a', progress: { done: 502, total: 1_000 } }] },
     ])
   })
 
@@ -53,7 +55,7 @@ describe('an operation that runs', () => {
     for (let message = 1; message <= 6; message += 1) {
       context.progress({ done: message, total: 1_000 })
       await settle()
-      stage.world.advance(message === 1 ? 2_000 : 2_000 - REST_MS)
+      stage.world.advance(message === 1 ? EACH_MS : EACH_MS - REST_MS)
       await stage.rested(message)
     }
     expect(stage.management.told('a').map(({ progress }) => progress?.done)).toEqual([1, 2, 3, 4, 5, 6])
@@ -73,9 +75,9 @@ describe('an operation that runs', () => {
     const { context } = await images.begun()
     for (const phase of ['read', 'hash', 'write']) context.phase(phase)
     await stage.logged(node, 'a', 'PhaseEntered', 3)
-    stage.world.advance(2_000)
+    stage.world.advance(EACH_MS)
     for (const count of [1, 2, 3]) await stage.rested(count)
-    expect(stage.management.messages.map(({ at }) => at)).toEqual([2_000, 2_000 + REST_MS, 2_000 + 2 * REST_MS])
+    expect(stage.management.messages.map(({ at }) => at)).toEqual([EACH_MS, EACH_MS + REST_MS, EACH_MS + 2 * REST_MS])
     expect(stage.management.told('a').map(({ phase }) => phase)).toEqual(['read', 'hash', 'write'])
   })
 })
@@ -91,18 +93,22 @@ describe('operations of one interval', () => {
       stage.world.advance(450)
       await settle()
     }
-    stage.world.advance(200)
     await stage.rested(1)
-    for (let count = 2; count <= 6; count += 1) {
-      stage.world.advance(2_000 - REST_MS)
+    // When the last one is due, 1,350 ms after the others were told of.
+    stage.world.advance(1_350 - REST_MS)
+    await stage.rested(2)
+    for (let count = 3; count <= 5; count += 1) {
+      stage.world.advance(EACH_MS - REST_MS)
       await stage.rested(count)
     }
     const messages = stage.management.messages.map(({ items, at }) => [at, items.map(({ id }) => id).join('')])
-    // The last one was taken 650 ms before the first message: it goes along with the next.
-    expect(messages.slice(-3)).toEqual([
-      [8_000, 'abcd'],
-      [10_000, 'abcd'],
-      [12_000, 'abcd'],
+    // The last one was taken 450 ms before the first message: the others go along when it is due.
+    expect(messages).toEqual([
+      [1_800, 'abc'],
+      [3_150, 'abcd'],
+      [4_950, 'abcd'],
+      [6_750, 'abcd'],
+      [8_550, 'abcd'],
     ])
     expect(stage.management.togetherMax()).toBe(1)
   })

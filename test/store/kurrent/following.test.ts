@@ -79,6 +79,30 @@ describe('following the log', () => {
     end()
   })
 
+  it('leaves a subscription that shows nothing of what it has appended itself, though the connection lives', async () => {
+    const double = await stage.double()
+    const world = virtualWorld()
+    const store = await stage.store(double, { world })
+    const other = await stage.store(double, { world })
+    const { items, end } = followed(store)
+    expect(brief(await take(items, 1))).toEqual(['caughtUp'])
+    double.node.faults.isMute = true
+    await put(other, 'a', [sample(1)])
+    await put(store, 'b', [sample(2)])
+    const next = take(items, 2)
+    const again = double.node.arrived('subscription')
+    await world.until((pending) => pending.some((ms) => ms === 10_000))
+    world.advance(10_000)
+    await passUntil(world, again)
+    expect(brief(await passUntil(world, next))).toEqual(['Sample1', 'Sample2'])
+    // What it shows in time leaves no watch behind.
+    double.node.faults.isMute = false
+    await put(store, 'b', [sample(3)])
+    expect(brief(await take(items, 2)).filter((each) => each !== 'caughtUp')).toEqual(['Sample3'])
+    expect(double.node.counts.subscribed).toBe(2)
+    end()
+  })
+
   it('goes on from the last checkpoint, not from the last event, over what is not ours', async () => {
     const double = await stage.double()
     const world = virtualWorld()

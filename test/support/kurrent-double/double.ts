@@ -25,7 +25,7 @@ import type { handleUnaryCall, sendUnaryData, ServerDuplexStream, ServerReadable
 import { realWorld } from '../../../src/world.ts'
 import { serveAppend, serveBatchAppend } from './appending.ts'
 import { noCounts, noFaults, type Counts, type Faults } from './faults.ts'
-import { openFront, type Front } from './front.ts'
+import { openFront, type Front, type FrontAddress } from './front.ts'
 import { DoubleLog, type Expected } from './log.ts'
 import type { NodeState, Told } from './node-state.ts'
 import { serveRead } from './reading.ts'
@@ -73,6 +73,8 @@ export interface DoubleOptions {
   readonly version?: string
   /** Added to the connection string: `&keepAliveInterval=…`. */
   readonly settings?: string
+  /** Where its only node, or the first, is reached: a free port of the loopback. */
+  readonly listen?: FrontAddress
 }
 
 const METHODS = ['read', 'append', 'delete', 'tombstone', 'batchappend']
@@ -161,11 +163,16 @@ interface Member {
   readonly server: Server
 }
 
-const openMember = async (
-  place: { log: DoubleLog },
-  version: string,
-  lookup: { readonly leader: () => DoubleNode | undefined; readonly members: () => ClusterInfo },
-): Promise<Member> => {
+interface MemberOptions {
+  /** Where the log of all nodes is; it may become another. */
+  readonly place: { log: DoubleLog }
+  readonly version: string
+  readonly listen: FrontAddress
+  readonly leader: () => DoubleNode | undefined
+  readonly members: () => ClusterInfo
+}
+
+const openMember = async ({ place, version, listen, leader, members }: MemberOptions): Promise<Member> => {
   const faults = noFaults()
   const counts = noCounts()
   const { told, arrived } = arrivals()
@@ -174,6 +181,7 @@ const openMember = async (
   const front = await openFront(
     () => behind,
     () => told('disconnection'),
+    listen,
   )
   const state: NodeState = {
     get log() {
@@ -181,8 +189,8 @@ const openMember = async (
     },
     faults,
     counts,
-    isLeader: () => lookup.leader() === node,
-    leaderAddress: () => ({ host: '127.0.0.1', port: lookup.leader()?.port ?? 0 }),
+    isLeader: () => leader() === node,
+    leaderAddress: () => ({ host: '127.0.0.1', port: leader()?.port ?? 0 }),
     dropConnections: front.cut,
     whenLetGo: (run) => (faults.isHolding ? void held.push(run) : run()),
     told,
@@ -212,13 +220,13 @@ const openMember = async (
     arrived,
   }
   Object.defineProperty(counts, 'connections', { get: front.connections })
-  const { server, port } = await startServices(state, version, lookup.members)
+  const { server, port } = await startServices(state, version, members)
   behind = port
   return { node, front, server }
 }
 
 /** Starts it on free ports of the loopback. */
-export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '' }: DoubleOptions = {}): Promise<Double> => {
+export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '', listen = {} }: DoubleOptions = {}): Promise<Double> => {
   const place = { log: new DoubleLog(realWorld.now) }
   const members: Member[] = []
   let leader: DoubleNode | undefined
@@ -238,7 +246,7 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     )
     return info
   }
-  for (let index = 0; index < count; index += 1) members.push(await openMember(place, version, { leader: () => leader, members: cluster }))
+  for (let index = 0; index < count; index += 1) members.push(await openMember({ place, version, listen: index === 0 ? listen : {}, leader: () => leader, members: cluster }))
   leader = members[0]?.node
   const nodes = members.map(({ node }) => node)
   const [node] = nodes

@@ -22,11 +22,13 @@ export interface Faults {
   isLeaderless: boolean
   /** Bytes of one append. */
   maxAppendSize: number
+  /** Live subscriptions stay open and show nothing any more. */
+  isMute: boolean
   /** Held appends are taken and wait until they are let go. */
   isHolding: boolean
 }
 
-export const noFaults = (): Faults => ({ appends: [], reads: [], isStarting: false, isLeaderless: false, maxAppendSize: 1_048_576, isHolding: false })
+export const noFaults = (): Faults => ({ appends: [], reads: [], isStarting: false, isLeaderless: false, maxAppendSize: 1_048_576, isHolding: false, isMute: false })
 
 export interface Counts {
   /** Appends that arrived, whatever became of them. */

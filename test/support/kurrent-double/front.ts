@@ -16,14 +16,21 @@ export interface Front {
 
 const HOST = '127.0.0.1'
 
-const listen = (server: Server, port: number): Promise<void> =>
+const listen = (server: Server, port: number, host: string): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, HOST, resolve)
+    server.listen(port, host, resolve)
   })
 
-/** Opens it on a free port, before what listens behind it. */
-export const openFront = async (behind: () => number, onGone: () => void): Promise<Front> => {
+export interface FrontAddress {
+  /** 127.0.0.1 */
+  readonly host?: string
+  /** A free one. */
+  readonly port?: number
+}
+
+/** Opens it before what listens behind it. */
+export const openFront = async (behind: () => number, onGone: () => void, { host = HOST, port: asked = 0 }: FrontAddress = {}): Promise<Front> => {
   const open = new Set<Socket>()
   let isFrozen = false
 
@@ -57,7 +64,7 @@ export const openFront = async (behind: () => number, onGone: () => void): Promi
     })
   }
   let server = createServer(serve)
-  await listen(server, 0)
+  await listen(server, asked, host)
   const { port } = server.address() as AddressInfo
   const cut = (): void => {
     for (const socket of open) socket.destroy()
@@ -82,7 +89,7 @@ export const openFront = async (behind: () => number, onGone: () => void): Promi
     reopen: async () => {
       isFrozen = false
       server = createServer(serve)
-      await listen(server, port)
+      await listen(server, port, host)
     },
   }
 }

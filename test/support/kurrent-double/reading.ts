@@ -162,6 +162,13 @@ const subscribe = async (node: NodeState, call: Call, options: ReadReq.Options):
   node.told('subscription')
   try {
     while (dropped === undefined) {
+      if (isLive && node.faults.isMute) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+          if (dropped !== undefined) resolve()
+        })
+        continue
+      }
       const event = log.at(index)
       if (event === undefined) {
         if (!isLive) await send(call, new streams.ReadResp().setCaughtUp(new streams.ReadResp.CaughtUp()))
