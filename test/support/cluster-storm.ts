@@ -46,6 +46,8 @@ const ALL_AT_ONCE = 0.15
 /** Of the others, those after which the server comes again at once. */
 const AT_ONCE = 0.5
 const ASK_MS = 5_000
+/** Told when it is over. */
+const LONG_PAUSE_MS = 5_000
 /** Tasks put in one go; what a kill left in doubt is put again under the same ids. */
 const TOGETHER = 2_000
 
@@ -124,7 +126,7 @@ const killer = ({ cluster, tasks, kills, random, say = () => undefined }: Cluste
       for (const [server, again] of dead) {
         if (completed < again) continue
         dead.delete(server)
-        work = work.then(server.start)
+        work = work.then(server.start).then(() => say(`${server.name} is back`))
       }
       if (rounds >= kills || completed < every * (rounds + 1)) return
       rounds += 1
@@ -154,7 +156,7 @@ export const watchCompletions = async (store: KurrentStore, { app, queue }: Queu
 
 /** Resolves when every task is completed and every server is up. */
 export const stormOver = async (options: ClusterStormOptions): Promise<ClusterStorm> => {
-  const { cluster, app, queue, tasks, workerKills } = options
+  const { cluster, app, queue, tasks, workerKills, say = () => undefined } = options
   const store = await openKurrentStore({ connectionString: cluster.connectionString })
   const crew = openCrew({ ...options, urls: cluster.servers.map(({ url }) => url()) })
   const kill = killer(options)
@@ -165,6 +167,7 @@ export const stormOver = async (options: ClusterStormOptions): Promise<ClusterSt
     let longestPause = { ms: 0, at: 0 }
     const done = watchCompletions(store, { app, queue }, tasks, (count) => {
       const now = realWorld.monotonic()
+      if (now - lastAt > LONG_PAUSE_MS) say(`${count - 1} done: nothing more for ${((now - lastAt) / 1_000).toFixed(1)} s`)
       if (now - lastAt > longestPause.ms) longestPause = { ms: now - lastAt, at: count - 1 }
       lastAt = now
       kill.at(count)
