@@ -161,7 +161,10 @@ const persistently = async (servers: readonly RunningServer[], turn: number, met
 const TASKS = '/v1/queues/shop/mail/tasks'
 const WORKERS = 8
 
-/** Puts tasks in, leases and completes them, all at the same time; answers once each was acknowledged as completed. */
+/**
+ * Puts tasks in, leases and completes them, all at the same time; answers once each was acknowledged as completed. What was leased by a call whose answer is not known is given out again
+ * when that lease is over.
+ */
 const workOff = async (servers: readonly RunningServer[], count: number, onCompleted: (completed: number) => unknown): Promise<void> => {
   const inserting = Array.from({ length: WORKERS }, async (_, lane) => {
     for (let index = lane; index < count; index += WORKERS) {
@@ -172,7 +175,7 @@ const workOff = async (servers: readonly RunningServer[], count: number, onCompl
   const completed = new Set<string>()
   const working = Array.from({ length: WORKERS }, async (_, worker) => {
     for (let call = 0; completed.size < count; call += 1) {
-      const leased = await persistently(servers, worker, 'POST', `${TASKS}/lease`, { max: 5, worker: `w${worker}`, leaseSeconds: 300 }, `lease-${worker}-${call}`)
+      const leased = await persistently(servers, worker, 'POST', `${TASKS}/lease`, { max: 5, worker: `w${worker}`, leaseSeconds: 30 }, `lease-${worker}-${call}`)
       expect(leased.status).toBe(200)
       for (const { id, lease } of (leased.body['items'] ?? []) as readonly { readonly id: string; readonly lease: string }[]) {
         const done = await persistently(servers, worker, 'POST', `${TASKS}/complete`, { id, lease }, `complete-${id}-${lease}`)
