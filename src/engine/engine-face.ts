@@ -18,6 +18,7 @@ import { createHistory, createRead } from './read.ts'
 import type { Recovered } from './recover.ts'
 import { createRefusals } from './refusals.ts'
 import { statusOf } from './status.ts'
+import type { StoreWatch } from './store-watch.ts'
 import type { Sweeper } from './sweeper.ts'
 import type { Timers } from './timers.ts'
 import type { FollowingTokens } from './tokens.ts'
@@ -52,6 +53,7 @@ export interface EngineParts {
   /** What others who write to the log ask for; undefined where nobody else does. */
   readonly shared: SharedLog | undefined
   readonly recovered: Recovered
+  readonly storeWatch: StoreWatch
   readonly appends: () => AppendFigures
   readonly life: Life
   readonly position: () => Position
@@ -109,7 +111,8 @@ export const engineFace = (parts: EngineParts): OpenedEngine => {
     reached: reachedIn(parts),
     audit: createAudit({ store, world, server, onAppended, onFailed: (cause) => onTrouble('A refusal could not be audited', cause) }),
     now: world.now,
-    status: () => statusOf({ ...life, shared: shared?.checks() ?? [], queues: doors.face.queues, lag, tables, position: position(), live, watch, sweeper }),
+    status: () =>
+      statusOf({ ...life, storeWatch: parts.storeWatch, shared: shared?.checks() ?? [], queues: doors.face.queues, lag, tables, position: position(), live, watch, sweeper }),
     stop,
     close: async () => {
       stop()

@@ -140,11 +140,13 @@ export interface SweeperFigures {
   readonly released: number
   /** Work items past their retention. */
   readonly erased: number
-  /** Rows of erased events that were deleted. */
+  /** Erased events that were deleted, or that no stream shows any more. */
   readonly pruned: number
   /** What was due and could not be done. */
   readonly refused: number
   readonly isSweeping: boolean
+  /** What was erased may not be taken out of the store yet. */
+  readonly isOwing: boolean
   /** When a sweep last came to its end, milliseconds since 1970 UTC. */
   readonly lastSweptAt?: number | undefined
   /** Why the last sweep did not, if so. */

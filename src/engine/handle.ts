@@ -209,6 +209,15 @@ export const createHandler = (options: {
     presence.seen(workItem, isRecordedNow ? undefined : progress)
   }
 
+  /**
+   * What could not be recorded. That the store is away says nothing of the holder who called: it has been heard, and whoever only asks what is wanted is told what is known.
+   */
+  const unrecorded = (workItem: WorkItemId, toDo: CommandToDo, { item, position }: Loaded, refusal: Refusal): E.Either<Refusal, Done> => {
+    if (!(refusal instanceof StoreFault) || refusal.kind === 'damaged' || !carriesLease(toDo) || !isHeld(item)) return E.left(refusal)
+    presence.seen(workItem)
+    return toDo.type === 'AskDirective' ? E.right({ item, before: item, events: [], recorded: false, position }) : E.left(refusal)
+  }
+
   const attempt = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, payload?: Uint8Array): Promise<E.Either<Refusal, Done>> => {
     if (options.isStopping()) return E.left({ type: 'stopping' })
     for (let tried = 1; tried <= ATTEMPTS_MAX; tried++) {
@@ -224,7 +233,7 @@ export const createHandler = (options: {
         if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right)
         return done
       }
-      if (done.left !== 'conflict') return E.left(done.left)
+      if (done.left !== 'conflict') return unrecorded(workItem, toDo, found.right, done.left)
     }
     return E.left(new StoreFault('overloaded', `${workItem} is still in conflict after ${ATTEMPTS_MAX} attempts`))
   }

@@ -6,6 +6,7 @@ import type { World } from '../world.ts'
 import { countAppends } from './append-figures.ts'
 import { createRequestUsage } from './contracts/usage.ts'
 import { workItemOf, type WorkItemId } from '../domain/ids.ts'
+import { TOMBSTONE } from '../domain/work-item/events.ts'
 import { TOKENS_STREAM } from '../domain/tokens.ts'
 import type { TakeIn } from './cluster/follow.ts'
 import { ALONE } from './cluster/membership.ts'
@@ -21,6 +22,7 @@ import { endLeasesOf } from './left-leases.ts'
 import { createLive, type Live } from './live.ts'
 import { createPresence } from './presence.ts'
 import { recover, type Recovered } from './recover.ts'
+import { createStoreWatch } from './store-watch.ts'
 import { createSweeper, type Prune, type Retention } from './sweeper.ts'
 import { createTimers } from './timers.ts'
 import { openTokens, type FollowingTokens } from './tokens.ts'
@@ -81,7 +83,20 @@ export interface OpenedEngine extends Engine {
   readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
 }
 
-/** Erases and prunes what is past its time, as far as the store can; what the tables have not seen yet is not pruned from under them. */
+/** Deletes what is erased, or takes it out of reach, as far as the store can; undefined where it can do neither. What the tables have not seen yet is not taken from under them. */
+const pruneOf = ({ capabilities, prune, truncateErased }: EventStore, tables: Tables): Prune | undefined => {
+  const bounds = (after: Position | undefined) => ({ before: tables.status().position, ...(after === undefined ? {} : { after }) })
+  if (capabilities.truncate) {
+    return async (after) => {
+      const truncated = await truncateErased({ tombstone: TOMBSTONE, ...bounds(after) })()
+      return E.isLeft(truncated) ? truncated : E.right({ pruned: truncated.right.truncated, next: truncated.right.next })
+    }
+  }
+  // Nobody knows how far the tables of the other servers of a shared log have come.
+  return capabilities.prune && !capabilities.shared ? (after) => prune(bounds(after))() : undefined
+}
+
+/** Erases and prunes what is past its time. */
 const sweeperOf = (
   parts: Pick<EngineOptions, 'store' | 'world' | 'tables'> & {
     readonly handler: Handler
@@ -92,10 +107,7 @@ const sweeperOf = (
   retention: Retention,
 ) => {
   const { store, tables, handler } = parts
-  // Nobody knows how far the tables of the other servers of a shared log have come.
-  const prune: Prune | undefined =
-    store.capabilities.prune && !store.capabilities.shared ? (after) => store.prune({ before: tables.status().position, ...(after === undefined ? {} : { after }) })() : undefined
-  return createSweeper({ ...parts, eraseItem: handler.execute, prune, retention })
+  return createSweeper({ ...parts, eraseItem: handler.execute, prune: pruneOf(store, tables), retention })
 }
 
 /** Why nothing may be born now, if so (rules 7, 12). */
@@ -150,6 +162,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const lag = createLag(world, () => tables.status().position)
   const isShared = store.capabilities.shared
   let hasRecovered = false
+  const storeWatch = createStoreWatch(store.reach)
   const life: Life = { isStopping: false, isClosing: false, failure: undefined }
 
   const head = await store.head()()
@@ -179,14 +192,16 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   })
 
   const isOff = (): boolean => life.isStopping || life.failure !== undefined
+  const isQuiet = (): boolean => isOff() || storeWatch.isOff()
+  const isBlind = (): boolean => storeWatch.trouble() !== undefined
   const requestUsage = createRequestUsage({ tables, world, position })
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
     ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership },
   })
-  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff, onTrouble: trouble })
-  const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isOff() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
+  const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff: isQuiet, isBlind, onTrouble: trouble })
+  const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isQuiet() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)
 
   live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
@@ -210,12 +225,14 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   touchAll()
   doors.begin()
   sweeper.start()
-  duties.onShift(() => {
+  const takeUp = (): void => {
     if (isOff()) return
     touchAll()
     doors.shifted()
     sweeper.start()
-  })
+  }
+  duties.onShift(takeUp)
+  storeWatch.begin({ reached: () => presence.woke(), resumed: takeUp })
   const begun = (await shared?.begin(recovered.position, settings.url)) ?? E.right(undefined)
   if (E.isLeft(begun)) {
     timers.close()
@@ -226,7 +243,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
 
   if (options.endLeasesOf !== undefined) await endLeasesOf(options.endLeasesOf, { live, handler, world, retryFor: doors.retryFor, onTrouble: trouble })
 
-  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered }
+  const made = { handler, doors, timers, sweeper, requestUsage, tokens, shared, recovered, storeWatch }
   return E.right(
     engineFace({ store, tables, world, server: settings.server, incarnation, live, presence, watch, lag, ...made, appends, life, position, onAppended, onTrouble: trouble }),
   )

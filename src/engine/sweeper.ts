@@ -25,7 +25,7 @@ export interface Retention {
 /** Puts the tombstone of a work item into the log and takes the data of everything before it. */
 export type EraseItem = (workItem: WorkItemId, command: Timeless<CommandOfType<'Erase'>>, context: Context) => Promise<E.Either<Refusal, Pick<Done, 'events'>>>
 
-/** Deletes rows of erased events, some at a time; `next` is there while there may be more. */
+/** Deletes erased events, or takes them out of reach, some at a time; `next` is there while there may be more. */
 export type Prune = (after: Position | undefined) => Promise<E.Either<StoreFault, { readonly pruned: number; readonly next?: Position | undefined }>>
 
 export interface Sweeper {
@@ -114,6 +114,8 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
   let failing: string | undefined
   /** What was erased before this start may not be pruned yet. */
   let isToPrune = options.prune !== undefined
+  /** Begun, and not done. */
+  let isPruning = false
 
   const isOver = (): boolean => closing.signal.aborted || options.isOff()
 
@@ -163,18 +165,25 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
 
   const pruneAll = async (): Promise<void> => {
     if (options.prune === undefined || !isToPrune) return
+    // What is erased from here on may come too late for this.
+    isToPrune = false
+    isPruning = true
     for (let after: Position | undefined; !isOver();) {
       const since = world.monotonic()
       const pruned = await options.prune(after)
-      if (E.isLeft(pruned)) throw pruned.left
+      if (E.isLeft(pruned)) {
+        isToPrune = true
+        throw pruned.left
+      }
       counts.pruned += pruned.right.pruned
       after = pruned.right.next
       if (after === undefined) {
-        isToPrune = false
+        isPruning = false
         return
       }
       await rest(since)
     }
+    isToPrune = true
   }
 
   /** In how many milliseconds the first thing is due; undefined: nothing is there that ever will be. */
@@ -213,7 +222,7 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
       if (isOver()) return undefined
       lastSweptAt = world.now()
       failing = undefined
-      const next = await untilNext()
+      const next = isToPrune ? GAP_MS : await untilNext()
       if (next === undefined) return undefined
       // What is due and was refused is due again at once: it is not asked again without end.
       return next <= 0 && counts.released + counts.erased === acted ? TRY_AGAIN_MS : Math.max(GAP_MS, next)
@@ -227,14 +236,22 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
 
   return {
     touch: (item) => {
+      // Erased by hand, or by another server, or by the sweep that is under way, which comes to it then.
+      if (options.prune !== undefined && item.status === 'settled' && item.erased === true) {
+        isToPrune = true
+        if (running === undefined) armFor(GAP_MS)
+        return
+      }
       const at = dueAt(item, retention)
       if (at !== undefined) armFor(Math.max(GAP_MS, at - world.now()))
     },
     start: () => {
       armed?.cancel()
+      // What another server erased that did not come to pruning it.
+      isToPrune = options.prune !== undefined
       begin()
     },
-    figures: () => ({ ...counts, isSweeping: running !== undefined, lastSweptAt, failing }),
+    figures: () => ({ ...counts, isSweeping: running !== undefined, isOwing: isToPrune || isPruning, lastSweptAt, failing }),
     close: async () => {
       closing.abort()
       armed?.cancel()

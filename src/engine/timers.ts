@@ -47,8 +47,10 @@ export const createTimers = (options: {
   readonly retryFor: TaskQueues['retryFor']
   /** Whose a deadline is to act upon, over a shared log; undefined where this server is the only one. */
   readonly duties: Duties | undefined
-  /** Nothing may be said any more. */
+  /** Nothing may be said by time alone, now or any more; `touch` what is due once it may. */
   readonly isOff: () => boolean
+  /** The log cannot be reached: what a holder asks for may have been asked for in time, and no lease is over. */
+  readonly isBlind: () => boolean
   readonly onTrouble: (what: string, cause: unknown) => void
 }): Timers => {
   const { world, live, presence, handler, duties, onTrouble } = options
@@ -115,7 +117,7 @@ export const createTimers = (options: {
 
   const dueAt = (workItem: WorkItemId): number | undefined => dueNow(workItem)?.mono
 
-  const isAhead: Timers['isAhead'] = (workItem) => (dueAt(workItem) ?? Infinity) > world.monotonic()
+  const isAhead: Timers['isAhead'] = (workItem) => options.isBlind() || (dueAt(workItem) ?? Infinity) > world.monotonic()
 
   const commandOf = (workItem: WorkItemId, deadline: Deadline): CommandToDo | undefined => {
     const item = live.get(workItem)?.item

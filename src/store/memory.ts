@@ -123,6 +123,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
     globalChain: !lacks.includes('globalChain'),
     erase: !lacks.includes('erase'),
     prune: !lacks.includes('erase'),
+    truncate: false,
     durable: false,
     shared,
     maxAppendBytes,
@@ -188,6 +189,7 @@ export const memoryStore = (options: MemoryOptions = {}): MemoryStore => {
       assertAppendable(stream, expected, tombstone)
       return () => whileOpen(() => (capabilities.erase ? append(stream, expected, tombstone, true) : unable('erase')))
     },
+    truncateErased: () => () => whileOpen(() => unable('truncate streams')),
     prune: (asked) => {
       assertPrunable(asked)
       return () =>

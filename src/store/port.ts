@@ -65,6 +65,24 @@ export interface Pruned {
   readonly next?: Position
 }
 
+export interface TruncateOptions {
+  /** Type of the tombstones. */
+  readonly tombstone: string
+  /** Tombstones before this position, and the one there, count. */
+  readonly before: Position
+  /** Where the call before left off; where the store has come to, whoever asked. */
+  readonly after?: Position
+  /** Tombstones looked at, at most (100). */
+  readonly max?: number
+}
+
+export interface Truncated {
+  /** Events that no stream shows any more. */
+  readonly truncated: number
+  /** There may be more to truncate after this position; nothing is left when it is not there. */
+  readonly next?: Position
+}
+
 /** The stream is not where the caller believed; nothing of this append was stored. */
 export interface RevisionConflict {
   readonly kind: 'conflict'
@@ -109,12 +127,35 @@ export interface Capabilities {
   readonly erase: boolean
   /** Rows of erased events can be deleted, and what is left can still be proved (rules 26). Comes with `erase`. */
   readonly prune: boolean
+  /**
+   * Streams can be truncated before their tombstones: nobody who reads the stream is shown anything before it any more. Who reads the whole log may be, and the disk may keep it, until
+   * the store is cleaned by means of its own.
+   */
+  readonly truncate: boolean
   /** Acknowledged appends survive the process and the machine. */
   readonly durable: boolean
   /** Others append to this log too: what is known of it may be behind it, and has to be followed. Without it whoever opened the log is the only one who writes. */
   readonly shared: boolean
   /** Encoded bytes of one append, at most: texts in UTF-8 and payloads, the stream's name counted once (rules 13). */
   readonly maxAppendBytes: number
+}
+
+/** Why the log cannot be used for now. */
+export interface Trouble {
+  /** A sentence. */
+  readonly reason: string
+  /** It has lasted for longer than callers are kept waiting, or is none that passes: what is asked is refused at once. */
+  readonly isRefusing: boolean
+}
+
+/** How a log is reached that is kept by another process. */
+export interface Reach {
+  /** Undefined: it can be used, as far as is known. */
+  readonly trouble: () => Trouble | undefined
+  /** By how much the wall clock of this machine is ahead of the store's at least, in milliseconds; negative where it is behind; 0 where nothing is known. */
+  readonly clockOffMs: () => number
+  /** Calls `listener` whenever trouble begins, grows worse or is over, and when a clock is set. */
+  readonly onChange: (listener: () => void) => void
 }
 
 /** What identifies a log and where it ends. */
@@ -139,6 +180,8 @@ export interface EventReader {
 
 export interface EventStore extends EventReader {
   readonly capabilities: Capabilities
+  /** Not there where the log is on this machine: then it fails for good or not at all. */
+  readonly reach?: Reach
   /** The first event of each of these streams, in their order, as of one moment; undefined where there is none. Costs a fifth of as many `readStream`. */
   readonly readFirst: (streams: readonly string[]) => TE.TaskEither<StoreFault, readonly (RecordedEvent | undefined)[]>
   /**
@@ -164,6 +207,11 @@ export interface EventStore extends EventReader {
    * log is a Left `foreign-position`. Only with `capabilities.prune`; without it `unavailable`.
    */
   readonly prune: (options: PruneOptions) => TE.TaskEither<StoreFault, Pruned>
+  /**
+   * Truncates each stream before its tombstone, some at a time; call it again with what it answers as `next`. How far this has come is kept in the store, so that a call without `after`
+   * goes on with what is owed, over crashes and whichever server asks. Doing it again does nothing. Only with `capabilities.truncate`; without it `unavailable`.
+   */
+  readonly truncateErased: (options: TruncateOptions) => TE.TaskEither<StoreFault, Truncated>
   /** Settles what is in flight, then lets go of the files. What is asked afterwards is `unavailable`; closing again does nothing more. */
   readonly close: () => Promise<void>
 }

@@ -7,6 +7,7 @@ import { positions, reads } from './reading.ts'
 import { prunes } from './pruning.ts'
 import type { MakeStore } from './store-under-test.ts'
 import { subscribes } from './subscribing.ts'
+import { truncates } from './truncating.ts'
 
 /** Runs the contract on one adapter. */
 export const exercise = (name: string, make: MakeStore): void => {
@@ -37,6 +38,9 @@ export const exercise = (name: string, make: MakeStore): void => {
     })
     describe('when pruning', () => {
       prunes(make)
+    })
+    describe('when truncating', () => {
+      truncates(make)
     })
     describe('with its chain', () => {
       keepsItsChain(make)

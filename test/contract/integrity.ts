@@ -137,10 +137,10 @@ export const keepsItsChain = (make: MakeStore): void => {
   })
 
   it('says what it can do', () => {
-    const { densePositions, globalChain, erase, prune, durable, shared, maxAppendBytes } = store().capabilities
-    for (const flag of [densePositions, globalChain, erase, prune, durable, shared]) expect(typeof flag).toBe('boolean')
+    const { densePositions, globalChain, erase, prune, truncate, durable, shared, maxAppendBytes } = store().capabilities
+    for (const flag of [densePositions, globalChain, erase, prune, truncate, durable, shared]) expect(typeof flag).toBe('boolean')
     if (prune) expect(erase).toBe(true)
     expect(maxAppendBytes).toBeGreaterThanOrEqual(1024)
-    expect(Object.keys(store().capabilities)).toHaveLength(7)
+    expect(Object.keys(store().capabilities)).toHaveLength(8)
   })
 }

@@ -27,7 +27,16 @@ describe('the store over EventStoreDB', () => {
     const double = await startDouble()
     doubles.push(double)
     const store = await openKurrentStore({ connectionString: double.connectionString })
-    expect(store.capabilities).toEqual({ densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes: 1_000_000 })
+    expect(store.capabilities).toEqual({
+      densePositions: false,
+      globalChain: false,
+      erase: false,
+      prune: false,
+      truncate: true,
+      durable: true,
+      shared: true,
+      maxAppendBytes: 1_000_000,
+    })
     await store.close()
   })
 })

@@ -20,6 +20,7 @@ describe('the memory store', () => {
       globalChain: true,
       erase: true,
       prune: true,
+      truncate: false,
       durable: false,
       shared: false,
       maxAppendBytes: 32 * 1024 * 1024,

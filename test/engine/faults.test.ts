@@ -52,6 +52,27 @@ describe('when the store is unavailable', () => {
     expect(right(await report(test, workItem, lease, { phase: 'merge' })).item.phase).toBe('merge')
   })
 
+  it('hears whoever holds a lease all the same, and tells it what is known', async () => {
+    const { store, spoil, heal } = spoilable()
+    const test = await start(store)
+    const { workItem, lease } = await register(test)
+    // The promise in the log is nearly over, so a sign of life has something to record.
+    test.world.advance(SILENCE_MS - 1)
+    right(await report(test, workItem, lease, {}))
+    test.world.advance(SILENCE_MS - 1)
+    spoil('unavailable', false)
+    const asked = right(await test.engine.execute(workItem, { type: 'AskDirective', by: 'server', lease }, contextOf(test.world, 'server')))
+    expect([asked.item.will, asked.recorded, asked.events]).toEqual(['normal', false, []])
+    left(await report(test, workItem, lease, { phase: 'merge' }))
+    heal()
+    test.world.advance(SILENCE_MS - 1)
+    await settle()
+    expect(test.engine.live(workItem)?.status).toBe('running')
+    test.world.advance(1)
+    await settle()
+    expect(test.engine.live(workItem)?.status).toBe('lost')
+  })
+
   it('tries a timer again until the store takes what it says', async () => {
     const { store, spoil, heal } = spoilable()
     const test = await start(store)

@@ -250,8 +250,11 @@ export const EVENT_VERSION = 1
 /** After one of these nothing changes but what `late` allows (rules 22). */
 export const SETTLING: ReadonlySet<string> = new Set<WorkItemEventType>(['Completed', 'Failed', 'Aborted', 'Cancelled', 'TimedOut'])
 
+/** Type of the event that is left of an erased work item. */
+export const TOMBSTONE = 'Erased' satisfies WorkItemEventType
+
 /**
  * Whether an event of this type takes the place of everything before it in its stream, which was erased with it (rules 26): what is known of the item begins
  * anew there, and `evolve` makes the same of it whatever the item was.
  */
-export const isTombstone = ({ type }: { readonly type: string }): boolean => type === 'Erased'
+export const isTombstone = ({ type }: { readonly type: string }): boolean => type === TOMBSTONE

@@ -45,7 +45,7 @@ export interface Membership extends Duties {
   /** Reads who is there. */
   readonly load: () => Promise<E.Either<StoreFault, void>>
   readonly follow: (events: readonly RecordedEvent[]) => E.Either<StoreFault, void>
-  /** Says that this server is there, and where, and goes on saying so. Resolves with the position at which it does. */
+  /** Says that this server is there, and where, and goes on saying so. Resolves with the position at which it does; it counts itself in when it has heard that. */
   readonly join: (url: string) => Promise<E.Either<StoreFault, Position>>
   /** Says that it has stopped. What is its own has to be stopped before. */
   readonly leave: () => Promise<void>
@@ -91,6 +91,9 @@ export const createMembership = (options: MembershipOptions): Membership => {
   let revision = -1
   /** Monotonic time at which its own term ends. */
   let inUntil = -Infinity
+  /** Of a term that begins after a time in which it was out: what it has said, and until when. It counts once it has been heard, and with it all that others did meanwhile. */
+  let comingIn: { readonly revision: number; readonly until: number } | undefined
+  let isTroubled = false
   /** Of its first event. */
   let joinedAt = Infinity
   /** Of the last event in which it said that it is there. */
@@ -117,6 +120,14 @@ export const createMembership = (options: MembershipOptions): Membership => {
     const next = nextGoneAt(servers, now, SERVER_GRACE_MS)
     if (next !== undefined) cancelLook = world.timer(next - now, look)
     if (isOther) for (const listener of listeners) listener()
+  }
+
+  /** Counts itself in, if it has heard that it is. */
+  const comeIn = (): void => {
+    if (comingIn === undefined || revision < comingIn.revision || stopped) return
+    inUntil = comingIn.until
+    comingIn = undefined
+    if (isIn()) for (const listener of listeners) listener()
   }
 
   const takeIn = (recorded: RecordedEvent): E.Either<StoreFault, void> => {
@@ -151,12 +162,12 @@ export const createMembership = (options: MembershipOptions): Membership => {
       return said
     }
     if (stopped) return E.right(said.right.position)
-    const wasIn = isIn()
-    inUntil = since + SERVER_TERM_MS
+    if (isIn()) inUntil = since + SERVER_TERM_MS
+    else comingIn = { revision: said.right.revision, until: since + SERVER_TERM_MS }
     joinedAt = Math.min(joinedAt, said.right.revision)
     saidAt = said.right.revision
     cancelRenewal = world.timer(RENEW_EVERY_MS, renewLater)
-    if (!wasIn) for (const listener of listeners) listener()
+    comeIn()
     return E.right(said.right.position)
   }
 
@@ -167,7 +178,8 @@ export const createMembership = (options: MembershipOptions): Membership => {
       return
     }
     void renew().then((renewed) => {
-      if (E.isLeft(renewed) && !stopped) options.onTrouble('It could not be recorded that this server is there', renewed.left)
+      if (E.isLeft(renewed) && !stopped && !isTroubled) options.onTrouble('It could not be recorded that this server is there; it is tried again', renewed.left)
+      isTroubled = E.isLeft(renewed)
     })
   }
 
@@ -193,6 +205,7 @@ export const createMembership = (options: MembershipOptions): Membership => {
         if (E.isLeft(taken)) return taken
       }
       look()
+      comeIn()
       return E.right(undefined)
     },
     join: (where) => {

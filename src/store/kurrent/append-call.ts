@@ -5,6 +5,7 @@ import type { Cancel, World } from '../../world.ts'
 import { answerOf, requestOf, type Answer, type WireAppend } from './append-requests.ts'
 import { SilenceError, type AppendCall, type Connection } from './connection.ts'
 import { kindOfFailure } from './failures.ts'
+import type { KurrentReach } from './reach.ts'
 
 interface Pending {
   readonly sentAt: number
@@ -27,12 +28,18 @@ export class AppendSender {
   readonly #world: World
   readonly #deadlineMs: number
   #open: OpenCall | undefined
+  #reach: Pick<KurrentReach, 'sure' | 'doubted'> = { sure: async () => undefined, doubted: () => undefined }
   #cancelTimer: Cancel | undefined
 
   constructor(connection: Connection, world: World, deadlineMs: number) {
     this.#connection = connection
     this.#world = world
     this.#deadlineMs = deadlineMs
+  }
+
+  /** Asks it from now on whether the log is the right one, before anything is sent on a new call. */
+  askFirst(reach: Pick<KurrentReach, 'sure' | 'doubted'>): void {
+    this.#reach = reach
   }
 
   /** Sends it behind what was sent before. */
@@ -60,24 +67,28 @@ export class AppendSender {
   #begin(): OpenCall {
     const open: OpenCall = { pending: new Map(), queued: [], isAnswered: false }
     const over = (cause: unknown): void => {
+      this.#reach.doubted()
       if (this.#open === open) this.#open = undefined
       const kind = !open.isAnswered && kindOfFailure(cause) === 'unsent' ? 'unsent' : 'unknown'
       this.#settle(open, (pending) => pending.settle({ kind, cause }))
     }
-    this.#connection.openAppends({ answer: (response) => this.#answered(open, response), over }).then(
-      (call) => {
-        // All that waited may have been given up meanwhile.
-        if (this.#open !== open) return call.cancel()
-        open.call = call
-        const queued = open.queued
-        open.queued = []
-        for (const write of queued) write()
-      },
-      (cause: unknown) => {
-        if (this.#open === open) this.#open = undefined
-        this.#settle(open, (pending) => pending.settle({ kind: 'unsent', cause }))
-      },
-    )
+    const unsent = (cause: unknown): void => {
+      if (this.#open === open) this.#open = undefined
+      this.#settle(open, (pending) => pending.settle({ kind: 'unsent', cause }))
+    }
+    this.#connection.openAppends({ answer: (response) => this.#answered(open, response), over }).then(async (call) => {
+      try {
+        await this.#reach.sure()
+      } catch (cause) {
+        unsent(cause)
+      }
+      // All that waited may have been given up meanwhile.
+      if (this.#open !== open) return call.cancel()
+      open.call = call
+      const queued = open.queued
+      open.queued = []
+      for (const write of queued) write()
+    }, unsent)
     return open
   }
 

@@ -9,6 +9,7 @@ import type { Answer, WireAppend, WireExpected } from './append-requests.ts'
 import { encodeEvent, sizeOnServer, type StoredForm } from './event-codec.ts'
 import { faultOf, saidBy } from './failures.ts'
 import type { Patience, Trying } from './patience.ts'
+import type { Dated, KurrentReach, Known } from './reach.ts'
 import { positionOf } from './streams.ts'
 
 /** What a stream shows of an append that may be in it. */
@@ -35,7 +36,9 @@ export interface AppenderOptions {
   readonly maxAppendBytes: number
   /** Bytes that the server takes in one append, as it counts them. */
   readonly serverBytesMax: number
-  readonly onAppended: (commit: bigint) => void
+  /** Of its last event; `dated` where its first answer has come. */
+  readonly onAppended: (event: Known, dated?: Dated) => void
+  readonly reach: Pick<KurrentReach, 'refusal' | 'failed'>
 }
 
 type Outcome = E.Either<AppendFailure, Appended>
@@ -83,6 +86,8 @@ export class Appender {
     const { limits, maxAppendBytes, serverBytesMax } = this.#options
     if (bytes > maxAppendBytes) return Promise.resolve(E.left(tooLarge(maxAppendBytes)))
     if (this.#closed) return Promise.resolve(E.left(new StoreFault('unavailable', 'The store is closed')))
+    const refusal = this.#options.reach.refusal()
+    if (refusal !== undefined) return Promise.resolve(E.left(refusal))
     if (this.#inFlight >= limits.appends || this.#bytes + bytes > limits.bytes)
       return Promise.resolve(E.left(new StoreFault('overloaded', `${this.#inFlight} appends of ${this.#bytes} bytes are under way; try again later`)))
     const stored = events.map(encodeEvent)
@@ -148,10 +153,16 @@ export class Appender {
 
   /** One append with one expected revision, until it is known what became of it or the time is over. */
   async #settle(append: WireAppend, trying: Trying): Promise<Outcome> {
+    const { sender, world, reach } = this.#options
     let isInDoubt = false
     for (;;) {
-      const answer = await this.#options.sender.send(append)
-      if (answer.kind === 'stored' && (!isInDoubt || answer.commit < NO_COMMIT)) return this.#stored(answer.revision, answer.commit)
+      const from = world.now()
+      const answer = await sender.send(append)
+      if (answer.kind === 'stored' && (!isInDoubt || answer.commit < NO_COMMIT)) {
+        // One that may have been stored by an earlier attempt was dated at another time.
+        const dated = isInDoubt ? undefined : { from, to: world.now(), monotonic: world.monotonic() }
+        return this.#stored(append, answer.revision, answer.commit, dated)
+      }
       if (!isInDoubt) {
         const refused = this.#refused(append, answer)
         if (refused !== undefined) return refused
@@ -160,6 +171,7 @@ export class Appender {
       const cause = 'cause' in answer ? answer.cause : undefined
       // What was answered is answered after an attempt that was not: only the stream tells which of them counts.
       const isAnswered = answer.kind === 'stored' || answer.kind === 'conflict'
+      if (!isAnswered) reach.failed()
       if (!isAnswered && !(await trying.again())) return E.left(isInDoubt ? this.#doubt(append, cause) : faultOf(cause, `Nothing was appended to ${append.stream}`))
       if (!isInDoubt) continue
       const found = await this.#look(append, trying)
@@ -194,7 +206,7 @@ export class Appender {
         const sighting = await this.#options.lookFor(append)
         switch (sighting.kind) {
           case 'stored':
-            return this.#stored(sighting.revision, sighting.commit)
+            return this.#stored(append, sighting.revision, sighting.commit)
           case 'passed':
             // The revision that it expects will never be the last again, so it cannot be stored any more.
             return E.left({ kind: 'conflict', actual: sighting.actual })
@@ -207,10 +219,10 @@ export class Appender {
     }
   }
 
-  #stored(revision: number, commit: bigint): Outcome {
+  #stored({ stream, ids }: WireAppend, revision: number, commit: bigint, dated?: Dated): Outcome {
     const { patience, onAppended, incarnation } = this.#options
     patience.worked()
-    onAppended(commit)
+    onAppended({ stream, revision, commit, id: ids.at(-1) ?? '' }, dated)
     return E.right({ revision, position: positionOf(incarnation, commit) })
   }
 

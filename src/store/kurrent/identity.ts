@@ -24,7 +24,8 @@ const isIdentityData = (value: unknown): value is { readonly storeId: string; re
   return typeof storeId === 'string' && typeof incarnation === 'string' && /^[0-9a-z]{8}$/.test(incarnation) && typeof format === 'number'
 }
 
-const identityOf = (event: WireEvent): Identity => {
+/** What the store's own event says. Throws for one that no Stint, or a newer one, has written. */
+export const identityOf = (event: WireEvent): Identity => {
   const data: unknown = JSON.parse(decodeEvent(event, event.stream, '').data)
   if (event.type !== TYPE || !isIdentityData(data)) throw new Error(`The stream ${IDENTITY_STREAM} in EventStoreDB is not one that Stint has written`)
   if (data.format > FORMAT) throw new Error(`The log was written by a newer Stint (format ${data.format}, here ${FORMAT}); use that version`)

@@ -10,6 +10,7 @@ import { faultOf, kindOfFailure } from './failures.ts'
 import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
 import { metadataOf } from './metadata.ts'
+import type { KurrentReach } from './reach.ts'
 import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
 import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
 
@@ -92,6 +93,7 @@ export interface LogReaderOptions {
   readonly identity: Identity
   readonly patience: Patience
   readonly isClosed: () => boolean
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'refusal' | 'holds'>
 }
 
 export interface LogReader extends EventReader {
@@ -100,7 +102,7 @@ export interface LogReader extends EventReader {
   readonly placeOf: (position: Position | undefined) => E.Either<StoreFault, bigint>
 }
 
-export const logReader = ({ connection, wire, names, identity, patience, isClosed }: LogReaderOptions): LogReader => {
+export const logReader = ({ connection, wire, names, identity, patience, isClosed, reach }: LogReaderOptions): LogReader => {
   const { library } = connection
   const { incarnation, storeId, origin } = identity
   const isOurs = ({ stream, type }: WireEvent): boolean => names.isOurs(stream) && !isSystemEvent(type)
@@ -119,7 +121,10 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
     const trying = patience.begin()
     for (;;) {
       if (isClosed()) return E.left(new StoreFault('unavailable', 'The store is closed'))
+      const refusal = reach.refusal()
+      if (refusal !== undefined) return E.left(refusal)
       try {
+        await reach.sure()
         const answer = await read()
         patience.worked()
         return E.right(answer)
@@ -127,6 +132,8 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
         if (error instanceof StoreFault) return E.left(error)
         const kind = kindOfFailure(error)
         const mayPass = kind === 'unsent' || kind === 'transient'
+        if (mayPass) reach.doubted()
+        if (mayPass) reach.failed()
         if (!mayPass || !(await trying.again())) return E.left(isClosed() ? new StoreFault('unavailable', 'The store was closed under a read') : faultOf(error, what))
       }
     }
@@ -139,6 +146,8 @@ export const logReader = ({ connection, wire, names, identity, patience, isClose
       // One more, as the event at `from` comes too.
       const wanted = max - events.length + 1
       const page = await wire.read(allRequest(library, { from, filter: names.filter, max: wanted }), ALL_SILENCE_MS)
+      const newest = page.at(-1)
+      if (newest !== undefined) reach.holds(newest)
       events.push(...recorded(page.filter(({ commit }) => commit > from)).slice(0, max - events.length))
       const last = page.at(-1)
       if (page.length < wanted || last === undefined || last.commit === from) break

@@ -19,6 +19,7 @@ export class Patience {
   readonly #ms: number
   readonly #closing: AbortSignal
   #troubledSince: number | undefined
+  #isHopeless: () => boolean = () => false
 
   /** `closing` ends every wait. */
   constructor(world: World, ms: number, closing: AbortSignal) {
@@ -32,6 +33,11 @@ export class Patience {
     this.#troubledSince = undefined
   }
 
+  /** Nobody is kept waiting while this holds. */
+  noneWhile(isHopeless: () => boolean): void {
+    this.#isHopeless = isHopeless
+  }
+
   begin(): Trying {
     const startedAt = this.#world.monotonic()
     let next = FIRST_PAUSE_MS
@@ -39,7 +45,7 @@ export class Patience {
       again: async () => {
         const now = this.#world.monotonic()
         this.#troubledSince ??= now
-        if (this.#closing.aborted || now - startedAt >= this.#ms || now - this.#troubledSince >= this.#ms) return false
+        if (this.#closing.aborted || this.#isHopeless() || now - startedAt >= this.#ms || now - this.#troubledSince >= this.#ms) return false
         // Some chance in it, so that servers that lost the store together do not come back in step.
         await pause(this.#world, next * (0.5 + this.#world.random() / 2), this.#closing)
         next = Math.min(LONGEST_PAUSE_MS, next * 2)

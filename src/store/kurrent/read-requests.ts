@@ -10,12 +10,14 @@ export interface WireEvent extends StoredForm {
   readonly stream: string
   readonly revision: number
   readonly commit: bigint
+  /** When the server has taken it in, by its own clock: milliseconds since 1970 UTC, with fractions. */
+  readonly created: number
 }
 
 export interface AllOptions {
   /** Inclusive for a read forwards; a subscription begins after it. */
   readonly from: bigint | 'start' | 'end'
-  readonly filter: StreamNames['filter']
+  readonly filter: StreamNames['filter'] | { readonly types: readonly string[] }
 }
 
 /** Events that the server looks at for one page of a filtered read, and between two checkpoints of a subscription. */
@@ -57,10 +59,11 @@ const allOptions = (library: Library, { from, filter }: AllOptions): ReadReq.Opt
     all.setPosition(position)
   }
   const expression = new streams.ReadReq.Options.FilterOptions.Expression()
-  if ('regex' in filter) expression.setRegex(filter.regex)
-  else expression.setPrefixList([...filter.prefixes])
   const filtered = new streams.ReadReq.Options.FilterOptions()
-  filtered.setStreamIdentifier(expression)
+  if ('types' in filter) filtered.setEventType(expression)
+  else filtered.setStreamIdentifier(expression)
+  if ('regex' in filter) expression.setRegex(filter.regex)
+  else expression.setPrefixList([...('types' in filter ? filter.types : filter.prefixes)])
   filtered.setMax(SEARCH_WINDOW)
   filtered.setCheckpointintervalmultiplier(1)
   const options = optionsOf(library)
@@ -84,6 +87,7 @@ export const subscriptionRequest = (library: Library, asked: AllOptions): ReadRe
 }
 
 const text = new TextDecoder()
+const TICKS_PER_MS = 10_000
 
 /** The event of an answer; undefined for answers that hold none, and for links whose event is gone. */
 export const eventOf = (response: ReadResp): WireEvent | undefined => {
@@ -95,6 +99,7 @@ export const eventOf = (response: ReadResp): WireEvent | undefined => {
     stream: text.decode(event.getStreamIdentifier()?.getStreamName_asU8()),
     revision: Number(event.getStreamRevision()),
     commit: BigInt(event.getCommitPosition()),
+    created: Number(map.get('created') ?? 'NaN') / TICKS_PER_MS,
     type: map.get('type') ?? '',
     isJson: map.get('content-type') === 'application/json',
     data: event.getData_asU8(),

@@ -14,9 +14,11 @@ import { follow } from './follow.ts'
 import { readOrMakeIdentity, type Identity } from './identity.ts'
 import { lastOf, logReader, sightingOf, wireReader, type WireReader } from './log-reader.ts'
 import { Patience } from './patience.ts'
+import { watchReach } from './reach.ts'
 import { STINT_PREFIXES, commitOf, streamNames, type Prefixes } from './streams.ts'
 import { TAIL_LIMITS, Tail, type TailLimits } from './tail.ts'
-import { truncation } from './truncation.ts'
+import { erasures } from './erasures.ts'
+import { streamMetadata, truncation } from './truncation.ts'
 
 export interface KurrentOptions {
   /** `esdb://user:password@host:2113?tls=true`, or several hosts, or `esdb+discover://name`; the settings are the client's. */
@@ -40,9 +42,9 @@ export interface KurrentStore extends EventStore {
   readonly serverVersion: string
   /**
    * Takes everything before a revision out of the reach of streams, for good ($tb); it must not be the last. $all shows it, and the disk keeps it, until
-   * the server is scavenged. Repeating it does nothing, and it never brings back what an earlier one took.
+   * the server is scavenged. Repeating it does nothing, and it never brings back what an earlier one took. Answers how many events it has taken.
    */
-  readonly truncate: (stream: string, before: number) => TE.TaskEither<StoreFault, void>
+  readonly truncate: (stream: string, before: number) => TE.TaskEither<StoreFault, number>
 }
 
 const MAX_APPEND_BYTES = 1_000_000
@@ -117,7 +119,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const wire = wireReader(connection)
   const sender = new AppendSender(connection, world, options.appendDeadlineMs ?? APPEND_DEADLINE_MS)
   const ending = new AbortController()
-  const patience = new Patience(world, options.patienceMs ?? PATIENCE_MS, ending.signal)
+  const { patienceMs = PATIENCE_MS } = options
+  const patience = new Patience(world, patienceMs, ending.signal)
   const parts = { connection, wire, sender, patience }
   const { version, identity } = await introduce(parts, world, connectionString).catch(async (cause: unknown) => {
     sender.close()
@@ -127,32 +130,41 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
   const { incarnation, origin } = identity
   const names = streamNames(prefixes)
   let acknowledged = origin
-  const reader = logReader({ ...parts, names, identity, isClosed: () => ending.signal.aborted })
+  const reach = watchReach({ connection, world, identity, patience, patienceMs })
+  sender.askFirst(reach)
+  patience.noneWhile(() => reach.refusal() !== undefined)
+  const reader = logReader({ ...parts, names, identity, reach, isClosed: () => ending.signal.aborted })
   const appender = new Appender({
     ...{ sender, patience, world, incarnation, maxAppendBytes },
     lookFor: (append) => sightingOf(connection, wire, append),
     lastOf: (stream) => lastOf(connection, wire, stream),
     limits: options.inFlight ?? IN_FLIGHT_LIMITS,
     serverBytesMax: maxAppendBytes + OVERHEAD_BYTES,
-    onAppended: (commit) => {
-      if (commit > acknowledged) acknowledged = commit
-      tail.expects(commit)
+    reach,
+    onAppended: (event, dated) => {
+      reach.holds(event, dated)
+      if (event.commit > acknowledged) acknowledged = event.commit
+      tail.expects(event.commit)
     },
   })
   const tail = new Tail({
-    ...{ connection, world, names, incarnation, limits: options.tail ?? TAIL_LIMITS },
+    ...{ connection, world, names, incarnation, reach, limits: options.tail ?? TAIL_LIMITS },
     end: async () => {
       const head = await reader.head()()
       if (E.isLeft(head)) throw head.left
       return commitOf(head.right.position)
     },
   })
+  const isClosed = (): boolean => ending.signal.aborted
+  const metadata = streamMetadata({ ...parts, world, isClosed })
+  const truncate = truncation(metadata)
   const unable = (what: string) => (): Promise<E.Either<StoreFault, never>> =>
     Promise.resolve(E.left(new StoreFault('unavailable', ending.signal.aborted ? 'The store is closed' : `EventStoreDB cannot ${what}`)))
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await appender.stop()
     ending.abort()
+    reach.close()
     await tail.close()
     sender.close()
     await connection.close()
@@ -160,7 +172,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
 
   return {
     serverVersion: version,
-    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, durable: true, shared: true, maxAppendBytes },
+    reach,
+    capabilities: { densePositions: false, globalChain: false, erase: false, prune: false, truncate: true, durable: true, shared: true, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
@@ -180,7 +193,8 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
       assertPrunable(asked)
       return unable('delete single events')
     },
-    truncate: truncation({ ...parts, world, isClosed: () => ending.signal.aborted }),
+    truncateErased: erasures({ connection, names, incarnation, reader, reach, metadata, truncate, isClosed }),
+    truncate,
     close: () => (closing ??= close()),
   }
 }

@@ -5,6 +5,7 @@ import { StoreFault, type RecordedEvent } from '../port.ts'
 import { commits, type Commits } from '../subscription.ts'
 import type { Connection } from './connection.ts'
 import { recordedOf } from './log-reader.ts'
+import type { KurrentReach } from './reach.ts'
 import { eventOf, subscriptionRequest } from './read-requests.ts'
 import { commitOf, isSystemEvent, type StreamNames } from './streams.ts'
 
@@ -26,6 +27,7 @@ export interface TailOptions {
   readonly limits: TailLimits
   /** Where the log ends now. */
   readonly end: () => Promise<bigint>
+  readonly reach: Pick<KurrentReach, 'sure' | 'doubted' | 'failed' | 'holds'>
 }
 
 const FIRST_PAUSE_MS = 20
@@ -112,6 +114,8 @@ export class Tail {
       }
       this.#isCurrent = false
       this.news.announce()
+      this.#options.reach.doubted()
+      this.#options.reach.failed()
       if (this.#damage !== undefined) return
       await pause(world, wait * (0.5 + world.random() / 2), signal)
       wait = Math.min(LONGEST_PAUSE_MS, wait * 2)
@@ -119,7 +123,8 @@ export class Tail {
   }
 
   async #follow(onProgress: () => void): Promise<void> {
-    const { connection, names, incarnation, end } = this.#options
+    const { connection, names, incarnation, end, reach } = this.#options
+    await reach.sure()
     if (this.#resume === undefined) {
       const from = await end()
       this.#from = from
@@ -143,6 +148,7 @@ export class Tail {
         }
         const event = eventOf(message)
         if (event === undefined || event.commit <= (this.#resume ?? 0n)) return
+        reach.holds(event)
         if (names.isOurs(event.stream) && !isSystemEvent(event.type)) this.#keep(recordedOf(event, incarnation))
         this.#passed(event.commit)
       },

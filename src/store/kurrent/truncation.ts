@@ -7,8 +7,8 @@ import type { AppendSender } from './append-call.ts'
 import type { Connection } from './connection.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import type { WireReader } from './log-reader.ts'
+import { metadataOf, metastreamOf, type Metadata } from './metadata.ts'
 import type { Patience } from './patience.ts'
-import { metadataOf, metastreamOf } from './metadata.ts'
 
 export interface TruncationOptions {
   readonly connection: Connection
@@ -19,31 +19,52 @@ export interface TruncationOptions {
   readonly isClosed: () => boolean
 }
 
+type Document = Metadata['document']
+
 /**
- * Sets `$tb`, forwards only. The metadata is a stream of its own, so a change by somebody else in between is a conflict, and is seen; the client's own
- * `setStreamMetadata` would overwrite it, and the revision that its `getStreamMetadata` answers is in truth a position.
+ * Changes the metadata of a stream, until it is as wanted; `change` answers what it is to be, or undefined where nothing is to be done. The metadata is a stream of its own, so a change by
+ * somebody else in between is a conflict, and is seen; the client's own `setStreamMetadata` would overwrite it, and the revision that its `getStreamMetadata` answers is in truth a position.
  */
-export const truncation = ({ connection, wire, sender, patience, world, isClosed }: TruncationOptions) => {
-  return (stream: string, before: number): TE.TaskEither<StoreFault, void> => {
-    if (!Number.isSafeInteger(before) || before < 0) throw new RangeError(`No revision: ${before}`)
-    return async () => {
-      const trying = patience.begin()
-      for (;;) {
-        if (isClosed()) return E.left(new StoreFault('unavailable', 'The store is closed'))
-        try {
-          const { revision, document } = await metadataOf(connection, wire, stream)
-          if (typeof document['$tb'] === 'number' && document['$tb'] >= before) return E.right(undefined)
-          const data = new TextEncoder().encode(JSON.stringify({ ...document, $tb: before }))
-          const event = { type: '$metadata', isJson: true, data, metadata: new Uint8Array(0) }
-          const answer = await sender.send({ stream: metastreamOf(stream), expected: revision ?? 'noStream', ids: [world.uuid()], events: [event] })
-          if (answer.kind === 'stored') return E.right(undefined)
-          if (answer.kind === 'final') return E.left(faultOf(answer.cause, `${stream} cannot be truncated`))
-          if (!(await trying.again())) return E.left(faultOf('cause' in answer ? answer.cause : undefined, `${stream} cannot be truncated`))
-        } catch (error) {
-          const kind = kindOfFailure(error)
-          if ((kind !== 'unsent' && kind !== 'transient') || !(await trying.again())) return E.left(faultOf(error, `${stream} cannot be truncated`))
-        }
+export const streamMetadata = ({ connection, wire, sender, patience, world, isClosed }: TruncationOptions) => {
+  const read = (stream: string): Promise<Metadata> => metadataOf(connection, wire, stream)
+  const change = async (stream: string, changed: (document: Document) => Document | undefined): Promise<E.Either<StoreFault, void>> => {
+    const failed = (cause: unknown): E.Either<StoreFault, never> => E.left(faultOf(cause, `The metadata of ${stream} cannot be changed`))
+    const trying = patience.begin()
+    for (;;) {
+      if (isClosed()) return E.left(new StoreFault('unavailable', 'The store is closed'))
+      try {
+        const { revision, document } = await read(stream)
+        const wanted = changed(document)
+        if (wanted === undefined) return E.right(undefined)
+        const event = { type: '$metadata', isJson: true, data: new TextEncoder().encode(JSON.stringify(wanted)), metadata: new Uint8Array(0) }
+        const answer = await sender.send({ stream: metastreamOf(stream), expected: revision ?? 'noStream', ids: [world.uuid()], events: [event] })
+        if (answer.kind === 'stored') return E.right(undefined)
+        if (answer.kind === 'final') return failed(answer.cause)
+        if (!(await trying.again())) return failed('cause' in answer ? answer.cause : undefined)
+      } catch (error) {
+        const kind = kindOfFailure(error)
+        if ((kind !== 'unsent' && kind !== 'transient') || !(await trying.again())) return failed(error)
       }
     }
   }
+  return { read: async (stream: string): Promise<Document> => (await read(stream)).document, change }
 }
+
+export type StreamMetadata = ReturnType<typeof streamMetadata>
+
+/** Sets `$tb`, forwards only; answers how many events no reader of the stream is shown any more that was shown them before, as far as `$tb` tells. */
+export const truncation =
+  ({ change }: StreamMetadata) =>
+  (stream: string, before: number): TE.TaskEither<StoreFault, number> => {
+    if (!Number.isSafeInteger(before) || before < 0) throw new RangeError(`No revision: ${before}`)
+    return async () => {
+      let taken = 0
+      const changed = await change(stream, (document) => {
+        const standing = typeof document['$tb'] === 'number' ? document['$tb'] : 0
+        if (standing >= before) return undefined
+        taken = before - standing
+        return { ...document, $tb: before }
+      })
+      return E.isLeft(changed) ? changed : E.right(taken)
+    }
+  }

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import { realWorld, type World } from '../../world.ts'
 import { IN_FLIGHT_LIMITS, MAX_APPEND_BYTES, assertAppendable, assertPrunable, encodedBytes, pruneRange, tooLarge, type InFlightLimits } from '../append-check.ts'
 import type { ChainReader } from '../chain.ts'
-import type { AppendTooLarge, EventStore, EventToAppend, Head, StoreFault } from '../port.ts'
+import { StoreFault, type AppendTooLarge, type EventStore, type EventToAppend, type Head } from '../port.ts'
 import { newIncarnation, positionAt } from '../position.ts'
 import { commits, follow, type Commits } from '../subscription.ts'
 import { backupLog, syncToDisk } from './backup.ts'
@@ -136,7 +136,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
 
   return {
     file,
-    capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, durable: true, shared: false, maxAppendBytes },
+    capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, truncate: false, durable: true, shared: false, maxAppendBytes },
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
@@ -152,6 +152,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
       assertAppendable(stream, expected, tombstone)
       return () => whenItFits(stream, tombstone, (bytes) => group.erase(stream, expected, tombstone, bytes))
     },
+    truncateErased: () => async () => E.left(new StoreFault('unavailable', 'This store erases in place; there is nothing to truncate')),
     prune: (asked) => {
       assertPrunable(asked)
       return async () => {

@@ -75,6 +75,31 @@ describe('the servers over one log', () => {
     expect([late.isIn(), late.rankOf('x'), late.isMine('x')]).toEqual([false, Infinity, false])
   })
 
+  it('come in again after a time out only when they have heard what the others did meanwhile', async () => {
+    const a = await joining('a')
+    const b = await joining('b')
+    const heard = await events()
+    a.connection.cut()
+    for (let passed = 0; passed < SERVER_TERM_MS + SERVER_GRACE_MS; passed += 500) {
+      world.advance(500)
+      await settle()
+    }
+    expect([a.isIn(), b.isIn()]).toEqual([false, true])
+    a.connection.mend()
+    world.advance(1_000)
+    await settle()
+    // Its event is in the log, but it has not been told of anything yet.
+    const all = await events()
+    expect(JSON.parse(all.at(-1)?.data ?? '{}')).toMatchObject({ server: 'a' })
+    expect([a.isIn(), a.rankOf('x')]).toEqual([false, Infinity])
+    right(a.follow(all.slice(heard.length, -1)))
+    expect(a.isIn()).toBe(false)
+    const before = a.shifts()
+    right(a.follow(all))
+    expect(a.isIn()).toBe(true)
+    expect(a.shifts()).toBeGreaterThan(before)
+  })
+
   it('agree on whose each thing is', async () => {
     const all = [await joining('a'), await joining('b'), await joining('c')]
     for (let thing = 0; thing < 100; thing += 1) {

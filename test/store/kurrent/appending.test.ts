@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AppendFault } from '../../support/kurrent-double/faults.ts'
 import { everything, left, put, right, sample, samples } from '../../contract/samples.ts'
-import { kurrentStage, pass, passUntil } from '../../support/kurrent-stage.ts'
+import { kurrentStage, pass, passUntil, reached } from '../../support/kurrent-stage.ts'
 import { virtualWorld } from '../../support/virtual-world.ts'
 
 const stage = kurrentStage()
@@ -112,6 +112,7 @@ describe('an append whose answer is lost', () => {
     expect(fault).toMatchObject({ name: 'StoreFault', kind: 'unknown-outcome' })
     expect(world.monotonic()).toBeGreaterThanOrEqual(PATIENCE_MS)
     await double.node.start()
+    await reached(world, store)
     expect((await passUntil(world, everything(store))).map(({ type }) => type)).toEqual(['Sample1'])
   })
 })
@@ -258,6 +259,7 @@ describe('an append while the server is away', () => {
     left(await passUntil(world, store.readStream('a')()))
     expect(left(await passUntil(world, store.append('a', 0, [sample(2)])()))).toMatchObject({ kind: 'unavailable' })
     await double.node.start()
+    await reached(world, store)
     expect(right(await passUntil(world, store.append('a', 0, [sample(3)])())).revision).toBe(1)
     expect((await everything(store)).map(({ type }) => type)).toEqual(['Sample1', 'Sample3'])
   })

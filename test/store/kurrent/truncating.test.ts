@@ -1,5 +1,7 @@
 // Truncating streams of an EventStoreDB by $tb: at once out of reach, gone from the disk with the next scavenge.
 import { describe, expect, it } from 'vitest'
+import type { KurrentStore } from '../../../src/store/kurrent/store.ts'
+import { TOMBSTONE } from '../../contract/integrity.ts'
 import { everything, left, put, right, sample, samples } from '../../contract/samples.ts'
 import { kurrentStage, passUntil } from '../../support/kurrent-stage.ts'
 import { virtualWorld } from '../../support/virtual-world.ts'
@@ -76,5 +78,74 @@ describe('truncating a stream', () => {
     expect(() => store.truncate('a', -1)).toThrow(RangeError)
     await store.close()
     expect(left(await store.truncate('a', 1)())).toMatchObject({ kind: 'unavailable' })
+  })
+})
+
+describe('truncating what is erased', () => {
+  const owed = async (store: KurrentStore) => right(await store.truncateErased({ tombstone: TOMBSTONE.type, before: right(await store.head()()).position })())
+  const erased = async (store: KurrentStore, stream: string): Promise<void> => {
+    await put(store, stream, samples(4))
+    right(await store.append(stream, 3, [TOMBSTONE])())
+  }
+
+  it('is owed over a crash: whoever opens the log next does it, once', async () => {
+    const double = await stage.double()
+    const crashed = await stage.store(double)
+    await erased(crashed, 'a')
+    const next = await stage.store(double)
+    expect(await owed(next)).toEqual({ truncated: 4 })
+    expect(right(await next.readStream('a')()).map(({ revision }) => revision)).toEqual([4])
+    // What has been dealt with is not looked at again, neither here nor elsewhere.
+    const { appends } = double.node.counts
+    expect([await owed(next), await owed(crashed)]).toEqual([{ truncated: 0 }, { truncated: 0 }])
+    expect(double.node.counts.appends).toBe(appends)
+  })
+
+  it('is owed as long as the server refuses it, also what is erased meanwhile', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await erased(store, 'a')
+    double.node.faults.appends.push('denied')
+    const before = right(await store.head()()).position
+    expect(left(await store.truncateErased({ tombstone: TOMBSTONE.type, before })())).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('denies access') })
+    await erased(store, 'b')
+    expect(await owed(store)).toEqual({ truncated: 8 })
+  })
+
+  it('leaves the log shown as it was until a scavenge, and only then without what was erased', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await erased(store, 'a')
+    await put(store, 'b', samples(2))
+    await owed(store)
+    expect(await everything(store)).toHaveLength(7)
+    double.log.scavenge()
+    expect((await everything(store)).map(({ stream, revision }) => `${stream}${revision}`)).toEqual(['a4', 'b0', 'b1'])
+  })
+
+  it('passes over a stream that was deleted by hand', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await erased(store, 'a')
+    await erased(store, 'b')
+    double.log.tombstone('a', 'any')
+    expect(await owed(store)).toEqual({ truncated: 4 })
+  })
+
+  it('looks past many events that are none, and some at a time', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await put(store, 'much', samples(1_500))
+    for (const stream of ['a', 'b', 'c']) await erased(store, stream)
+    await put(store, 'more', samples(1_500))
+    const before = right(await store.head()()).position
+    const counts: number[] = []
+    for (let after: string | undefined; ;) {
+      const { truncated, next } = right(await store.truncateErased({ tombstone: TOMBSTONE.type, before, max: 2, ...(after === undefined ? {} : { after }) })())
+      counts.push(truncated)
+      if (next === undefined) break
+      after = next
+    }
+    expect(counts).toEqual([8, 4])
   })
 })

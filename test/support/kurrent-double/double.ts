@@ -54,6 +54,8 @@ export interface DoubleNode {
 
 export interface Double {
   readonly log: DoubleLog
+  /** Puts another log in its place, as who restores a backup or begins anew does: while all nodes are stopped. */
+  readonly replaceLog: (log: DoubleLog) => void
   readonly nodes: readonly DoubleNode[]
   /** The only node, or the first. */
   readonly node: DoubleNode
@@ -176,14 +178,15 @@ interface Member {
 }
 
 interface MemberOptions {
-  readonly log: DoubleLog
+  /** Where the log of all nodes is; it may become another. */
+  readonly place: { log: DoubleLog }
   readonly version: string
   readonly listen: FrontAddress
   readonly leader: () => DoubleNode | undefined
   readonly members: () => ClusterInfo
 }
 
-const openMember = async ({ log, version, listen, leader, members }: MemberOptions): Promise<Member> => {
+const openMember = async ({ place, version, listen, leader, members }: MemberOptions): Promise<Member> => {
   const faults = noFaults()
   const counts = noCounts()
   const { told, arrived } = arrivals()
@@ -195,7 +198,9 @@ const openMember = async ({ log, version, listen, leader, members }: MemberOptio
     listen,
   )
   const state: NodeState = {
-    log,
+    get log() {
+      return place.log
+    },
     faults,
     counts,
     isLeader: () => leader() === node,
@@ -214,7 +219,7 @@ const openMember = async ({ log, version, listen, leader, members }: MemberOptio
     thaw: front.thaw,
     stop: front.shut,
     start: async () => {
-      log.forgetIds()
+      place.log.forgetIds()
       await front.reopen()
     },
     dropSlow: () => {
@@ -236,7 +241,7 @@ const openMember = async ({ log, version, listen, leader, members }: MemberOptio
 
 /** Starts it on free ports of the loopback. */
 export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', settings = '', listen = {} }: DoubleOptions = {}): Promise<Double> => {
-  const log = new DoubleLog(realWorld.now)
+  const place = { log: new DoubleLog(realWorld.now) }
   const members: Member[] = []
   let leader: DoubleNode | undefined
   const cluster = (): ClusterInfo => {
@@ -255,13 +260,18 @@ export const startDouble = async ({ nodes: count = 1, version = '23.10.6.0', set
     )
     return info
   }
-  for (let index = 0; index < count; index += 1) members.push(await openMember({ log, version, listen: index === 0 ? listen : {}, leader: () => leader, members: cluster }))
+  for (let index = 0; index < count; index += 1) members.push(await openMember({ place, version, listen: index === 0 ? listen : {}, leader: () => leader, members: cluster }))
   leader = members[0]?.node
   const nodes = members.map(({ node }) => node)
   const [node] = nodes
   if (node === undefined) throw new RangeError('A double has a node at least')
   return {
-    log,
+    get log() {
+      return place.log
+    },
+    replaceLog: (log) => {
+      place.log = log
+    },
     nodes,
     node,
     connectionString: `esdb://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}?tls=false${settings}`,

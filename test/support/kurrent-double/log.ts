@@ -49,7 +49,7 @@ export class DoubleLog {
   /** The server's cache of event ids; a restart loses it. */
   readonly #known = new Map<string, { readonly stream: string; readonly revision: number }>()
   readonly #listeners = new Set<() => void>()
-  readonly #now: () => number
+  #now: () => number
   #end = 0n
   /** How many events a majority of the cluster has; undefined: all. */
   #replicated: number | undefined
@@ -65,6 +65,21 @@ export class DoubleLog {
     this.#write('$users', [
       { id: '00000000-0000-4000-8000-0000000000a2', type: '$UserAdded', contentType: 'application/json', data: Buffer.from('"admin"'), metadata: Buffer.alloc(0) },
     ])
+  }
+
+  /** The log as it is now, as a backup keeps it: what is appended to one is not in the other. */
+  copy(): DoubleLog {
+    const copy = new DoubleLog(this.#now)
+    copy.#all.splice(0, copy.#all.length, ...this.#all)
+    copy.#streams.clear()
+    for (const [name, { events, isTombstoned }] of this.#streams) copy.#streams.set(name, { events: [...events], isTombstoned })
+    copy.#end = this.#end
+    return copy
+  }
+
+  /** Sets the clock by which events are dated from now on. */
+  setClock(now: () => number): void {
+    this.#now = now
   }
 
   onWritten(listener: () => void): () => void {
@@ -92,7 +107,7 @@ export class DoubleLog {
 
   append(stream: string, expected: Expected, events: readonly NewEvent[]): Written {
     const kept = this.#streams.get(stream)
-    if (kept?.isTombstoned === true) return { kind: 'deleted' }
+    if (this.#isTombstoned(stream)) return { kind: 'deleted' }
     const last = (kept?.events.length ?? 0) - 1
     const repeated = this.#repeated(stream, expected, last, events)
     if (repeated !== undefined) return repeated
@@ -131,7 +146,7 @@ export class DoubleLog {
 
   readStream(stream: string, from: bigint | 'start' | 'end', count: number, isBackwards: boolean): StreamRead {
     const kept = this.#streams.get(stream)
-    if (kept?.isTombstoned === true) return { kind: 'deleted' }
+    if (this.#isTombstoned(stream)) return { kind: 'deleted' }
     if (kept === undefined || kept.events.length === 0 || this.#isSoftlyDeleted(stream)) return { kind: 'notFound' }
     const first = this.#firstLeft(stream, kept)
     const visible = kept.events.filter((event) => event.revision >= first && this.#isShown(event))
@@ -196,6 +211,11 @@ export class DoubleLog {
   #isShown({ position }: StoredEvent): boolean {
     const firstHidden = this.#replicated === undefined ? undefined : this.#all[this.#replicated]
     return firstHidden === undefined || position < firstHidden.position
+  }
+
+  /** With a stream its metadata is deleted for good too. */
+  #isTombstoned(stream: string): boolean {
+    return this.#streams.get(stream)?.isTombstoned === true || (stream.startsWith('$$') && this.#isTombstoned(stream.slice(2)))
   }
 
   #isExpected(stream: string, expected: Expected, last: number): boolean {
