@@ -88,6 +88,18 @@ const linesOf = (pieces: Buffer): readonly string[] => {
   return text.split('\n')
 }
 
+/** Where a machine has a lot to do, older kernels do not always get all processes to stand still at once; then none does, and it can be tried again. */
+const PAUSES_MAX = 20
+const paused = async (pause: () => Promise<void>): Promise<void> => {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await pause()
+    } catch (cause) {
+      if (tried === PAUSES_MAX || !String(cause).includes('unable to freeze')) throw cause
+    }
+  }
+}
+
 interface StartedHost {
   readonly host: Host
   readonly container: StartedTestContainer
@@ -121,7 +133,7 @@ const startHost = async (surroundings: Surroundings, name: string): Promise<Star
   const host: Host = {
     name,
     url: `http://${running.getHost()}:${port}`,
-    pause: () => there.pause(),
+    pause: () => paused(() => there.pause()),
     unpause: () => there.unpause(),
     kill: () => there.kill({ signal: 'SIGKILL' }),
     start: () => there.start(),
