@@ -80,6 +80,12 @@ const pairsOf = (raw: readonly string[], without: ReadonlySet<string>): readonly
   return pairs
 }
 
+/** What a request line names a server by. A caller may write any, and must not choose by it where the call is passed on to. */
+const SERVER_NAMED = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i
+
+/** Path and query as they came: an address that is put together anew could become another path than the one that was looked at. */
+const targetOf = (url: string): string => url.replace(SERVER_NAMED, '')
+
 const wholeAnswer = (answer: IncomingMessage): Promise<Given> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -95,11 +101,13 @@ export const createForwarder = (options: { readonly engine: Engine; readonly wai
   const { engine, waits } = options
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
 
-  const send = (url: URL, { req, body, requestId }: Asked, signal: AbortSignal): Promise<Given> =>
+  const send = (server: string, { req, body, requestId }: Asked, signal: AbortSignal): Promise<Given> =>
     new Promise((resolve, reject) => {
+      const url = new URL(server)
       const isSecure = url.protocol === 'https:'
       const sent = (isSecure ? httpsRequest : httpRequest)(url, {
         method: req.method,
+        path: targetOf(req.url ?? '/'),
         agent: isSecure ? agents.https : agents.http,
         signal,
         headers: [
@@ -142,7 +150,7 @@ export const createForwarder = (options: { readonly engine: Engine; readonly wai
       const over = untilOver(res)
       void engine.untilGone(leader, over.signal).then(() => over.abort())
       try {
-        return E.right(given(await send(new URL(req.url ?? '/', leader.url), asked, over.signal)))
+        return E.right(given(await send(leader.url, asked, over.signal)))
       } catch {
         // Whatever became of it there, nobody here will hear: a repeat finds out.
         return E.left(problem(options.isStopping() ? 'stopping' : 'no-leader'))

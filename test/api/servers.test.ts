@@ -1,4 +1,6 @@
 // Several servers behind their own HTTP: any of them takes any call, and passes on what another gives out.
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DEFAULT_CONTRACT } from '../../src/domain/contract.ts'
 import { DEFAULT_STINT_SETTINGS, type QueueConfig } from '../../src/domain/queue/config.ts'
@@ -136,6 +138,24 @@ describe('a call that was passed on', () => {
     const { one } = await roles(await start())
     const refused = await one.post(`${TASKS}/lease`, { worker: 'w' }, { headers: { 'Stint-Forwarded': '1' } })
     expect([refused.status, refused.body.code, refused.headers.get('retry-after')]).toEqual([503, 'no-leader', '1'])
+  })
+
+  it('goes to the server that leads, whatever host its request line names', async () => {
+    const { one } = await roles(await start())
+    const met: string[] = []
+    const stranger = createServer((req, res) => {
+      met.push(req.url ?? '')
+      res.end('{}')
+    })
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    const { port } = stranger.address() as AddressInfo
+    await one.post(TASKS, { id: '1', payload: 'x' })
+    const body = JSON.stringify({ worker: 'w' })
+    const head = `Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+    const text = await one.raw(`POST http://127.0.0.1:${port}${TASKS}/lease HTTP/1.1\r\n${head}${body}`)
+    await new Promise((resolve) => stranger.close(resolve))
+    expect(met).toEqual([])
+    expect(text).toContain('"id":"1"')
   })
 
   it('is told that nobody leads when the leader cannot be reached, and when it is gone while the call waits', async () => {

@@ -107,6 +107,12 @@ export const createMembership = (options: MembershipOptions): Membership => {
 
   const isIn = (): boolean => !stopped && world.monotonic() < inUntil
 
+  const stop = (): void => {
+    stopped = true
+    cancelRenewal()
+    cancelLook()
+  }
+
   /** Who is there may be others now. */
   const look = (): void => {
     cancelLook()
@@ -130,6 +136,19 @@ export const createMembership = (options: MembershipOptions): Membership => {
     if (isIn()) for (const listener of listeners) listener()
   }
 
+  /** The name is another's from here on: whoever went on speaking under it would take from that one what it leads. */
+  const giveUp = (): void => {
+    if (stopped) return
+    stop()
+    options.onSuperseded(new Error(`Another process has joined under the name of this server, ${server}: each needs a name of its own.`))
+    for (const listener of listeners) listener()
+  }
+
+  /** Until this server speaks again its name is that of one that is no more. */
+  const takeBack = (): void => {
+    if (!stopped && revision > saidAt) renewLater()
+  }
+
   const takeIn = (recorded: RecordedEvent): E.Either<StoreFault, void> => {
     const event = decodeRecorded(recorded)
     if (E.isLeft(event)) return event
@@ -138,8 +157,8 @@ export const createMembership = (options: MembershipOptions): Membership => {
     if (event.right.server !== server || event.right.instance === instance) return E.right(undefined)
     // One that was there before may wake up after a pause, and finds out by itself that its place is taken.
     if (recorded.revision < joinedAt) earlier.add(event.right.instance)
-    else if (event.right.type === 'ServerJoined' && !earlier.has(event.right.instance))
-      options.onSuperseded(new Error(`Another process has joined under the name of this server, ${server}: each needs a name of its own.`))
+    else if (event.right.type === 'ServerJoined' && earlier.has(event.right.instance)) takeBack()
+    else if (event.right.type === 'ServerJoined') giveUp()
     return E.right(undefined)
   }
 
@@ -228,10 +247,6 @@ export const createMembership = (options: MembershipOptions): Membership => {
     rankOf,
     isMine: (thing) => rankOf(thing) === 0,
     onShift: (listener) => void listeners.push(listener),
-    stop: () => {
-      stopped = true
-      cancelRenewal()
-      cancelLook()
-    },
+    stop,
   }
 }

@@ -187,6 +187,41 @@ describe('a name', () => {
     await servers.close()
   })
 
+  it('is not spoken under any more by the process before, so that what it leads stays led', async () => {
+    const servers = createServers()
+    const first = await servers.start('a', { url: 'http://first' })
+    const second = await servers.start('a', { url: 'http://second' })
+    const other = await servers.start('b')
+    await servers.pass(4 * SERVER_TERM_MS)
+    const said = right(await servers.log.readStream('servers')()).map(({ data }) => JSON.parse(data) as { readonly server: string; readonly url?: string })
+    expect(said.filter(({ url }) => url === 'http://first')).toHaveLength(1)
+    expect(await first.engine.leaderOf('queue shop/mail')).toBeUndefined()
+    for (const queue of ['mail', 'print', 'index', 'scan']) {
+      const led = await second.engine.leaderOf(`queue shop/${queue}`)
+      await settle()
+      const seen = await other.engine.leaderOf(`queue shop/${queue}`)
+      expect(led === 'here' ? seen : led).toMatchObject(led === 'here' ? { url: 'http://second' } : { url: 'http://b' })
+    }
+    await servers.close()
+  })
+
+  it('is taken back at once from a process that wakes up after its place was taken', async () => {
+    const first = await joining('a')
+    const heard = await events()
+    const second = await member('a')
+    right(await second.join('http://second'))
+    right(second.follow(await events()))
+    // It stood still, and speaks before it hears.
+    right(await first.join('http://a'))
+    right(second.follow(await events()))
+    await settle()
+    const last = JSON.parse((await events()).at(-1)?.data ?? '{}') as object
+    expect(last).toMatchObject({ instance: second.instance, url: 'http://second' })
+    right(second.follow(await events()))
+    expect(second.find('a')).toMatchObject({ instance: second.instance })
+    expect([heard.length, second.isIn(), second.superseded()]).toEqual([1, true, 0])
+  })
+
   it('is free again for a restart, even when the process before has just been killed', async () => {
     const servers = createServers()
     const killed = await servers.start('a')
