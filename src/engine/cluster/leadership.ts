@@ -15,6 +15,8 @@ import type { Membership, OtherServer } from './membership.ts'
 const STREAM_PAGE = 1_000
 /** Decisions tried before a call is told that nobody leads. */
 const ATTEMPTS_MAX = 5
+/** How long a server that is to lead may take to hear what those before it gave out. */
+const HEAR_MS = 2_000
 /** Lines in one append. */
 const LINES_AT_ONCE = 500
 
@@ -40,6 +42,8 @@ export interface LeadershipOptions {
   readonly server: string
   readonly membership: Membership
   readonly onAppended: (position: Position, events: number) => void
+  /** Resolves when this server has taken in everything up to there; false when that takes too long. */
+  readonly reached: (position: Position, ms: number) => Promise<boolean>
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -49,7 +53,7 @@ const decodeRecorded = ({ type, v, data, position }: RecordedEvent): E.Either<St
 }
 
 /** What the stream says of who leads, and the one way in which it grows. */
-const createLeaderBook = ({ store, world, server, onAppended }: LeadershipOptions, onLed: (line: string) => void) => {
+const createLeaderBook = ({ store, world, server, onAppended, reached }: LeadershipOptions, onLed: (line: string) => void) => {
   let leaders: Leaders = new Map()
   /** Of the last event that is known. */
   let revision = -1
@@ -76,7 +80,19 @@ const createLeaderBook = ({ store, world, server, onAppended }: LeadershipOption
     }
   }
 
-  /** At the head of what is known, so that whatever was decided holds; `false` when another server was first. */
+  const heardUpTo = async (position: Position): Promise<E.Either<StoreFault, void>> =>
+    (await reached(position, HEAR_MS)) ? E.right(undefined) : E.left(new StoreFault('overloaded', 'This server is behind the log'))
+
+  /** Takes in what the log has now. */
+  const hear = async (): Promise<E.Either<StoreFault, void>> => {
+    const head = await store.head()()
+    return E.isLeft(head) ? head : heardUpTo(head.right.position)
+  }
+
+  /**
+   * At the head of what is known, so that whatever was decided holds; `false` when another server was first. It counts once this server comes to it in the log, and so knows all that was
+   * given out by those who led before: keys, rates and repeats.
+   */
   const record = async (events: readonly LeaderEvent[]): Promise<E.Either<StoreFault, boolean>> => {
     const commandId = world.uuid()
     const meta = encodeMeta({ subject: 'stint', actor: 'stint', commandId }, server)
@@ -84,12 +100,9 @@ const createLeaderBook = ({ store, world, server, onAppended }: LeadershipOption
     const encoded = events.map((event, index) => ({ id: uuidV5(commandId, String(index)), ...encodeLeaderEvent(event), time: world.now(), meta }))
     const appended = await store.append(LEADERS_STREAM, at === -1 ? 'noStream' : at, encoded)()
     if (E.isRight(appended)) {
-      // A server that follows the log may have met its own events already.
-      if (revision === at) for (const event of events) leaders = evolveLeaders(leaders, event)
-      revision = Math.max(revision, appended.right.revision)
       onAppended(appended.right.position, events.length)
-      for (const { line } of events) onLed(line)
-      return E.right(true)
+      const heard = await heardUpTo(appended.right.position)
+      return E.isLeft(heard) ? heard : E.right(true)
     }
     if (appended.left instanceof StoreFault) return E.left(appended.left)
     if (appended.left.kind !== 'conflict') return E.left(new StoreFault('unavailable', 'Who leads could not be recorded'))
@@ -101,6 +114,7 @@ const createLeaderBook = ({ store, world, server, onAppended }: LeadershipOption
     get: (line: string) => leaders.get(line),
     entries: () => leaders.entries(),
     catchUp,
+    hear,
     record,
     follow: async (events: readonly RecordedEvent[]): Promise<E.Either<StoreFault, void>> => {
       for (const recorded of events) {
@@ -118,7 +132,7 @@ export const createLeadership = (options: LeadershipOptions): Leadership => {
   /** Lines that this server was last known to lead. */
   const own = new Set<string>()
   const wanted = new Set<string>()
-  let claiming: Promise<void> | undefined
+  let claiming: Promise<boolean> | undefined
 
   const leads = (line: string): boolean => own.has(line) && membership.isIn()
 
@@ -155,6 +169,9 @@ export const createLeadership = (options: LeadershipOptions): Leadership => {
   const write = async (): Promise<void> => {
     for (let tried = 0; wanted.size > 0 && membership.isIn();) {
       const lines = [...wanted].slice(0, LINES_AT_ONCE)
+      // A server that lags takes for gone who has spoken meanwhile.
+      const heard = dueOf(lines).length === 0 ? E.right(undefined) : await book.hear()
+      if (E.isLeft(heard)) throw heard.left
       const due = dueOf(lines)
       const recorded = due.length === 0 ? E.right(true) : await book.record(due)
       if (E.isLeft(recorded)) throw recorded.left
@@ -163,13 +180,18 @@ export const createLeadership = (options: LeadershipOptions): Leadership => {
     }
   }
 
-  const claim = (lines: Iterable<string>): Promise<void> => {
+  /** False: it could not be recorded. */
+  const claim = (lines: Iterable<string>): Promise<boolean> => {
     for (const line of lines) wanted.add(line)
     claiming ??= write()
-      .catch((cause: unknown) => {
-        wanted.clear()
-        onTrouble('Who leads could not be recorded', cause)
-      })
+      .then(
+        () => true,
+        (cause: unknown) => {
+          wanted.clear()
+          onTrouble('Who leads could not be recorded', cause)
+          return false
+        },
+      )
       .finally(() => {
         claiming = undefined
       })
@@ -182,7 +204,7 @@ export const createLeadership = (options: LeadershipOptions): Leadership => {
       if (leader !== undefined) return leader.server === server ? 'here' : leader
       const owner = membership.ownerOf(line)
       if (owner === undefined || owner.server !== server) return owner
-      await claim([line])
+      if (!(await claim([line]))) return undefined
     }
     return undefined
   }

@@ -54,7 +54,7 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
   const membership = createMembership({ ...options, onSuperseded: options.onFailed })
   const loaded = await membership.load()
   if (E.isLeft(loaded)) return loaded
-  const leadership = createLeadership({ ...options, membership })
+  const leadership = createLeadership({ ...options, membership, reached: (position, ms) => reached(position, ms) })
   const led = await leadership.load()
   if (E.isLeft(led)) return led
   const departures = new Set<() => void>()

@@ -135,6 +135,39 @@ describe('a leader that is gone', () => {
   })
 })
 
+describe('a server that lags behind the log', () => {
+  const keyed = async (at: TestServer, id: string): Promise<void> => {
+    const task = { app: 'shop', queue: 'mail', key: 'one', dueAt: at.world.now() }
+    const command = { type: 'InsertTask', by: 'p', task, mediaType: 'text/plain', digest: 'd' } as const
+    right(await at.engine.execute(taskId('shop', 'mail', id), command, contextOf(at.world, 'p'), new Uint8Array()))
+  }
+
+  it('takes over from nobody before it has heard what was given out: keys and repeats hold', async () => {
+    const [leader] = (await start('b')) as [TestServer]
+    await servers.pass(5_000)
+    const [lagging] = (await start('a')) as [TestServer]
+    const all = [leader, lagging]
+    expect(await leaderSeenBy(all)).toEqual(['b', 'b'])
+    for (const id of ['1', '2']) await keyed(leader, id)
+    await servers.pass(SERVER_TERM_MS / 2 + 250)
+    lagging.connection.hold()
+    const named = { ...ask, queue: 'mail', requestId: 'r1' }
+    const first = right(await leader.engine.leaseTasks(named, contextOf(leader.world, 'worker')))
+    // Of the leader it has heard nothing for longer than its term, and of itself a little later.
+    await servers.pass(12_250)
+    const leading = lagging.engine.leaderOf(queueLine({ app: 'shop', queue: 'mail' }))
+    const leasing = lagging.engine.leaseTasks(named, contextOf(lagging.world, 'worker'))
+    await servers.pass(3_000)
+    expect([await leading, left(await leasing)]).toEqual([undefined, { type: 'no-leader' }])
+    expect((await ledBy()).map(({ server }) => server)).toEqual([leader.name])
+    lagging.connection.resume()
+    await servers.pass(3_000)
+    expect(await leaderSeenBy(all)).toEqual([leader.name, leader.name])
+    expect(right(await leader.engine.leaseTasks(named, contextOf(leader.world, 'worker'))).map(({ workItem }) => workItem)).toEqual(first.map(({ workItem }) => workItem))
+    await expectEqualServers(servers)
+  })
+})
+
 describe('those who wait in a line', () => {
   it('are sent away when another server is given the line, and served there', async () => {
     const [a] = (await start('a')) as [TestServer]
