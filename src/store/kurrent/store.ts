@@ -9,6 +9,7 @@ import { AppendSender } from './append-call.ts'
 import { Appender } from './appender.ts'
 import { loadClient } from './client.ts'
 import { connectionTo, type Connection } from './connection.ts'
+import { assertConnectionString, shownConnection } from './connection-string.ts'
 import { kindOfFailure, saidBy } from './failures.ts'
 import { follow } from './follow.ts'
 import { readOrMakeIdentity, type Identity } from './identity.ts'
@@ -63,10 +64,8 @@ const assertVersion = (version: string): void => {
   throw new StoreOpenError('not-a-store', `The server is EventStoreDB ${version}; Stint needs ${OLDEST.major}.${OLDEST.minor} or later`)
 }
 
-/** As it may be shown: without user and password. */
-export const shownConnection = (connectionString: string): string => connectionString.replace(/\/\/[^/@]*@/, '//…@')
-
 const openConnection = async (connectionString: string, world: World): Promise<Connection> => {
+  assertConnectionString(connectionString)
   const library = await loadClient()
   try {
     return connectionTo(connectionString, library, world)

@@ -2,8 +2,9 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openKurrentStore } from '../../../src/store/kurrent/store.ts'
+import { shownConnection } from '../../../src/store/kurrent/connection-string.ts'
 import { encodeEvent } from '../../../src/store/kurrent/event-codec.ts'
 import { everything, put, right, sample } from '../../contract/samples.ts'
 import { kurrentStage, pass, passUntil } from '../../support/kurrent-stage.ts'
@@ -61,6 +62,27 @@ describe('opening a store', () => {
     const opening = openKurrentStore({ connectionString: 'esdb://admin:secret@:2113?tls=perhaps' })
     await expect(opening).rejects.toMatchObject({ name: 'StoreOpenError', problem: 'settings' })
     await expect(opening).rejects.not.toThrow(/secret/)
+  })
+
+  it.each([
+    ['a password that is not encoded', 'esdb://admin:se:cret@127.0.0.1:1?tls=false', '%3A'],
+    ['a password with an @', 'esdb://admin:secret@secret@127.0.0.1:1?tls=false', '%40'],
+    ['a password that is half encoded', 'esdb://admin:secret%@127.0.0.1:1?tls=false', '%25'],
+    ['a setting that the client would pass over, and show with the password', 'esdb://admin:secret@127.0.0.1:1?tls=false&tlsCaFil=x', '"tlsCaFil" is no setting'],
+    ['certificates that are not to be verified', 'esdb://admin:secret@127.0.0.1:1?tls_verify_cert=false', 'tlsCAFile'],
+  ])('refuses %s, and says nothing of the password', async (_, connectionString, said) => {
+    const warn = vi.spyOn(console, 'warn')
+    const opening = openKurrentStore({ connectionString })
+    await expect(opening).rejects.toMatchObject({ name: 'StoreOpenError', problem: 'settings', message: expect.stringContaining(said) })
+    await expect(opening).rejects.not.toThrow(/secret/)
+    expect(warn).not.toHaveBeenCalled()
+    warn.mockRestore()
+  })
+
+  it('shows no part of a password, whatever is in it', () => {
+    for (const password of ['secret', 'sec/ret', 'sec?ret', 'sec@ret', 'sec#ret'])
+      expect(shownConnection(`esdb+discover://admin:${password}@cluster.example:2113?tls=true`)).toBe('esdb+discover://…@cluster.example:2113?tls=true')
+    expect(shownConnection('esdb://127.0.0.1:2113?tls=false')).toBe('esdb://127.0.0.1:2113?tls=false')
   })
 
   it('waits for a server that starts', async () => {
