@@ -24,6 +24,8 @@ export interface Connection extends EventStore {
   readonly overtake: (appends: number, others: () => Promise<unknown>) => void
   /** Appends that were sent, and those of them that met another's. */
   readonly figures: () => { readonly appends: number; readonly conflicts: number }
+  /** How often the end of the log was asked for. */
+  readonly looks: () => number
 }
 
 const gone = (): StoreFault => new StoreFault('unavailable', 'The connection to the log is cut')
@@ -43,6 +45,7 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
   let overtaken: { left: number; readonly others: () => Promise<unknown> } = { left: 0, others: async () => undefined }
   let appends = 0
   let conflicts = 0
+  let looks = 0
   let holding: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
   let cutting = new AbortController()
   const over =
@@ -87,7 +90,10 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
     readStream: over(log.readStream),
     readAll: over(log.readAll),
     readFirst: over(log.readFirst),
-    head: over(log.head),
+    head: () => {
+      looks += 1
+      return over(log.head)()
+    },
     append,
     erase: over(log.erase),
     prune: over(log.prune),
@@ -117,6 +123,7 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
       overtaken = { left, others }
     },
     figures: () => ({ appends, conflicts }),
+    looks: () => looks,
     resume: () => {
       const held = holding
       holding = undefined

@@ -49,8 +49,28 @@ export interface SharedLogOptions {
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
+/**
+ * Where the log ends, at a time not before it is asked for. One look serves all who ask before it is begun: every call with a token that nobody knows asks, and must not cost the store a read
+ * for which others wait.
+ */
+const createHeads = (store: EventStore): (() => Promise<Position | undefined>) => {
+  let looking: Promise<Position | undefined> | undefined
+  let next: Promise<Position | undefined> | undefined
+  const look = async (): Promise<Position | undefined> => {
+    const head = await store.head()()
+    return E.isRight(head) ? head.right.position : undefined
+  }
+  const begin = async (): Promise<Position | undefined> => {
+    await looking
+    next = undefined
+    looking = look()
+    return looking
+  }
+  return () => (next ??= begin())
+}
+
 export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either<StoreFault, SharedLog>> => {
-  const { store } = options
+  const heads = createHeads(options.store)
   const membership = createMembership({ ...options, onSuperseded: options.onFailed })
   const loaded = await membership.load()
   if (E.isLeft(loaded)) return loaded
@@ -100,8 +120,8 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
     position: () => follower?.position(),
     reached,
     catchUp: async (since) => {
-      const head = await store.head()()
-      if (E.isRight(head)) await reached(head.right.position, CATCH_UP_MS)
+      const head = await heads()
+      if (head !== undefined) await reached(head, CATCH_UP_MS)
       return (follower?.position() ?? since) > since
     },
     checks: () => {

@@ -55,6 +55,23 @@ describe('a server over a shared log', () => {
     await expectEqualServers(servers)
   })
 
+  it('looks once at the end of the log for all who ask at the same time, and not before they ask', async () => {
+    const [a, b] = await two()
+    await settle()
+    const before = a.connection.looks()
+    const since = a.engine.known()
+    a.connection.hold()
+    const early = Array.from({ length: 200 }, () => a.engine.catchUp(since))
+    await Promise.resolve()
+    await insert(b, '1')
+    const late = Array.from({ length: 200 }, () => a.engine.catchUp(since))
+    await settle()
+    a.connection.resume()
+    expect(new Set(await Promise.all(late))).toEqual(new Set([true]))
+    await Promise.all(early)
+    expect(a.connection.looks() - before).toBeLessThanOrEqual(2)
+  })
+
   it('follows queues, contracts, nodes and tokens', async () => {
     const [a, b] = await two()
     const context = contextOf(a.world, 'admin')
