@@ -365,6 +365,35 @@ describe('erasing over EventStoreDB', () => {
     expect((await ask(server, 'POST', '/v1/jobs', { id: 'j1', service: 's', server: 'a' })).status).toBe(409)
   })
 
+  it('shows nothing of it to those who read the events from the start, at any server, though the log has it until it is scavenged', async () => {
+    const scene = await served()
+    const [server, other] = [await start(scene), await start(scene)]
+    const lease = await register(server, 'j1')
+    const report = { lease, outcome: { failed: { code: 'x', message: 'a secret' } } }
+    expect((await ask(server, 'POST', '/v1/jobs/j1/reports', report)).status).toBe(200)
+    expect((await ask(server, 'POST', '/v1/work-items/job%2Fj1/erase', { reason: 'asked' })).status).toBe(200)
+    await register(other, 'j2')
+    await until(() => shown(scene, 'j1').length === 1)
+    const late = await start(scene)
+    for (const { url } of [server, other, late]) {
+      const events = await readStream(`${url}/v1/events?after=start`)
+      const text = await events.until('event: caughtUp')
+      events.close()
+      const data = text
+        .split('\n')
+        .flatMap((row) => (row.startsWith('data: {"id"') ? [JSON.parse(row.slice(6)) as { readonly type: string; readonly data: unknown; readonly workItem: string }] : []))
+      const ofErased = data.filter(({ workItem }) => workItem === 'job/j1')
+      expect(ofErased.map(({ type, data: said }) => [type, said === null])).toEqual([
+        ['JobRegistered', true],
+        ['Leased', true],
+        ['Failed', true],
+        ['Erased', false],
+      ])
+      expect(text).not.toContain('a secret')
+      expect(data.filter(({ workItem }) => workItem === 'job/j2').every(({ data: said }) => said !== null)).toBe(true)
+    }
+  })
+
   it('is finished by whoever starts next, where a server stops before it has truncated the stream', async () => {
     const scene = await served()
     const server = await start(scene)

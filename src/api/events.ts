@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Engine } from '../engine/engine.ts'
 import type * as wire from '../wire/service.ts'
-import { parseWorkItemId, kindOf, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
+import { isTombstone, parseWorkItemId, kindOf, queueOfTask, workItemOf, type WorkItemId } from '../wire/words.ts'
 import { POSITION_WAIT_MS, type Call, type Handle } from './call.ts'
 import { createWarden, createWriter, STREAM_HEADERS, type Seats } from './event-stream.ts'
 import { maySee, seesAll } from './permission.ts'
@@ -45,6 +45,30 @@ const visibility = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => 
   }
 }
 
+/** What is left of the data of an erased event, as stores have it that take it where it lies. */
+const ERASED = 'null'
+
+/**
+ * Hides what was erased where the log still has it: a log that several servers share shows all its events until it is scavenged, and only the streams of what was erased are cut. So the
+ * stream of an item that is not at hand is asked whether it begins with its birth. Rejects when it cannot be read.
+ */
+const erasure = (call: Call): ((event: StoredEvent, workItem: WorkItemId) => Promise<StoredEvent>) => {
+  const known = new Map<WorkItemId, boolean>()
+  const isErased = async (workItem: WorkItemId): Promise<boolean> => {
+    const item = call.engine.live(workItem)
+    if (item !== undefined) return item.status === 'settled' && item.erased === true
+    const before = known.get(workItem)
+    if (before !== undefined) return before
+    const first = await call.engine.history(workItem, { from: 0, max: 1 })
+    if (E.isLeft(first) && first.left instanceof Error) throw first.left
+    const is = E.isLeft(first) || first.right[0]?.revision !== 0
+    if (known.size >= MAKERS_MAX) known.clear()
+    known.set(workItem, is)
+    return is
+  }
+  return async (event, workItem) => (!call.engine.isShared || isTombstone(event) || !(await isErased(workItem)) ? event : { ...event, data: ERASED })
+}
+
 interface Filter {
   readonly workItem?: string | undefined
   readonly kind?: string | undefined
@@ -63,6 +87,7 @@ const pump = async (call: Call, filter: Filter, after: string | undefined, res: 
   const warden = createWarden(call)
   const writer = createWriter(call, res, warden.check)
   const isVisible = visibility(call)
+  const shown = erasure(call)
   // After the first time, the end is only news if something was sent before it.
   let isNews = true
   try {
@@ -74,9 +99,11 @@ const pump = async (call: Call, filter: Filter, after: string | undefined, res: 
         continue
       }
       const workItem = workItemOf(entry.event.stream)
-      if (workItem === undefined || !passes(filter, entry.event, workItem) || !(await isVisible(entry.event, workItem))) continue
+      if (workItem === undefined || !passes(filter, entry.event, workItem)) continue
+      const event = await shown(entry.event, workItem)
+      if (!(await isVisible(event, workItem))) continue
       isNews = true
-      await writer.write(eventText(entry.event))
+      await writer.write(eventText(event))
     }
   } finally {
     writer.end()

@@ -195,6 +195,8 @@ const completedView = ({ reply, effects, ...rest }: CompletedData): unknown => (
 /** What an event says, without the lease: that is its holder's secret (surface 5). */
 const dataView = ({ type, data }: StoredEvent): unknown => {
   const parsed = JSON.parse(data) as unknown
+  // Erased.
+  if (parsed === null) return null
   switch (type) {
     case 'Leased': {
       const { token: _secret, ...rest } = parsed as { readonly token?: string }

@@ -48,6 +48,22 @@ describe('when a reader loses its right', () => {
   })
 })
 
+describe('what was erased', () => {
+  it('is shown without its data, and the stream goes on behind it', async () => {
+    const api = await startApi()
+    const { lease } = (await register(api, 'a')).body
+    await api.post('/v1/jobs/a/reports', { lease, outcome: { completed: { result: 'a secret' } } })
+    expect((await api.post('/v1/work-items/job%2Fa/erase', { reason: 'asked' })).status).toBe(200)
+    await register(api, 'b')
+    const reader = await watch(api, '?after=start')
+    const text = await reader.until('event: caughtUp')
+    expect(typesIn(text)).toEqual(['JobRegistered', 'Leased', 'Completed', 'Erased', 'JobRegistered', 'Leased'])
+    expect(text.match(/"data":null/g)).toHaveLength(3)
+    expect(text).not.toContain('a secret')
+    expect(api.errors).toEqual([])
+  })
+})
+
 describe('when a place beyond the end of the log is named', () => {
   it('waits for it, and then says that it is behind', async () => {
     const api = await startApi()
