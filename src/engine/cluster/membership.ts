@@ -72,6 +72,11 @@ export interface MembershipOptions {
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
+interface Term {
+  readonly mono: number
+  readonly wall: number
+}
+
 const isSame = (some: readonly string[], others: readonly string[]): boolean => some.length === others.length && some.every((name, index) => others[index] === name)
 
 const decodeRecorded = ({ type, v, data, position }: RecordedEvent): E.Either<StoreFault, ServerEvent> => {
@@ -89,10 +94,10 @@ export const createMembership = (options: MembershipOptions): Membership => {
   let reachable: readonly string[] = []
   /** Of the last event that is known. */
   let revision = -1
-  /** Monotonic time at which its own term ends. */
-  let inUntil = -Infinity
+  /** When its own term ends. On both clocks: the monotonic one stands still with a machine that is suspended, and the wall may be set. */
+  let inUntil: Term = { mono: -Infinity, wall: -Infinity }
   /** Of a term that begins after a time in which it was out: what it has said, and until when. It counts once it has been heard, and with it all that others did meanwhile. */
-  let comingIn: { readonly revision: number; readonly until: number } | undefined
+  let comingIn: { readonly revision: number; readonly until: Term } | undefined
   let isTroubled = false
   /** Of its first event. */
   let joinedAt = Infinity
@@ -105,7 +110,7 @@ export const createMembership = (options: MembershipOptions): Membership => {
   let cancelLook: Cancel = () => undefined
   let url = ''
 
-  const isIn = (): boolean => !stopped && world.monotonic() < inUntil
+  const isIn = (): boolean => !stopped && world.monotonic() < inUntil.mono && world.now() < inUntil.wall
 
   const stop = (): void => {
     stopped = true
@@ -136,6 +141,9 @@ export const createMembership = (options: MembershipOptions): Membership => {
     if (isIn()) for (const listener of listeners) listener()
   }
 
+  /** Whoever's clock is ahead says that it is there for longer than its term; once it is gone nobody is to wait for that. */
+  const bounded = (event: ServerEvent): ServerEvent => (event.type === 'ServerJoined' ? { ...event, until: Math.min(event.until, world.now() + SERVER_TERM_MS) } : event)
+
   /** The name is another's from here on: whoever went on speaking under it would take from that one what it leads. */
   const giveUp = (): void => {
     if (stopped) return
@@ -152,7 +160,7 @@ export const createMembership = (options: MembershipOptions): Membership => {
   const takeIn = (recorded: RecordedEvent): E.Either<StoreFault, void> => {
     const event = decodeRecorded(recorded)
     if (E.isLeft(event)) return event
-    servers = evolveServers(servers, event.right)
+    servers = evolveServers(servers, bounded(event.right))
     revision = recorded.revision
     if (event.right.server !== server || event.right.instance === instance) return E.right(undefined)
     // One that was there before may wake up after a pause, and finds out by itself that its place is taken.
@@ -173,16 +181,16 @@ export const createMembership = (options: MembershipOptions): Membership => {
 
   const renew = async (): Promise<E.Either<StoreFault, Position>> => {
     cancelRenewal()
-    const since = world.monotonic()
-    const said = await say({ type: 'ServerJoined', server, instance, url, until: world.now() + SERVER_TERM_MS })
+    const until: Term = { mono: world.monotonic() + SERVER_TERM_MS, wall: world.now() + SERVER_TERM_MS }
+    const said = await say({ type: 'ServerJoined', server, instance, url, until: until.wall })
     cancelRenewal()
     if (E.isLeft(said)) {
       if (!stopped) cancelRenewal = world.timer(RENEW_AGAIN_MS, renewLater)
       return said
     }
     if (stopped) return E.right(said.right.position)
-    if (isIn()) inUntil = since + SERVER_TERM_MS
-    else comingIn = { revision: said.right.revision, until: since + SERVER_TERM_MS }
+    if (isIn()) inUntil = until
+    else comingIn = { revision: said.right.revision, until }
     joinedAt = Math.min(joinedAt, said.right.revision)
     saidAt = said.right.revision
     cancelRenewal = world.timer(RENEW_EVERY_MS, renewLater)

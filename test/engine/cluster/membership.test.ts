@@ -6,6 +6,7 @@ import { memoryStore } from '../../../src/store/memory.ts'
 import type { EventStore } from '../../../src/store/port.ts'
 import { right, settle } from '../../support/engine.ts'
 import { connectTo, createServers, type Connection } from '../../support/servers.ts'
+import type { World } from '../../../src/world.ts'
 import { virtualWorld, type VirtualWorld } from '../../support/virtual-world.ts'
 
 interface Member extends Membership {
@@ -27,12 +28,12 @@ afterEach(() => {
 })
 
 /** A member that is told of the stream by `spread`. */
-const member = async (server: string): Promise<Member> => {
+const member = async (server: string, ownWorld: World = world): Promise<Member> => {
   const connection = connectTo(log)
   let superseded = 0
   let shifts = 0
   const membership = createMembership({
-    ...{ store: connection, world, server, onAppended: () => undefined, onTrouble: () => undefined },
+    ...{ store: connection, world: ownWorld, server, onAppended: () => undefined, onTrouble: () => undefined },
     onSuperseded: () => void (superseded += 1),
   })
   right(await membership.load())
@@ -47,8 +48,8 @@ const spread = async (): Promise<void> => {
   await settle()
   for (const each of members) right(each.follow(await events()))
 }
-const joining = async (server: string): Promise<Member> => {
-  const made = await member(server)
+const joining = async (server: string, ownWorld?: World): Promise<Member> => {
+  const made = await member(server, ownWorld)
   right(await made.join(`http://${server}`))
   await spread()
   return made
@@ -149,6 +150,33 @@ describe('a server that cannot say that it is there', () => {
     expect(b.isIn()).toBe(true)
     expect(b.shifts()).toBeGreaterThan(shifts)
     expect(namesAt(a)).toEqual(['a', 'b'])
+  })
+})
+
+describe('a server whose clock is not that of the others', () => {
+  it('is missed when its term is over, though it has said that it is there for an hour', async () => {
+    const a = await joining('a')
+    const ahead = await joining('b', { ...world, now: () => world.now() + 3_600_000 })
+    expect([namesAt(a), ahead.isIn()]).toEqual([['a', 'b'], true])
+    await pass(2 * SERVER_TERM_MS)
+    expect(namesAt(a)).toEqual(['a', 'b'])
+    ahead.stop()
+    await pass(SERVER_TERM_MS + SERVER_GRACE_MS)
+    expect(namesAt(a)).toEqual(['a'])
+    // Nor does one wait that comes afterwards.
+    const late = await joining('c')
+    await pass(SERVER_TERM_MS + SERVER_GRACE_MS)
+    expect(namesAt(late)).toEqual(['a', 'c'])
+  })
+
+  it('counts itself out when it wakes up with its machine: only the wall has gone on', async () => {
+    let asleepMs = 0
+    const a = await joining('a', { ...world, now: () => world.now() + asleepMs })
+    expect(a.isIn()).toBe(true)
+    asleepMs = SERVER_TERM_MS
+    expect([a.isIn(), a.rankOf('x')]).toEqual([false, Infinity])
+    await pass(SERVER_TERM_MS / 2)
+    expect(a.isIn()).toBe(true)
   })
 })
 
