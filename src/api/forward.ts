@@ -10,7 +10,7 @@ import type { Waits } from './call.ts'
 import { problem, type Problem } from './problem.ts'
 import type { AnyRoute, Many, One } from './request.ts'
 
-/** How long a call that was passed on waits until this server has seen what the other had: the caller may lease what it has just inserted there. */
+/** How long a call waits until this server has seen what its caller, or the server that passed it on, had: the caller may lease what it has just inserted there. */
 const SEE_MS = 1_000
 
 /** Belong to one connection, are made anew by whoever sends, or tell a browser's page from others, which was looked at already. */
@@ -143,7 +143,7 @@ export const createForwarder = (options: { readonly engine: Engine; readonly wai
       const { req, res } = asked
       const wasPassedOn = req.headers['stint-forwarded'] !== undefined
       const seen = req.headers['stint-position']
-      if (wasPassedOn && typeof seen === 'string') await engine.reached(seen, SEE_MS, 'live')
+      if (typeof seen === 'string') await engine.reached(seen, SEE_MS, 'live')
       const leader = await engine.leaderOf(line)
       if (leader === 'here') return undefined
       if (leader === undefined || wasPassedOn || leader.url === '') return E.left(problem('no-leader'))

@@ -75,6 +75,17 @@ describe('a lease call', () => {
     expect(idsIn(await leasing)).toEqual(['1'])
   })
 
+  it('finds what its caller has seen, whichever server it asks next', async () => {
+    const { leader, one, two } = await roles(await start())
+    for (const { at } of [leader, two]) at.connection.hold()
+    const put = await one.post(TASKS, { id: '1', payload: 'x' })
+    const headers = { 'Stint-Position': put.headers.get('stint-position') ?? '' }
+    const leasing = two.post(`${TASKS}/lease`, { worker: 'w' }, { headers })
+    await settle()
+    for (const { at } of [leader, two]) at.connection.resume()
+    expect(idsIn(await leasing)).toEqual(['1'])
+  })
+
   it('waits at the server that leads, and ends there when its caller is gone', async () => {
     const { leader, one, two } = await roles(await start())
     const waiters = () => leader.engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).waiters
