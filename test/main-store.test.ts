@@ -105,6 +105,7 @@ describe('a server over EventStoreDB', () => {
     // Lists are read from the tables, which are here.
     expect(await read(server, '/v1/jobs')).toMatchObject({ items: [{ id: 'before' }] })
     await double.node.start()
+    await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status).toBe(200)
     const after = await register(server, 'after')
     expect(after.status).toBe(201)
     expect(await read(server, '/v1/jobs/after')).toMatchObject({ state: 'running' })
