@@ -1,9 +1,9 @@
 // Every setting of a server in one table: its name in `stint.yaml`, flag, environment variable, unit, default and meaning. The config, the help and the docs are made from it.
 import * as t from 'io-ts'
 import * as E from 'fp-ts/lib/Either.js'
+import { mistakeInConnection } from './domain/policy/connection-string.ts'
 import { parseUrlPattern } from './domain/policy/url-pattern.ts'
 import { defaultApiSettings } from './api/settings.ts'
-import { mistakeInConnection } from './store/kurrent/connection-string.ts'
 import { checkedText, fields, number, oneOf, text, type Described } from './wire/schema.ts'
 
 /** `data` of a server that keeps nothing. */

@@ -112,9 +112,8 @@ describe('a server over EventStoreDB', () => {
     // Lists are read from the tables, which are here.
     expect(await read(server, '/v1/jobs')).toMatchObject({ items: [{ id: 'before' }] })
     await double.node.start()
-    // Refused at once until the store has been asked again: it asks by itself.
-    let after = await register(server, 'after')
-    while (after.status === 503) after = await register(server, 'after')
+    await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status).toBe(200)
+    const after = await register(server, 'after')
     expect(after.status).toBe(201)
     expect(await read(server, '/v1/jobs/after')).toMatchObject({ state: 'running' })
     expect(await read(server, '/v1/jobs', after)).toMatchObject({ items: [{ id: 'after' }, { id: 'before' }] })

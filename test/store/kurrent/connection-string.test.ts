@@ -1,6 +1,7 @@
 // What is said of a connection string before anybody tries it, and how much of it is shown.
 import { describe, expect, it } from 'vitest'
-import { adviceFor, mistakeInConnection, shownConnection } from '../../../src/store/kurrent/connection-string.ts'
+import { mistakeInConnection } from '../../../src/domain/policy/connection-string.ts'
+import { adviceFor, shownConnection } from '../../../src/store/kurrent/connection-string.ts'
 
 describe('a connection string', () => {
   it.each(['esdb://127.0.0.1:2113?tls=false', 'esdb://a:2113,b:2113,c:2113', 'esdb+discover://stint:p%40ss%2Fw@cluster.example:2113?tls=true&tlsCAFile=/etc/stint@home/ca.crt'])(
