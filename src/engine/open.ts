@@ -159,7 +159,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const live = createLive()
   const presence = createPresence(world)
   const watch = createWatch(world)
-  const lag = createLag(world, () => tables.status().position)
   const isShared = store.capabilities.shared
   let hasRecovered = false
   const storeWatch = createStoreWatch(store.reach)
@@ -168,9 +167,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const head = await store.head()()
   if (E.isLeft(head)) return head
   const { incarnation } = head.right
+  const lag = createLag(world, () => tables.status().position, head.right.position)
   const { position, note, onMoved, onAppended } = createProgress(head.right.position, lag, tables, isShared)
   const fail = (cause: unknown): void => {
-    life.failure = cause
+    if (life.failure === undefined) trouble('This server takes no more commands until it is restarted', cause)
+    life.failure ??= cause
   }
   const takeIn: TakeIn = async (stream, events) => {
     const workItem = workItemOf(stream)

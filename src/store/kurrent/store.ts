@@ -8,6 +8,7 @@ import { StoreOpenError } from '../sqlite/open-error.ts'
 import { AppendSender } from './append-call.ts'
 import { Appender } from './appender.ts'
 import { loadClient } from './client.ts'
+import { adviceFor, shownConnection } from './connection-string.ts'
 import { connectionTo, type Connection } from './connection.ts'
 import { kindOfFailure, saidBy } from './failures.ts'
 import { follow } from './follow.ts'
@@ -63,9 +64,6 @@ const assertVersion = (version: string): void => {
   throw new StoreOpenError('not-a-store', `The server is EventStoreDB ${version}; Stint needs ${OLDEST.major}.${OLDEST.minor} or later`)
 }
 
-/** As it may be shown: without user and password. */
-export const shownConnection = (connectionString: string): string => connectionString.replace(/\/\/[^/@]*@/, '//…@')
-
 const openConnection = async (connectionString: string, world: World): Promise<Connection> => {
   const library = await loadClient()
   try {
@@ -104,10 +102,10 @@ const introduce = async (
           cause,
         })
       if (!('code' in (cause as object)) && kind !== 'unsent') throw new StoreOpenError('not-a-store', saidBy(cause), { cause })
-      if (!(await trying.again()))
-        throw new StoreOpenError('io', `EventStoreDB at ${shownConnection(connectionString)} does not answer (${saidBy(cause)}); is it running, and is the address right?`, {
-          cause,
-        })
+      if (!(await trying.again())) {
+        const [shown, words] = [shownConnection(connectionString), saidBy(cause)]
+        throw new StoreOpenError('io', `EventStoreDB at ${shown} does not answer (${words}); ${adviceFor(connectionString, words)}`, { cause })
+      }
     }
   }
 }
