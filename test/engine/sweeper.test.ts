@@ -2,7 +2,6 @@
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { WorkItemId } from '../../src/domain/ids.ts'
-import type { Existing } from '../../src/domain/work-item/state.ts'
 import type { EngineSettings } from '../../src/engine/open.ts'
 import { createSweeper, type EraseItem, type Prune, type Retention } from '../../src/engine/sweeper.ts'
 import { StoreFault } from '../../src/store/port.ts'
@@ -265,7 +264,7 @@ describe('the sweeper', () => {
         reached: async (position) => {
           waits += 1
           // The sweep has begun, and waits for what had happened by then.
-          if (waits === 2) sweeper.touch(erased.item as Existing, erased.position)
+          if (waits === 2) sweeper.touch(erased.item, erased.position)
           seen = position
           return true
         },
