@@ -14,7 +14,7 @@ import { openTables, tablesInProcess } from './projections/open.ts'
 import type { Tables } from './projections/tables.ts'
 import { IN_MEMORY, LOG_FILE, OFF, TABLES_FILE, type ServerConfig } from './settings.ts'
 import { shownConnection } from './store/kurrent/connection-string.ts'
-import { holdDirectory, newServerName, type HeldDirectory } from './store/kurrent/directory.ts'
+import { assertOwnLog, holdDirectory, newServerName, type HeldDirectory } from './store/kurrent/directory.ts'
 import { openKurrentStore } from './store/kurrent/store.ts'
 import { memoryStore } from './store/memory.ts'
 import { sequenceOf } from './store/position.ts'
@@ -61,6 +61,7 @@ const openInMemory = async (world: World, onLog: (text: string) => void): Promis
 }
 
 const openInFiles = async ({ data, allowAnyFileSystem }: ServerConfig, world: World, onLog: (text: string) => void): Promise<Storage> => {
+  assertOwnLog(data, LOG_FILE)
   const store = await openSqliteStore({ directory: data, world, allowAnyFileSystem })
   try {
     return { store, tables: await openTables({ file: join(data, TABLES_FILE), storeFile: store.file, world, onLog }), server: ONLY_SERVER, onFatal: store.onFatal }

@@ -1,6 +1,7 @@
 // Every setting of a server in one table: its name in `stint.yaml`, flag, environment variable, unit, default and meaning. The config, the help and the docs are made from it.
 import * as t from 'io-ts'
 import * as E from 'fp-ts/lib/Either.js'
+import { mistakeInConnection } from './domain/policy/connection-string.ts'
 import { parseUrlPattern } from './domain/policy/url-pattern.ts'
 import { defaultApiSettings } from './api/settings.ts'
 import { checkedText, fields, number, oneOf, text, type Described } from './wire/schema.ts'
@@ -64,11 +65,16 @@ export const settings = {
   port: setting('port', 'number', number({ min: 0, max: 65_535, integer: true }), { placeholder: 'port', default: 7070, what: 'TCP port to listen on; 0 takes a free one' }),
   host: setting('host', 'text', text({ min: 1, max: 253 }), { placeholder: 'address', default: '127.0.0.1', what: 'address to listen on; without auth only a loopback one' }),
   data: setting('data', 'text', path, { placeholder: 'directory', default: './stint-data', what: 'directory of log and tables, made if missing; `:memory:` keeps nothing' }),
-  store: setting('store', 'text', text({ max: 4_000, pattern: /^(?:esdb(?:\+discover)?:\/\/\S+)?$/ }), {
-    placeholder: 'url',
-    default: '',
-    what: 'EventStoreDB or KurrentDB that holds the log: esdb://…, with a password better in STINT_STORE; `data` then has the tables only',
-  }),
+  store: setting(
+    'store',
+    'text',
+    checkedText(4_000, (given) => (given === '' ? undefined : mistakeInConnection(given))),
+    {
+      placeholder: 'url',
+      default: '',
+      what: 'EventStoreDB or KurrentDB that holds the log: esdb://…, with a password better in STINT_STORE; `data` then has the tables only',
+    },
+  ),
   auth: setting('auth', 'text', oneOf('none', 'tokens', 'jwt', 'tokens+jwt'), {
     placeholder: 'kind',
     default: 'none',

@@ -36,10 +36,11 @@ const served = async (): Promise<Double> => {
 
 let directories = 0
 
-const start = async (double: Double, given: Partial<ServerConfig> = {}): Promise<RunningServer> => {
+const silent = createLog({ level: 'silent', world: realWorld, human: false })
+
+const start = async (double: Double, given: Partial<ServerConfig> = {}, log = silent): Promise<RunningServer> => {
   const defaults = loadConfig({})
   if (E.isLeft(defaults)) throw new Error('The defaults fit together')
-  const log = createLog({ level: 'silent', world: realWorld, human: false })
   const data = join(folder, `data-${(directories += 1)}`)
   const server = await startServer({ ...defaults.right, port: 0, data, store: double.connectionString, ...given }, { world: realWorld, log })
   open.push(server.close)
@@ -139,6 +140,21 @@ describe('two servers over one EventStoreDB', () => {
     await again.close()
   })
 
+  it('tell in their figures who is there, who gives out what, and how far their tables are behind', async () => {
+    const double = await served()
+    const servers = [await start(double, { server: 'a' }), await start(double, { server: 'b' })]
+    await ask(servers[0] as RunningServer, 'POST', TASKS, { id: 't1', payload: 'x' })
+    await ask(servers[1] as RunningServer, 'POST', `${TASKS}/lease`, { worker: 'w' })
+    const figures = async ({ url }: RunningServer): Promise<readonly string[]> => (await (await fetch(`${url}/metrics`)).text()).split('\n')
+    const led = (each: readonly string[]): readonly string[] => each.filter((line) => line.startsWith('stint_queue_led{'))
+    const isTold = (each: readonly string[]): boolean => led(each).length === 1 && each.includes('stint_tables_behind_seconds 0')
+    let told = await Promise.all(servers.map(figures))
+    while (!told.every(isTold)) told = await Promise.all(servers.map(figures))
+    for (const each of told) expect(each.filter((line) => line.startsWith('stint_server_there'))).toEqual(['stint_server_there{server="a"} 1', 'stint_server_there{server="b"} 1'])
+    const label = 'stint_queue_led{app="shop",queue="mail"}'
+    expect(told.flatMap(led).toSorted()).toEqual([`${label} 0`, `${label} 1`])
+  })
+
   it('hand over at once when one of them stops', async () => {
     const double = await served()
     const servers = [await start(double), await start(double)]
@@ -173,13 +189,18 @@ describe('two servers over one EventStoreDB', () => {
 describe('a server that has another one under its name', () => {
   it('takes no more commands, and says why', async () => {
     const double = await served()
-    const [first, second] = [await start(double, { server: 'same' }), await start(double, { server: 'same' })]
+    const lines: string[] = []
+    const log = createLog({ level: 'error', world: realWorld, human: false, write: (line) => void lines.push(line) })
+    const [first, second] = [await start(double, { server: 'same' }, log), await start(double, { server: 'same' })]
     const made = await ask(second, 'POST', '/v1/jobs', { id: 'j', service: 's', server: 'a' })
     expect(made.status).toBe(201)
     await until(() => first.engine.status().checks.some(({ ok }) => !ok))
     const refused = await ask(first, 'POST', '/v1/jobs', { id: 'k', service: 's', server: 'a' })
     expect(refused.status).toBe(503)
     expect(JSON.stringify(first.engine.status())).toContain('under the name of this server, same')
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ msg: 'This server takes no more commands until it is restarted', err: expect.objectContaining({ message: expect.stringContaining('same') }) }),
+    ])
   })
 })
 

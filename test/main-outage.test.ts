@@ -124,6 +124,8 @@ describe('a server whose log is away', () => {
     let hasEnded = false
     void events.ended.then(() => (hasEnded = true))
     await events.until('JobRegistered')
+    // In the tables too, which are asked later on.
+    expect((await ask(server, 'GET', '/v1/jobs', undefined, { 'Stint-Position': server.engine.position() })).body).toMatchObject({ items: [{ id: 'j1' }] })
 
     await begin(double.node)
     await until(() => isDown(server) && checkOf(server, 'store')?.ok === false)
@@ -207,7 +209,7 @@ const expectEachOnce = async ({ double }: Scene, servers: readonly RunningServer
 
 describe('under load', () => {
   const COUNT = 150
-  it.each([1, 2])('so many servers (%i) lose nothing and double nothing while the log stops, hangs and is cut off in turn', { timeout: 120_000 }, async (count) => {
+  it.each([1, 2])('so many servers (%i) lose nothing and double nothing while the log stops, hangs and is cut off in turn', { timeout: 300_000 }, async (count) => {
     const scene = await served()
     const { node } = scene.double
     const servers: RunningServer[] = []

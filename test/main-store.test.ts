@@ -9,6 +9,7 @@ import { createLog } from '../src/log.ts'
 import { startServer, type RunningServer } from '../src/main.ts'
 import type { ServerConfig } from '../src/settings.ts'
 import { realWorld, type World } from '../src/world.ts'
+import { quickWorld } from './support/quick-world.ts'
 import { startDouble, type Double } from './support/kurrent-double/double.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'stint-main-store-'))
@@ -26,9 +27,6 @@ const served = async (): Promise<Double> => {
   open.push(double.close)
   return double
 }
-
-/** Waits are a twentieth as long; nothing else is different. */
-const quickWorld: World = { ...realWorld, monotonic: () => realWorld.monotonic() * 20, timer: (ms, run) => realWorld.timer(ms / 20, run) }
 
 const start = async (given: Partial<ServerConfig>, world: World = realWorld): Promise<RunningServer> => {
   const defaults = loadConfig({})
@@ -84,6 +82,15 @@ describe('a server over EventStoreDB', () => {
     await expect(start({ store: double.connectionString, data: own })).rejects.toMatchObject({ problem: 'settings', message: expect.stringContaining('log of its own') })
   })
 
+  it('does not begin a log of its own in its directory when nobody says where its log is', async () => {
+    const double = await served()
+    const data = join(folder, 'forgotten')
+    const server = await start({ store: double.connectionString, data })
+    await server.close()
+    await expect(start({ data })).rejects.toMatchObject({ problem: 'settings', message: expect.stringContaining('STINT_STORE') })
+    expect(readdirSync(data)).not.toContain('stint.db')
+  })
+
   it('lets go of its directory when the server of the log is not to be used', async () => {
     const double = await startDouble({ version: '21.10.0.0' })
     open.push(double.close)
@@ -96,7 +103,7 @@ describe('a server over EventStoreDB', () => {
 
   it('answers commands 503 while the log is away, and takes them when it is back', async () => {
     const double = await served()
-    const server = await start({ store: double.connectionString }, quickWorld)
+    const server = await start({ store: double.connectionString }, quickWorld(20))
     const before = await register(server, 'before')
     expect(await read(server, '/v1/jobs', before)).toMatchObject({ items: [{ id: 'before' }] })
     await double.node.stop()
@@ -105,6 +112,7 @@ describe('a server over EventStoreDB', () => {
     // Lists are read from the tables, which are here.
     expect(await read(server, '/v1/jobs')).toMatchObject({ items: [{ id: 'before' }] })
     await double.node.start()
+    await expect.poll(async () => (await fetch(`${server.url}/readyz`)).status).toBe(200)
     const after = await register(server, 'after')
     expect(after.status).toBe(201)
     expect(await read(server, '/v1/jobs/after')).toMatchObject({ state: 'running' })

@@ -3,6 +3,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import * as E from 'fp-ts/lib/Either.js'
+import type { Logger } from 'pino'
 import { contractLine, queueLine } from '../wire/words.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Reply } from './answer.ts'
@@ -97,8 +98,10 @@ const wholeAnswer = (answer: IncomingMessage): Promise<Given> =>
     })
   })
 
-export const createForwarder = (options: { readonly engine: Engine; readonly waits: Waits; readonly isStopping: () => boolean }): Forwarder => {
-  const { engine, waits } = options
+export const createForwarder = (options: { readonly engine: Engine; readonly waits: Waits; readonly log: Logger; readonly isStopping: () => boolean }): Forwarder => {
+  const { engine, waits, log } = options
+  /** Addresses of which it is said that they cannot be reached: once, until they can. */
+  const unreached = new Set<string>()
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
 
   const send = (server: string, { req, body, requestId }: Asked, signal: AbortSignal): Promise<Given> =>
@@ -150,10 +153,17 @@ export const createForwarder = (options: { readonly engine: Engine; readonly wai
       const over = untilOver(res)
       void engine.untilGone(leader, over.signal).then(() => over.abort())
       try {
-        return E.right(given(await send(leader.url, asked, over.signal)))
-      } catch {
+        const answer = await send(leader.url, asked, over.signal)
+        unreached.delete(leader.url)
+        return E.right(given(answer))
+      } catch (cause) {
         // Whatever became of it there, nobody here will hear: a repeat finds out.
-        return E.left(problem(options.isStopping() ? 'stopping' : 'no-leader'))
+        if (options.isStopping()) return E.left(problem('stopping'))
+        if (over.signal.aborted) return E.left(problem('no-leader'))
+        if (!unreached.has(leader.url))
+          log.warn({ err: cause, server: leader.server, url: leader.url }, 'another server cannot be reached where it says (--advertise), so calls for what it gives out fail')
+        unreached.add(leader.url)
+        return E.left(problem('no-leader', `${leader.server} gives it out, and cannot be reached from this server.`))
       } finally {
         waits.delete(over)
         over.abort()

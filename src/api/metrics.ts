@@ -57,6 +57,20 @@ const countingContracts = (given: Engine['contracts'], counted: (events: number)
   }
 }
 
+/** Who is there and who gives out what: each server tells of itself, so that any two that think otherwise are seen. */
+const serverGauges = (engine: Pick<Engine, 'servers'>, registers: Registry[]): void => {
+  const there: Gauge = new Gauge({
+    name: 'stint_server_there',
+    help: '1 for each server over the log that is there, as far as this one has heard',
+    labelNames: ['server'],
+    registers,
+    collect: () => {
+      there.reset()
+      for (const server of engine.servers()) there.set({ server }, 1)
+    },
+  })
+}
+
 export const createMetrics = (engine: Engine): Metrics => {
   const process = processRegistry()
   const registry = new Registry()
@@ -80,6 +94,7 @@ export const createMetrics = (engine: Engine): Metrics => {
   gauge('stint_held_items', 'Work items that somebody holds', () => engine.status().heldItems)
   gauge('stint_requests_pending', 'Requests that are not settled', () => engine.status().pendingRequests)
   gauge('stint_waiting_polls', 'Long polls that wait for a change', () => engine.status().waitingPolls)
+  gauge('stint_tables_behind_seconds', 'For how long the tables have not shown what the log has; 0 while they show all', () => engine.status().tablesBehindMs / 1_000)
   gauge('stint_ready', '1 while commands are taken', () => Number(engine.status().status !== 'not-ready'))
 
   const total = (name: string, help: string, read: () => number): void => {
@@ -115,6 +130,7 @@ export const createMetrics = (engine: Engine): Metrics => {
   total('stint_items_erased_total', 'Settled work items of which the sweeper left only the tombstone', () => swept().erased)
   total('stint_events_pruned_total', 'Erased events whose rows were deleted', () => swept().pruned)
 
+  if (engine.isShared) serverGauges(engine, registers)
   longTaskGauges(engine, registers)
   const measureQueues = queueFigures(engine, registers)
 

@@ -1,5 +1,6 @@
 // Figures of each queue for Prometheus: how full it is, from memory, and what only the tables know. Their number is bounded, because each queue is a label.
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { queueLine } from '../wire/words.ts'
 import type { Engine } from '../engine/engine.ts'
 import { TOTALS, type TotalName } from '../projections/totals.ts'
 
@@ -24,19 +25,20 @@ const COUNTERS: Readonly<Record<TotalName, readonly [name: string, help: string]
 }
 
 /** Registers gauges and counters. What is returned brings them up to date, for a text that is about to be made; while the tables cannot be asked, theirs are left out. */
-export const queueFigures = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, registers: Registry[]): (() => Promise<void>) => {
+export const queueFigures = (engine: Pick<Engine, 'queues' | 'tables' | 'now' | 'leads'>, registers: Registry[]): (() => Promise<void>) => {
   const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, labelNames: ['app', 'queue'], registers })
   const waiting = gauge('stint_queue_waiting', 'Tasks that are due and wait')
   const delayed = gauge('stint_queue_delayed', 'Tasks whose time has not come')
   const leased = gauge('stint_queue_leased', 'Tasks that somebody holds')
   const waitingWorkers = gauge('stint_queue_waiting_workers', 'Lease calls that wait for work')
+  const led = gauge('stint_queue_led', '1 where this server gives out the tasks of the queue, 0 where another does or nobody has asked')
   const deadLetters = gauge('stint_queue_dead_letters', 'Tasks whose attempts are used up')
   const oldestDue = gauge('stint_queue_oldest_due_seconds', 'For how long the oldest due task waits; 0 while none does')
   const counters = TOTALS.map((what) => {
     const [name, help] = COUNTERS[what]
     return { what, counter: new Counter({ name, help, labelNames: ['app', 'queue'], registers }) }
   })
-  const all = [waiting, delayed, leased, waitingWorkers, deadLetters, oldestDue, ...counters.map(({ counter }) => counter)]
+  const all = [waiting, delayed, leased, waitingWorkers, led, deadLetters, oldestDue, ...counters.map(({ counter }) => counter)]
 
   const asked = async (now: number) => {
     try {
@@ -60,6 +62,7 @@ export const queueFigures = (engine: Pick<Engine, 'queues' | 'tables' | 'now'>, 
       delayed.set(labels, figures.delayed)
       leased.set(labels, figures.leased)
       waitingWorkers.set(labels, figures.waiters)
+      led.set(labels, engine.leads(queueLine(config)) ? 1 : 0)
       if (tables === undefined) continue
       deadLetters.set(labels, tables.get(key)?.dead ?? 0)
       oldestDue.set(labels, (tables.get(key)?.oldestMs ?? 0) / SECOND_MS)

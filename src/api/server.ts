@@ -131,7 +131,7 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   const engine = metrics.counting(given)
   const waits = new Set<AbortController>()
   let stopping = false
-  const forwarder = createForwarder({ engine, waits, isStopping: () => stopping })
+  const forwarder = createForwarder({ engine, waits, log, isStopping: () => stopping })
   const host: Host = { engine, world, log, settings, metrics, waits, forwarder, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
   const answers = createLeaseAnswers(world, (cause) => log.error({ err: cause }, 'a lease of which nobody heard could not be taken back'))
   const app = createApp(host, answers)

@@ -74,10 +74,26 @@ const reachedIn =
   }
 
 /** What is asked of the other servers; where there are none, this one leads everything and knows all there is. */
-const amongServers = ({ shared, position }: EngineParts): Pick<Engine, 'isShared' | 'leaderOf' | 'untilGone' | 'known' | 'catchUp'> =>
+const amongServers = ({ shared, position, server }: EngineParts): Pick<Engine, 'isShared' | 'servers' | 'leads' | 'leaderOf' | 'untilGone' | 'known' | 'catchUp'> =>
   shared === undefined
-    ? { isShared: false, leaderOf: async () => 'here', untilGone: () => new Promise(() => undefined), known: position, catchUp: async () => false }
-    : { isShared: true, leaderOf: shared.leadership.lead, untilGone: shared.untilGone, known: () => shared.position() ?? position(), catchUp: shared.catchUp }
+    ? {
+        isShared: false,
+        servers: () => [server],
+        leads: () => true,
+        leaderOf: async () => 'here',
+        untilGone: () => new Promise(() => undefined),
+        known: position,
+        catchUp: async () => false,
+      }
+    : {
+        isShared: true,
+        servers: () => shared.membership.present().map((each) => each.server),
+        leads: shared.leadership.leads,
+        leaderOf: shared.leadership.lead,
+        untilGone: shared.untilGone,
+        known: () => shared.position() ?? position(),
+        catchUp: shared.catchUp,
+      }
 
 export const engineFace = (parts: EngineParts): OpenedEngine => {
   const { store, tables, world, server, live, watch, lag, handler, doors, timers, sweeper, tokens, shared, life, position, onAppended, onTrouble } = parts

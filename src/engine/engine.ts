@@ -163,6 +163,8 @@ export interface Status {
   /** Requests that are not settled. */
   readonly pendingRequests: number
   readonly waitingPolls: number
+  /** For how long the tables have not shown what the log has, in milliseconds. */
+  readonly tablesBehindMs: number
   readonly sweeper: SweeperFigures
 }
 
@@ -256,6 +258,10 @@ export interface Engine {
   readonly reached: (position: Position, ms: number, by: 'live' | 'tables') => Promise<'reached' | 'behind' | 'other-log'>
   /** Other servers write to the same log: what this one knows may be behind it. */
   readonly isShared: boolean
+  /** The servers over the same log that are there, as far as this one has heard, itself among them, by name. */
+  readonly servers: () => readonly string[]
+  /** Whether this server gives out what waits in a line, as far as it knows. */
+  readonly leads: (line: string) => boolean
   /** Which server gives out what waits in a line (`queueLine`, `contractLine`); undefined: none, for the moment. */
   readonly leaderOf: (line: string) => Promise<Leading>
   /** Resolves when that server is gone, or when `signal` aborts. */

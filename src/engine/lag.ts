@@ -20,9 +20,13 @@ interface Mark {
 export interface Lag {
   readonly appended: (position: Position, events: number) => void
   readonly isTooFar: () => boolean
+  /** For how long the tables have not shown what the log has, in milliseconds, to about half a second; 0 while they show all. */
+  readonly behindMs: () => number
 }
 
-export const createLag = (world: World, tablesAt: () => Position): Lag => {
+/** @param head where the log ended at the start: tables that are folded anew are behind it, which alone is no reason to slow births */
+export const createLag = (world: World, tablesAt: () => Position, head: Position): Lag => {
+  const startedAt = world.monotonic()
   const marks: Mark[] = []
   let count = 0
 
@@ -42,6 +46,12 @@ export const createLag = (world: World, tablesAt: () => Position): Lag => {
         if (marks.length >= MARKS_KEPT) dropPassed()
         marks.push({ position, at, count })
       }
+    },
+    behindMs: () => {
+      if (tablesAt() < head) return world.monotonic() - startedAt
+      dropPassed()
+      const oldest = marks[0]
+      return oldest === undefined ? 0 : world.monotonic() - oldest.at
     },
     isTooFar: () => {
       const oldest = marks[0]

@@ -83,17 +83,17 @@ export interface OpenedEngine extends Engine {
   readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
 }
 
-/** Deletes what is erased, or takes it out of reach, as far as the store can; undefined where it can do neither. What the tables have not seen yet is not taken from under them. */
-const pruneOf = ({ capabilities, prune, truncateErased }: EventStore, tables: Tables): Prune | undefined => {
-  const bounds = (after: Position | undefined) => ({ before: tables.status().position, ...(after === undefined ? {} : { after }) })
+/** Deletes what is erased, or takes it out of reach, as far as the store can; undefined where it can do neither. */
+const pruneOf = ({ capabilities, prune, truncateErased }: EventStore): Prune | undefined => {
+  const bounds = (before: Position, after: Position | undefined) => ({ before, ...(after === undefined ? {} : { after }) })
   if (capabilities.truncate) {
-    return async (after) => {
-      const truncated = await truncateErased({ tombstone: TOMBSTONE, ...bounds(after) })()
+    return async (before, after) => {
+      const truncated = await truncateErased({ tombstone: TOMBSTONE, ...bounds(before, after) })()
       return E.isLeft(truncated) ? truncated : E.right({ pruned: truncated.right.truncated, next: truncated.right.next })
     }
   }
   // Nobody knows how far the tables of the other servers of a shared log have come.
-  return capabilities.prune && !capabilities.shared ? (after) => prune(bounds(after))() : undefined
+  return capabilities.prune && !capabilities.shared ? (before, after) => prune(bounds(before, after))() : undefined
 }
 
 /** Erases and prunes what is past its time. */
@@ -106,8 +106,8 @@ const sweeperOf = (
   },
   retention: Retention,
 ) => {
-  const { store, tables, handler } = parts
-  return createSweeper({ ...parts, eraseItem: handler.execute, prune: pruneOf(store, tables), retention })
+  const { store, handler } = parts
+  return createSweeper({ ...parts, eraseItem: handler.execute, prune: pruneOf(store), retention })
 }
 
 /** Why nothing may be born now, if so (rules 7, 12). */
@@ -159,7 +159,6 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const live = createLive()
   const presence = createPresence(world)
   const watch = createWatch(world)
-  const lag = createLag(world, () => tables.status().position)
   const isShared = store.capabilities.shared
   let hasRecovered = false
   const storeWatch = createStoreWatch(store.reach)
@@ -168,9 +167,11 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const head = await store.head()()
   if (E.isLeft(head)) return head
   const { incarnation } = head.right
+  const lag = createLag(world, () => tables.status().position, head.right.position)
   const { position, note, onMoved, onAppended } = createProgress(head.right.position, lag, tables, isShared)
   const fail = (cause: unknown): void => {
-    life.failure = cause
+    if (life.failure === undefined) trouble('This server takes no more commands until it is restarted', cause)
+    life.failure ??= cause
   }
   const takeIn: TakeIn = async (stream, events) => {
     const workItem = workItemOf(stream)
@@ -206,7 +207,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   live.onChange((workItem, before, after, at) => {
     presence.changed(workItem, before, after)
     if (hasRecovered) timers.touch(workItem)
-    sweeper.touch(after)
+    sweeper.touch(after, at)
     requestUsage.changed(workItem, before, after, at)
     doors.changed(workItem, before, after)
     watch.wake(workItem)

@@ -55,5 +55,5 @@ export const statusOf = (now: {
   const status = isReady ? (checks.every((check) => check.ok) ? 'ready' : 'degraded') : 'not-ready'
   const { live } = now
   const items = { liveItems: live.size(), heldItems: live.heldCount(), pendingRequests: live.pendingCount() }
-  return { status, checks, position: now.position, ...items, waitingPolls: now.watch.size(), sweeper }
+  return { status, checks, position: now.position, ...items, waitingPolls: now.watch.size(), tablesBehindMs: now.lag.behindMs(), sweeper }
 }

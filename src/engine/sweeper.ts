@@ -25,12 +25,12 @@ export interface Retention {
 /** Puts the tombstone of a work item into the log and takes the data of everything before it. */
 export type EraseItem = (workItem: WorkItemId, command: Timeless<CommandOfType<'Erase'>>, context: Context) => Promise<E.Either<Refusal, Pick<Done, 'events'>>>
 
-/** Deletes erased events, or takes them out of reach, some at a time; `next` is there while there may be more. */
-export type Prune = (after: Position | undefined) => Promise<E.Either<StoreFault, { readonly pruned: number; readonly next?: Position | undefined }>>
+/** Deletes what was erased before a position, or takes it out of reach, some at a time; `next` is there while there may be more. */
+export type Prune = (before: Position, after: Position | undefined) => Promise<E.Either<StoreFault, { readonly pruned: number; readonly next?: Position | undefined }>>
 
 export interface Sweeper {
   /** The item has changed: it may be due sooner than what is waited for. */
-  readonly touch: (item: Existing) => void
+  readonly touch: (item: Existing, position: Position) => void
   /** Looks for what the server before left; again when this has become this server's to do. */
   readonly start: () => void
   readonly figures: () => SweeperFigures
@@ -116,6 +116,8 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
   let isToPrune = options.prune !== undefined
   /** Begun, and not done. */
   let isPruning = false
+  /** Of the newest event by which something was erased. It may be known before it is counted as seen. */
+  let erasedAt: Position = ''
 
   const isOver = (): boolean => closing.signal.aborted || options.isOff()
 
@@ -168,9 +170,11 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
     // What is erased from here on may come too late for this.
     isToPrune = false
     isPruning = true
+    // What the tables have not seen yet is not taken from under them.
+    const before = tables.status().position
     for (let after: Position | undefined; !isOver();) {
       const since = world.monotonic()
-      const pruned = await options.prune(after)
+      const pruned = await options.prune(before, after)
       if (E.isLeft(pruned)) {
         isToPrune = true
         throw pruned.left
@@ -179,6 +183,8 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
       after = pruned.right.next
       if (after === undefined) {
         isPruning = false
+        // Erased while the tables were waited for, up to what had happened when that began.
+        if (erasedAt > before) isToPrune = true
         return
       }
       await rest(since)
@@ -202,7 +208,8 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
       if (isOver()) return resolve()
       const over = (): void => resolve()
       closing.signal.addEventListener('abort', over, { once: true })
-      void tables.reached(options.position(), TABLES_WAIT_MS).then((isReached) => {
+      const position = options.position()
+      void tables.reached(erasedAt > position ? erasedAt : position, TABLES_WAIT_MS).then((isReached) => {
         closing.signal.removeEventListener('abort', over)
         if (isReached || isOver()) resolve()
         else reject(new StoreFault('overloaded', 'The tables are too far behind the log'))
@@ -235,10 +242,11 @@ export const createSweeper = (options: SweeperOptions): Sweeper => {
   }
 
   return {
-    touch: (item) => {
+    touch: (item, position) => {
       // Erased by hand, or by another server, or by the sweep that is under way, which comes to it then.
       if (options.prune !== undefined && item.status === 'settled' && item.erased === true) {
         isToPrune = true
+        if (position > erasedAt) erasedAt = position
         if (running === undefined) armFor(GAP_MS)
         return
       }

@@ -182,6 +182,20 @@ describe('a call that was passed on', () => {
     expect(idsIn(await one.post(`${TASKS}/lease`, { worker: 'w' }))).toEqual(['1'])
   })
 
+  it('is told who cannot be reached where a server says the wrong address, and the operator once, until it is right', async () => {
+    const { leader, one } = await roles(await start())
+    right(await leader.engine.announce('http://127.0.0.1:9'))
+    await settle()
+    for (const attempt of [1, 2]) {
+      const refused = await one.post(`${TASKS}/lease`, { worker: `w${attempt}` })
+      expect(refused.body).toMatchObject({ code: 'no-leader', detail: expect.stringMatching(/^[abc] gives it out, and cannot be reached/) })
+    }
+    expect(one.warnings.map((line) => JSON.parse(line) as unknown)).toEqual([expect.objectContaining({ url: 'http://127.0.0.1:9', msg: expect.stringContaining('--advertise') })])
+    right(await leader.engine.announce(leader.url))
+    await settle()
+    expect((await one.post(`${TASKS}/lease`, { worker: 'w' })).status).toBe(200)
+  })
+
   it('is answered at once when the server that passed it on stops', async () => {
     const { leader, one } = await roles(await start())
     const waiting = one.post(`${TASKS}/lease`, { worker: 'w' }, { headers: { Prefer: 'wait=60' } })

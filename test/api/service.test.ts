@@ -60,6 +60,7 @@ describe('figures', () => {
       delayed: 1,
       leased: 1,
       waiting_workers: 0,
+      led: 1,
       dead_letters: 0,
       oldest_due_seconds: expect.any(Number),
       ...never,
@@ -80,8 +81,9 @@ describe('figures', () => {
       const sweeper = { released: 0, erased: 0, pruned: 0 }
       const deliveries = { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) }
       const queues = { list: () => [] }
+      const appends = () => ({ stored: 0, conflicts: 0, failed: 0 })
       const longTasks = { figures: () => ({ states: {}, settled: {}, nodes: {}, failedAttempts: 0 }) }
-      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, sweeper }), deliveries, queues, longTasks })
+      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, tablesBehindMs: 0, sweeper }), appends, deliveries, queues, longTasks })
       const begun = process.cpuUsage()
       while (process.cpuUsage(begun).user < 100_000);
       console.log(await metrics.text())

@@ -5,11 +5,11 @@ import { virtualWorld } from '../support/virtual-world.ts'
 
 const positionOf = (events: number): string => `log.${String(events).padStart(16, '0')}`
 
-const started = () => {
+const started = (atStart = 0) => {
   const world = virtualWorld()
   let tablesAt = 0
   let appended = 0
-  const lag = createLag(world, () => positionOf(tablesAt))
+  const lag = createLag(world, () => positionOf(tablesAt), positionOf(atStart))
   return {
     world,
     lag,
@@ -53,5 +53,29 @@ describe('when the tables fall behind the log', () => {
       world.advance(1_000)
       expect(lag.isTooFar()).toBe(false)
     }
+  })
+})
+
+describe('how far the tables are behind', () => {
+  it('is the time since what they do not show was appended, and nothing while they show all', () => {
+    const { world, lag, append, follow } = started()
+    expect(lag.behindMs()).toBe(0)
+    append(1)
+    world.advance(700)
+    append(1)
+    world.advance(100)
+    expect(lag.behindMs()).toBe(800)
+    follow(1)
+    expect(lag.behindMs()).toBe(100)
+    follow()
+    expect(lag.behindMs()).toBe(0)
+  })
+
+  it('is the time since the start while they are folded anew, which slows no births', () => {
+    const { world, lag, follow } = started(5)
+    world.advance(60_000)
+    expect([lag.behindMs(), lag.isTooFar()]).toEqual([60_000, false])
+    follow(5)
+    expect(lag.behindMs()).toBe(0)
   })
 })

@@ -230,7 +230,7 @@ describe('the sweeper', () => {
   it('prunes at its start and after it has erased, until nothing is left', async () => {
     const calls: (string | undefined)[] = []
     const { test, sweeper } = await over(1, {
-      prune: async (after) => {
+      prune: async (_before, after) => {
         calls.push(after)
         return E.right({ pruned: 3, ...(calls.length === 1 ? { next: 'i.7' } : {}) })
       },
@@ -242,11 +242,45 @@ describe('the sweeper', () => {
     await settle()
     expect([calls, sweeper.figures()]).toEqual([[undefined, 'i.7'], expect.objectContaining({ erased: 1, pruned: 6 })])
     const item = right(await test.engine.read(await accept(test, 'next'))).item
-    sweeper.touch(item)
+    sweeper.touch(item, test.engine.position())
     await reply(test, 'request/orders/anna/next')
-    sweeper.touch((await release(test, 'request/orders/anna/next')).item)
+    sweeper.touch((await release(test, 'request/orders/anna/next')).item, test.engine.position())
     test.world.advance(5_000)
     await settle()
     expect([calls.length, sweeper.figures().erased]).toEqual([3, 2])
+  })
+
+  it('prunes once more what was erased by hand while it waited for the tables', async () => {
+    const test = await start()
+    const workItem = await finishJob(test, 'j1')
+    const erased = right(await test.engine.execute(workItem, { type: 'Erase', by: 'admin', reason: 'asked' }, contextOf(test.world, 'admin')))
+    const pruned: string[] = []
+    let [waits, seen] = [0, '']
+    const sweeper = createSweeper({
+      ...{ world: test.world, handler: test.engine, eraseItem: test.engine.execute, retention: {}, isOff: () => false, onTrouble: () => undefined },
+      tables: {
+        ...test.engine.tables,
+        status: () => ({ ...test.engine.tables.status(), position: seen }),
+        reached: async (position) => {
+          waits += 1
+          // The sweep has begun, and waits for what had happened by then.
+          if (waits === 2) sweeper.touch(erased.item, erased.position)
+          seen = position
+          return true
+        },
+      },
+      prune: async (before) => {
+        pruned.push(before)
+        return E.right({ pruned: 0 })
+      },
+      position: () => '',
+    })
+    onTestFinished(() => sweeper.close())
+    sweeper.start()
+    await settle()
+    expect([pruned, sweeper.figures().isOwing]).toEqual([[''], true])
+    test.world.advance(PRUNE_SOON_MS)
+    await settle()
+    expect([pruned, sweeper.figures().isOwing]).toEqual([['', erased.position], false])
   })
 })

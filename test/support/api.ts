@@ -37,6 +37,8 @@ export interface TestApi extends TestEngine {
   readonly server: ApiServer
   /** What was logged as an error: defects, above all. */
   readonly errors: readonly string[]
+  /** What was logged as a warning. */
+  readonly warnings: readonly string[]
   readonly ask: (method: string, path: string, ask?: Ask) => Promise<Answer>
   readonly get: (path: string, ask?: Ask) => Promise<Answer>
   readonly post: (path: string, body: unknown, ask?: Ask) => Promise<Answer>
@@ -123,7 +125,8 @@ export interface Given {
 export const startApi = async ({ engine: given, settings = {} }: Given = {}): Promise<TestApi> => {
   const test = given ?? (await startEngine())
   const errors: string[] = []
-  const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) })
+  const warnings: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => void ((JSON.parse(line) as { readonly level: number }).level >= 50 ? errors : warnings).push(line) })
   const server = createServer({ engine: test.engine, world: test.world, log, settings: { version: '0.0.0-test', ...settings } })
   const { port } = await server.listen(0, '127.0.0.1')
   const url = `http://127.0.0.1:${port}`
@@ -147,6 +150,7 @@ export const startApi = async ({ engine: given, settings = {} }: Given = {}): Pr
     port,
     server,
     errors,
+    warnings,
     ask,
     get: (path, more) => ask('GET', path, more),
     post: (path, body, more) => ask('POST', path, { ...more, body }),

@@ -64,6 +64,18 @@ const distrusted = (note: Note | undefined, isCopy: boolean): string | undefined
 }
 
 /**
+ * Throws StoreOpenError, `settings`, where a directory has the tables of a server over EventStoreDB and no log: a server that forgot where its log is would begin another one
+ * there, and take work that none of the others know of.
+ */
+export const assertOwnLog = (directory: string, ownLog: string): void => {
+  if (existsSync(join(directory, ownLog)) || readNote(join(directory, NOTE)) === undefined) return
+  throw new StoreOpenError(
+    'settings',
+    `${directory} has the tables of a server whose log is in EventStoreDB, and --store (STINT_STORE) does not say where that is. Set it, or choose another directory with --data.`,
+  )
+}
+
+/**
  * Makes the directory if it is missing and keeps other servers off it. Tables in it that may not be whole are removed, and `onLog` is told; they are folded anew from the log.
  * Throws StoreOpenError: `in-use`, or `settings` where the directory has a log of its own.
  */

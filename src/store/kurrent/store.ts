@@ -8,8 +8,8 @@ import { StoreOpenError } from '../sqlite/open-error.ts'
 import { AppendSender } from './append-call.ts'
 import { Appender } from './appender.ts'
 import { loadClient } from './client.ts'
+import { adviceFor, assertConnectionString, shownConnection } from './connection-string.ts'
 import { connectionTo, type Connection } from './connection.ts'
-import { assertConnectionString, shownConnection } from './connection-string.ts'
 import { kindOfFailure, saidBy } from './failures.ts'
 import { follow } from './follow.ts'
 import { readOrMakeIdentity, type Identity } from './identity.ts'
@@ -103,10 +103,10 @@ const introduce = async (
           cause,
         })
       if (!('code' in (cause as object)) && kind !== 'unsent') throw new StoreOpenError('not-a-store', saidBy(cause), { cause })
-      if (!(await trying.again()))
-        throw new StoreOpenError('io', `EventStoreDB at ${shownConnection(connectionString)} does not answer (${saidBy(cause)}); is it running, and is the address right?`, {
-          cause,
-        })
+      if (!(await trying.again())) {
+        const [shown, words] = [shownConnection(connectionString), saidBy(cause)]
+        throw new StoreOpenError('io', `EventStoreDB at ${shown} does not answer (${words}); ${adviceFor(connectionString, words)}`, { cause })
+      }
     }
   }
 }

@@ -109,6 +109,13 @@ describe('a store over a cluster', () => {
     expect(left(await passUntil(world, appending))).toMatchObject({ name: 'StoreFault' })
     for (const node of [a, b, c]) node.faults.isLeaderless = false
     double.lead(b)
+    // Whoever was told for long that nobody is to be found asks once a second.
+    const reached = new Promise<void>((resolve) => {
+      store.reach?.onChange(() => {
+        if (store.reach?.trouble() === undefined) resolve()
+      })
+    })
+    await passUntil(world, reached)
     expect(right(await passUntil(world, store.append('b', 'noStream', [sample(3)])())).revision).toBe(0)
     ending.abort()
   })
