@@ -59,6 +59,8 @@ export interface Membership extends Duties {
   readonly instance: string
   /** Whose a thing is that others have to reach its owner for: one that can be reached, if there is any. */
   readonly ownerOf: (thing: string) => OtherServer | undefined
+  /** Says no more that it is there, and does nothing any more that is a server's to do: it cannot go on. */
+  readonly countOut: () => void
   readonly stop: () => void
 }
 
@@ -118,6 +120,12 @@ export const createMembership = (options: MembershipOptions): Membership => {
     cancelLook()
   }
 
+  const countOut = (): void => {
+    if (stopped) return
+    stop()
+    for (const listener of listeners) listener()
+  }
+
   /** Who is there may be others now. */
   const look = (): void => {
     cancelLook()
@@ -147,9 +155,8 @@ export const createMembership = (options: MembershipOptions): Membership => {
   /** The name is another's from here on: whoever went on speaking under it would take from that one what it leads. */
   const giveUp = (): void => {
     if (stopped) return
-    stop()
     options.onSuperseded(new Error(`Another process has joined under the name of this server, ${server}: each needs a name of its own.`))
-    for (const listener of listeners) listener()
+    countOut()
   }
 
   /** Until this server speaks again its name is that of one that is no more. */
@@ -255,6 +262,7 @@ export const createMembership = (options: MembershipOptions): Membership => {
     rankOf,
     isMine: (thing) => rankOf(thing) === 0,
     onShift: (listener) => void listeners.push(listener),
+    countOut,
     stop,
   }
 }

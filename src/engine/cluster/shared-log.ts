@@ -109,7 +109,11 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
         look()
       }),
     begin: async (after, url) => {
-      follower = createFollower({ ...options, after, takeIn, onUnreadable: options.onFailed })
+      const onUnreadable = (cause: StoreFault): void => {
+        options.onFailed(cause)
+        membership.countOut()
+      }
+      follower = createFollower({ ...options, after, takeIn, onUnreadable })
       follower.begin()
       const joined = await membership.join(url)
       if (E.isLeft(joined)) return joined

@@ -153,8 +153,8 @@ export const createLeaseDesk = (options: {
       const tried = await Promise.all(found.map((workItem) => leaseOne(index, call, context, workItem)))
       const leased = tried.flatMap((one) => (E.isRight(one) ? [one.right] : []))
       const failed = tried.find(E.isLeft)
-      // What slipped away is nobody's failure; a store that does not answer is.
-      if (leased.length === 0 && failed !== undefined && failed.left instanceof Error) return failed
+      // What slipped away is nobody's failure; a store that does not answer is, and so is a server that takes no commands: what is there stays there, and would be tried without end.
+      if (leased.length === 0 && failed !== undefined && (failed.left instanceof Error || !('type' in failed.left) || failed.left.type === 'stopping')) return failed
       // What slipped away does not count: there may be more behind it.
       if (leased.length > 0 || (found.length === 0 && world.monotonic() >= until)) return withPayloads(leased)
     }

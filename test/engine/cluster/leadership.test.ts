@@ -168,6 +168,21 @@ describe('a server that lags behind the log', () => {
   })
 })
 
+describe('a leader that meets an event that it cannot read', () => {
+  it('gives out nothing from then on, and leaves its lines to others', async () => {
+    const [a] = (await start('a')) as [TestServer]
+    await leaderOf(servers, a)
+    await insert(a, '1')
+    right(await servers.log.append('workItem-task/shop/mail/9', 'noStream', [{ id: a.world.uuid(), type: 'TaskInserted', v: 99, time: 1, data: '{}', meta: '{}' }])())
+    await settle()
+    expect(a.engine.status().status).toBe('not-ready')
+    expect(left(await a.engine.leaseTasks({ ...ask, queue: 'mail' }, contextOf(a.world, 'worker')))).toEqual({ type: 'no-leader' })
+    const said = right(await servers.log.readStream('servers')()).map(({ type }) => type)
+    await servers.pass(2 * SERVER_TERM_MS)
+    expect(right(await servers.log.readStream('servers')()).map(({ type }) => type)).toEqual(said)
+  })
+})
+
 describe('those who wait in a line', () => {
   it('are sent away when another server is given the line, and served there', async () => {
     const [a] = (await start('a')) as [TestServer]
