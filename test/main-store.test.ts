@@ -101,6 +101,15 @@ describe('a server over EventStoreDB', () => {
     expect(existsSync(join(data, 'tables.holder'))).toBe(false)
   })
 
+  it('does not start where the user may not read everything, says so, and lets go of its directory', async () => {
+    const double = await served()
+    double.node.faults.deniesAll = true
+    const data = join(folder, 'denied')
+    await expect(start({ store: double.connectionString, data })).rejects.toThrow('EventStoreDB denies access; check the user and its rights in the connection string')
+    double.node.faults.deniesAll = false
+    await (await start({ store: double.connectionString, data })).close()
+  })
+
   it('answers commands 503 while the log is away, and takes them when it is back', async () => {
     const double = await served()
     const server = await start({ store: double.connectionString }, quickWorld(20))

@@ -8,14 +8,16 @@ import { configDirectoryOf, configOf, type ServerFlags } from './server-options.
 
 const STOPS = ['SIGTERM', 'SIGINT'] as const
 
+const endAtOnce = (say: (line: string) => void, signal: NodeJS.Signals, when: string): never => {
+  say(`stint: ${signal} ${when}: ending at once`)
+  process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
+}
+
 /** Tells which signal came first; the second one ends the process at once. */
 const stopSignal = (say: (line: string) => void) => {
   const stopping = new AbortController()
   const heard = (signal: NodeJS.Signals): void => {
-    if (stopping.signal.aborted) {
-      say(`stint: ${signal} again: ending at once`)
-      process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
-    }
+    if (stopping.signal.aborted) endAtOnce(say, signal, 'again')
     stopping.abort(signal)
   }
   for (const signal of STOPS) process.on(signal, heard)
@@ -68,7 +70,11 @@ export const serve = async (context: Context, flags: ServerFlags): Promise<void>
     fault = cause
     stopping.abort('fatal')
   }
-  let server: RunningServer
+  let server: RunningServer | undefined
+  // Nothing has been promised to anybody before it listens.
+  stopping.signal.addEventListener('abort', () => {
+    if (server === undefined && fault === undefined) endAtOnce(say, stopping.signal.reason as NodeJS.Signals, 'before it had started')
+  })
   try {
     server = await startServer(config, { world, log, onFatal, configDirectory: configDirectoryOf(flags) })
   } catch (cause) {

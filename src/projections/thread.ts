@@ -54,6 +54,10 @@ const serve = async (port: MessagePort, { file, log }: ThreadData): Promise<void
     world: realWorld,
     onLog: (text) => say({ type: 'log', text }),
     onMoved: (status, events) => say({ type: 'moved', status, events }),
+  }).catch(async (cause: unknown) => {
+    // A connection to the log would keep the thread, and whoever waits for its end.
+    await close()
+    throw cause
   })
 
   const answer = async (number: number, question: Question): Promise<void> => {

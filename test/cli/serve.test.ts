@@ -1,5 +1,7 @@
 // `stint serve` as a process: how it starts, refuses, stops, and comes back after a kill.
+import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { processes, type Running } from '../support/process.ts'
@@ -53,6 +55,19 @@ describe('serve', () => {
     expect(await stopped(server, 'SIGINT')).toMatchObject({ code: 0 })
     const answer = await poll
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([304, '1'])
+  })
+
+  it('ends at once when it is told to while it starts', async () => {
+    // Whoever takes connections and never says anything.
+    const mute = createServer().listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const asked = once(mute, 'connection')
+    const starting = startStint(['serve', '--port', '0', '--data', data('starting'), '--store', `esdb://127.0.0.1:${(mute.address() as AddressInfo).port}?tls=false`])
+    await asked
+    starting.kill('SIGTERM')
+    expect(await starting.ended()).toEqual({ code: 143, signal: null })
+    expect(starting.err()).toContain('stint: SIGTERM before it had started: ending at once')
+    mute.close()
   })
 
   it('has everything that it answered before it stopped', async () => {

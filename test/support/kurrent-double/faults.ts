@@ -20,6 +20,8 @@ export interface Faults {
   isStarting: boolean
   /** A follower whose leader nobody knows, as during an election. */
   isLeaderless: boolean
+  /** The user may read streams, but not $all. */
+  deniesAll: boolean
   /** Bytes of one append. */
   maxAppendSize: number
   /** Live subscriptions stay open and show nothing any more. */
@@ -28,7 +30,16 @@ export interface Faults {
   isHolding: boolean
 }
 
-export const noFaults = (): Faults => ({ appends: [], reads: [], isStarting: false, isLeaderless: false, maxAppendSize: 1_048_576, isHolding: false, isMute: false })
+export const noFaults = (): Faults => ({
+  appends: [],
+  reads: [],
+  isStarting: false,
+  isLeaderless: false,
+  deniesAll: false,
+  maxAppendSize: 1_048_576,
+  isHolding: false,
+  isMute: false,
+})
 
 export interface Counts {
   /** Appends that arrived, whatever became of them. */

@@ -205,6 +205,7 @@ const refusalOf = (node: NodeState, call: Call, options: ReadReq.Options): Error
   if (faults.isStarting) return notReady()
   if (faults.isLeaderless) return notLeader(undefined)
   if (call.metadata.get('requires-leader').includes('true') && !node.isLeader()) return notLeader(node.leaderAddress())
+  if (faults.deniesAll && options.hasAll()) return accessDenied()
   if (options.hasSubscription()) return undefined
   switch (faults.reads.shift()) {
     case undefined:
