@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createServer } from './api/server.ts'
 import type { ApiSettings } from './api/settings.ts'
 import { LOOPBACK_PATTERNS, parseUrlPattern, type UrlPattern } from './domain/policy/url-pattern.ts'
+import { SERVERS_STREAM } from './domain/server.ts'
 import { openEngine, type OpenedEngine } from './engine/open.ts'
 import { checkQueueFiles, followQueueFiles, type FollowedFiles } from './engine/queues/follow-files.ts'
 import type { Retention } from './engine/sweeper.ts'
@@ -71,6 +72,9 @@ const openInFiles = async ({ data, allowAnyFileSystem }: ServerConfig, world: Wo
   }
 }
 
+/** Each server says twice in 15 s that it is there: of a hundred servers these are the last twelve minutes. */
+const SERVERS_KEPT = 10_000
+
 /** A server that keeps nothing has a name that it has nowhere to keep. */
 const holdNothing = (world: World): HeldDirectory => ({ name: newServerName(world), release: () => undefined })
 
@@ -79,6 +83,8 @@ const openOverServer = async ({ store: connectionString, data }: ServerConfig, {
   try {
     const store = await openKurrentStore({ connectionString, world })
     log.info({ store: shownConnection(connectionString), version: store.serverVersion }, 'the log is in EventStoreDB')
+    const kept = await store.keepLast(SERVERS_STREAM, SERVERS_KEPT)()
+    if (E.isLeft(kept)) log.warn({ err: kept.left }, 'the events that say which servers are there will all be kept, which makes starts longer')
     const close = async (): Promise<void> => {
       await store.close()
       held.release()

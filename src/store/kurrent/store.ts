@@ -19,7 +19,7 @@ import { watchReach } from './reach.ts'
 import { STINT_PREFIXES, commitOf, streamNames, type Prefixes } from './streams.ts'
 import { TAIL_LIMITS, Tail, type TailLimits } from './tail.ts'
 import { erasures } from './erasures.ts'
-import { streamMetadata, truncation } from './truncation.ts'
+import { keepingLast, streamMetadata, truncation } from './truncation.ts'
 
 export interface KurrentOptions {
   /** `esdb://user:password@host:2113?tls=true`, or several hosts, or `esdb+discover://name`; the settings are the client's. */
@@ -46,6 +46,8 @@ export interface KurrentStore extends EventStore {
    * the server is scavenged. Repeating it does nothing, and it never brings back what an earlier one took. Answers how many events it has taken.
    */
   readonly truncate: (stream: string, before: number) => TE.TaskEither<StoreFault, number>
+  /** Of a stream only so many events stay in the reach of its readers ($maxCount), unless that was set before. $all shows the others until the server is scavenged. */
+  readonly keepLast: (stream: string, count: number) => TE.TaskEither<StoreFault, void>
 }
 
 const MAX_APPEND_BYTES = 1_000_000
@@ -194,6 +196,7 @@ export const openKurrentStore = async (options: KurrentOptions): Promise<Kurrent
     },
     truncateErased: erasures({ connection, names, incarnation, reader, reach, metadata, truncate, isClosed }),
     truncate,
+    keepLast: keepingLast(metadata),
     close: () => (closing ??= close()),
   }
 }

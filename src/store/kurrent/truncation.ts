@@ -68,3 +68,11 @@ export const truncation =
       return E.isLeft(changed) ? changed : E.right(taken)
     }
   }
+
+/** Sets `$maxCount`, unless somebody has: of a stream that says the same again and again only the last is worth keeping. */
+export const keepingLast =
+  ({ change }: StreamMetadata) =>
+  (stream: string, count: number): TE.TaskEither<StoreFault, void> => {
+    if (!Number.isSafeInteger(count) || count < 1) throw new RangeError(`A stream keeps one event at least, not ${count}`)
+    return () => change(stream, (document) => (document['$maxCount'] === undefined ? { ...document, $maxCount: count } : undefined))
+  }

@@ -57,6 +57,18 @@ describe('truncating a stream', () => {
     expect(metadata()).toEqual({ $acl: { $r: 'ops' }, $tb: 2 })
   })
 
+  it('may be left to the server, which keeps the last events of a stream that says the same again and again, unless it was told before', async () => {
+    const double = await stage.double()
+    const store = await stage.store(double)
+    await put(store, 'a', samples(3))
+    right(await store.keepLast('a', 2)())
+    expect(right(await store.readStream('a')()).map(({ revision }) => revision)).toEqual([1, 2])
+    right(await store.keepLast('a', 1)())
+    right(await store.append('a', 2, [sample(4)])())
+    expect(right(await store.readStream('a')()).map(({ revision }) => revision)).toEqual([2, 3])
+    expect(() => store.keepLast('a', 0)).toThrow(RangeError)
+  })
+
   it('is tried again where its answer is lost or others were quicker', async () => {
     const double = await stage.double()
     const world = virtualWorld()
