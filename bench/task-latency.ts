@@ -11,10 +11,11 @@ import type { ServerProcess } from './server-process.ts'
 
 const TASKS = 500
 const QUICK_TASKS = 50
-const WARM_UP_TASKS = 100
-const GIVEN_BACK = 200
+const WARM_UP_TASKS = 500
+const GIVEN_BACK = 1_000
 const QUICK_GIVEN_BACK = 20
-const WARM_UP_GIVEN_BACK = 50
+/** A server that has been running for a while: its code is compiled by then. */
+const WARM_UP_GIVEN_BACK = 500
 const LOOK_EVERY_MS = 2
 
 const rowFor = (what: string, took: readonly number[], aim: { readonly p50?: number; readonly p99: number }, limit: string): readonly Row[] => {
