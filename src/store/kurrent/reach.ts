@@ -9,9 +9,9 @@ import type { Connection } from './connection.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import { identityOf, type Identity } from './identity.ts'
 import { wireReader, type WireReader } from './log-reader.ts'
+import { metadataOf } from './metadata.ts'
 import type { Patience } from './patience.ts'
 import { streamRequest, type WireEvent } from './read-requests.ts'
-import { metastreamOf } from './metadata.ts'
 import { IDENTITY_STREAM } from './streams.ts'
 
 /** An event that this process has read or appended. */
@@ -81,19 +81,18 @@ const assertSameLog = async ({ connection, identity }: ReachOptions, { read }: W
 }
 
 /** The event as the log has it; undefined where the stream was truncated or deleted since. Rejects with OtherLogError where it should be and is not. */
-const readBack = async ({ connection: { library } }: ReachOptions, { read }: WireReader, { stream, revision, commit, id }: Known): Promise<WireEvent | undefined> => {
+const readBack = async ({ connection }: ReachOptions, wire: WireReader, { stream, revision, commit, id }: Known): Promise<WireEvent | undefined> => {
   const lacking = new OtherLogError(BEHIND, `event ${revision} of the stream ${stream}`)
-  const [event] = await read(streamRequest(library, stream, { from: revision, max: 1 }))
+  const [event] = await wire.read(streamRequest(connection.library, stream, { from: revision, max: 1 }))
   if (event !== undefined && event.revision > revision) return undefined
   if (event !== undefined) {
     if (event.commit !== commit || event.id !== id) throw lacking
     return event
   }
-  const [end] = await read(streamRequest(library, stream, { from: 'end', max: 1, isBackwards: true }))
+  const [end] = await wire.read(streamRequest(connection.library, stream, { from: 'end', max: 1, isBackwards: true }))
   if (end !== undefined && end.revision < revision) throw lacking
   // Who deletes or limits a stream by hand leaves a mark in its metadata.
-  const [metadata] = await read(streamRequest(library, metastreamOf(stream), { from: 'end', max: 1, isBackwards: true }))
-  if (end === undefined && metadata === undefined) throw lacking
+  if (end === undefined && (await metadataOf(connection, wire, stream)).revision === undefined) throw lacking
   return undefined
 }
 
