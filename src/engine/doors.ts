@@ -50,6 +50,8 @@ export interface DoorsOptions {
   readonly duties: Duties
   /** Over a shared log: which server gives out what waits. Where this server is the only one nobody is asked. */
   readonly leadership: Leadership | undefined
+  /** Over a shared log: resolves when all that was appended before is known here; false: that will not be. */
+  readonly untilKnown: (() => Promise<boolean>) | undefined
   readonly onTrouble: (what: string, cause: unknown) => void
 }
 
@@ -79,13 +81,13 @@ const CONTRACT_LINE = 'contract '
 const NO_LEADER = E.left({ type: 'no-leader' } as const)
 
 export const createDoors = (options: DoorsOptions): Doors => {
-  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, duties, leadership, onTrouble } = options
+  const { store, handler, live, tables, world, server, isOpen, patterns, secretOf, position, onAppended, isStopping, duties, leadership, untilKnown, onTrouble } = options
   const leads = leadership?.leads
   let hasBegun = false
   const books = { store, world, server, onAppended }
   const book = createQueueBook({ ...books, onChange: (key) => refresh(key) })
   const deliveries = createDeliveries({ world, patterns, userAgent: options.userAgent, lookup: options.lookup })
-  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, duties, leads, onTrouble }
+  const parts = { store, handler, live, book, world, tables, deliveries, patterns, secretOf, isOpen: isOpen.queues, isStopping, position, duties, leads, untilKnown, onTrouble }
   const { tasks, notifications, refresh } = createNotifiedTasks(parts)
   const bookOptions = { ...books, onChange: () => undefined }
   const contracts = createContracts({
@@ -99,6 +101,7 @@ export const createDoors = (options: DoorsOptions): Doors => {
     isOpen: isOpen.contracts,
     isStopping,
     leads,
+    untilKnown,
   })
   const outboxes = createOutboxes({ ...parts, tasks, contracts })
   const longTasks = createLongTasks({

@@ -199,7 +199,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
   const doors = createDoors({
     ...{ store, handler, live, tables, world, requestUsage, secretOf, onAppended, server: settings.server, lookup: options.lookup, onTrouble: trouble },
     isOpen: { queues: () => settings.openQueues, contracts: () => settings.openContracts },
-    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership },
+    ...{ patterns: settings.allowUrls, userAgent: settings.userAgent, position, isStopping: () => life.isStopping, duties, leadership, untilKnown: shared?.untilKnown },
   })
   const timers = createTimers({ world, live, presence, handler, retryFor: doors.retryFor, duties: shared?.membership, isOff: isQuiet, isBlind, onTrouble: trouble })
   const sweeper = sweeperOf({ store, world, tables, handler, position, isOff: () => isQuiet() || !duties.isMine('sweeper'), onTrouble: trouble }, settings.retention)

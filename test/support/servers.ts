@@ -20,6 +20,8 @@ export interface Connection extends EventStore {
   readonly resume: () => void
   /** The next append is stored, and nobody is told of it; `then` is called. */
   readonly loseNextAnswer: (then: () => void) => void
+  /** The next append is not stored, and nobody is told so. */
+  readonly loseNextAppend: () => void
   /** Before each of the next appends others append. */
   readonly overtake: (appends: number, others: () => Promise<unknown>) => void
   /** Appends that were sent, and those of them that met another's. */
@@ -41,6 +43,7 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
   let isCut = false
   let closed = false
   let isLosing = false
+  let isDropping = false
   let whenLost: () => void = () => undefined
   let overtaken: { left: number; readonly others: () => Promise<unknown> } = { left: 0, others: async () => undefined }
   let appends = 0
@@ -70,6 +73,10 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
       if (overtaken.left > 0) {
         overtaken.left -= 1
         await overtaken.others()
+      }
+      if (isDropping) {
+        isDropping = false
+        return E.left(new StoreFault('unknown-outcome', 'The append got lost'))
       }
       const appended = await over(log.append)(...asked)()
       if (E.isLeft(appended) && !(appended.left instanceof StoreFault) && appended.left.kind === 'conflict') conflicts += 1
@@ -118,6 +125,9 @@ export const connectTo = (log: EventStore, options: ConnectionOptions = {}): Con
     loseNextAnswer: (then) => {
       isLosing = true
       whenLost = then
+    },
+    loseNextAppend: () => {
+      isDropping = true
     },
     overtake: (left, others) => {
       overtaken = { left, others }

@@ -4,7 +4,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import { LEADERS_STREAM } from '../../domain/leader.ts'
 import { SERVERS_STREAM } from '../../domain/server.ts'
 import type { StoreFault, EventStore, Position } from '../../store/port.ts'
-import type { World } from '../../world.ts'
+import { pause, type World } from '../../world.ts'
 import type { Check } from '../engine.ts'
 import { createFollower, type Follower, type TakeIn } from './follow.ts'
 import { createLeadership, type Leadership } from './leadership.ts'
@@ -12,6 +12,8 @@ import { createMembership, type Membership, type OtherServer } from './membershi
 
 /** How long a refused call waits for what the log had when it was refused. */
 const CATCH_UP_MS = 2_000
+/** How long between two looks while the store is away. */
+const LOOK_AGAIN_MS = 1_000
 /** How long a start waits until it sees itself among the servers. */
 const JOIN_MS = 10_000
 
@@ -27,6 +29,8 @@ export interface SharedLog {
   readonly reached: (position: Position, ms: number) => Promise<boolean>
   /** Takes in what the log has now; whether more is known then than at that position. */
   readonly catchUp: (since: Position) => Promise<boolean>
+  /** Resolves when all is taken in that the log has now, however long the store is away; false: the server stops first. */
+  readonly untilKnown: () => Promise<boolean>
   readonly checks: () => readonly Check[]
   /** Nothing is this server's to do any more. */
   readonly stop: () => void
@@ -83,12 +87,18 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
   })
   let follower: Follower | undefined
   let hasBegun = false
+  const stopping = new AbortController()
 
   const takeIn: TakeIn = async (stream, events) => {
     if (stream === SERVERS_STREAM) return membership.follow(events)
     return stream === LEADERS_STREAM ? leadership.follow(events) : options.takeIn(stream, events)
   }
   const reached = (position: Position, ms: number): Promise<boolean> => follower?.reached(position, ms) ?? Promise.resolve(false)
+
+  const stop = (): void => {
+    stopping.abort()
+    membership.stop()
+  }
 
   return E.right({
     membership,
@@ -128,6 +138,14 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
       if (head !== undefined) await reached(head, CATCH_UP_MS)
       return (follower?.position() ?? since) > since
     },
+    untilKnown: async () => {
+      while (!stopping.signal.aborted) {
+        const head = await heads()
+        if (head !== undefined && (await reached(head, CATCH_UP_MS))) return true
+        await pause(options.world, LOOK_AGAIN_MS, stopping.signal)
+      }
+      return false
+    },
     checks: () => {
       const trouble = follower?.trouble()
       const isIn = !hasBegun || membership.isIn()
@@ -136,9 +154,9 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
         { name: 'among the servers', ok: isIn, ...(isIn ? {} : { detail: 'It could not be recorded in time that this server is there, so others do what was its own.' }) },
       ]
     },
-    stop: membership.stop,
+    stop,
     close: async () => {
-      membership.stop()
+      stop()
       await leadership.close()
       await membership.leave()
       await follower?.close()

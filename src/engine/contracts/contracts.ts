@@ -96,6 +96,8 @@ export const createContracts = (options: {
   readonly isStopping: () => boolean
   /** Over a shared log: whether this server is the one that gives out what waits in a line. */
   readonly leads: ((line: string) => boolean) | undefined
+  /** Over a shared log: resolves when all that was appended before is known here; false: that will not be. */
+  readonly untilKnown: (() => Promise<boolean>) | undefined
 }): RunningContracts => {
   const { store, handler, live, world, isOpen } = options
   const book: Book<ConfigureContract, Contract, ContractEvent, ContractRejection> = createBook(aggregate, options.bookOptions)
@@ -119,6 +121,7 @@ export const createContracts = (options: {
       return configOf(contract) === undefined ? E.left({ type: 'not-found' }) : E.right(undefined)
     },
     isStopping: options.isStopping,
+    untilKnown: options.untilKnown,
   })
 
   const viewOf = (contract: string, known: ExistingContract | undefined): ContractView => ({

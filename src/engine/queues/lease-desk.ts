@@ -71,6 +71,8 @@ export const createLeaseDesk = (options: {
   readonly isListenedTo?: (line: string) => boolean
   readonly onReady?: (line: string) => void
   readonly isStopping: () => boolean
+  /** Over a shared log: resolves when all that was appended before is known here; false: that will not be. Undefined: only a restart tells (rules 9). */
+  readonly untilKnown: (() => Promise<boolean>) | undefined
 }): LeaseDesk => {
   const { store, handler, live, world, lineOf } = options
   const indexes = new Map<string, QueueIndex>()
@@ -116,6 +118,13 @@ export const createLeaseDesk = (options: {
     return item === undefined ? 1 : nextLease(item)
   }
 
+  /** Once it is known what became of the lease: what is not held can be leased again. Should the append arrive later than that, its expected revision refuses it or the lease that was given since. */
+  const settleClaim = async (index: QueueIndex, workItem: WorkItemId): Promise<void> => {
+    if (options.untilKnown === undefined || !(await options.untilKnown())) return
+    const item = live.get(workItem)?.item
+    if (item === undefined || !isHeld(item)) index.giveBack(workItem)
+  }
+
   const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
     let done: E.Either<Refusal, Done>
     try {
@@ -127,9 +136,10 @@ export const createLeaseDesk = (options: {
       index.giveBack(workItem)
       throw defect
     }
-    // Of a commit that failed nobody knows whether the lease is there: the claim stays until a restart tells (rules 9).
+    // Of a commit that failed nobody knows whether the lease is there: the claim stays until the log tells (rules 9).
     const isUnknown = E.isLeft(done) && done.left instanceof StoreFault && done.left.kind === 'unknown-outcome'
-    if (!isUnknown && !(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
+    if (isUnknown) void settleClaim(index, workItem)
+    else if (!(E.isRight(done) && isHeld(done.right.item))) index.giveBack(workItem)
     if (E.isLeft(done)) return done
     const { item } = done.right
     // A stream that is full ends its item in place of leasing it.

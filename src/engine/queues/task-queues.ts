@@ -67,6 +67,8 @@ export interface TaskQueuesOptions {
   readonly isStopping: () => boolean
   /** Over a shared log: whether this server is the one that gives out what waits in a line. */
   readonly leads: ((line: string) => boolean) | undefined
+  /** Over a shared log: resolves when all that was appended before is known here; false: that will not be. */
+  readonly untilKnown: (() => Promise<boolean>) | undefined
   /** Whether somebody wants to be told when work has come for which no worker waits; and that it has. */
   readonly isListenedTo: (key: string) => boolean
   readonly onReady: (key: string) => void
@@ -109,6 +111,7 @@ export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
     isListenedTo: options.isListenedTo,
     onReady: options.onReady,
     isStopping: options.isStopping,
+    untilKnown: options.untilKnown,
   })
 
   const insert: TaskQueues['insert'] = async (workItem, command, context, payload) => {

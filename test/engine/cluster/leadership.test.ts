@@ -168,6 +168,41 @@ describe('a server that lags behind the log', () => {
   })
 })
 
+describe('a lease of which nobody knows whether it was given', () => {
+  const call: LeaseRequest = { ...ask, queue: 'mail' }
+  const leading = async (): Promise<TestServer> => {
+    const all = await start('a', 'b')
+    await insert(all[0] as TestServer, '1')
+    await settle()
+    return (await leaderOf(servers, all[0] as TestServer)) as TestServer
+  }
+
+  it('is given to the next who asks, where the log turns out not to have it', async () => {
+    const leader = await leading()
+    leader.connection.loseNextAppend()
+    leader.connection.cut()
+    expect(left(await leader.engine.leaseTasks(call, contextOf(leader.world, 'worker')))).toMatchObject({ kind: 'unknown-outcome' })
+    await servers.pass(2_000)
+    expect(leader.engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).claims).toBe(1)
+    leader.connection.mend()
+    await servers.pass(4_000)
+    expect(leader.engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).claims).toBe(0)
+    expect(await lease(leader)).toHaveLength(1)
+    await expectEqualServers(servers)
+  })
+
+  it("is its holder's, where the log has it", async () => {
+    const leader = await leading()
+    leader.connection.loseNextAnswer(() => undefined)
+    const named: LeaseRequest = { ...call, requestId: 'r' }
+    expect(left(await leader.engine.leaseTasks(named, contextOf(leader.world, 'worker')))).toMatchObject({ kind: 'unknown-outcome' })
+    await servers.pass(4_000)
+    expect(await lease(leader)).toHaveLength(0)
+    expect(right(await leader.engine.leaseTasks(named, contextOf(leader.world, 'worker')))).toHaveLength(1)
+    await expectEqualServers(servers)
+  })
+})
+
 describe('a leader that meets an event that it cannot read', () => {
   it('gives out nothing from then on, and leaves its lines to others', async () => {
     const [a] = (await start('a')) as [TestServer]
