@@ -2,6 +2,8 @@
 
 /** Handlers that run at the same time. */
 export const CONCURRENCY = 32
+/** What a worker of Stint holds beyond them: all together about what a graphile-worker of the comparison has at hand. */
+export const PREFETCH = 480
 /** Callers of a load that is not one caller's. */
 export const MANY = 64
 const TEXT = 'x'.repeat(150)

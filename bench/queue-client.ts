@@ -1,7 +1,7 @@
 // What the measurements of task queues share: tasks as producers put them, a worker that drains a queue, and how long that takes. The SDK is on the caller's side, in this process; the server is another one.
 import { connect, type Stint, type Worker } from '../src/client/index.ts'
 import { closedLoop, type Measured } from './calls.ts'
-import { CONCURRENCY, drainQueue, jobsOf, type Counted, type JobQueue } from './loads.ts'
+import { CONCURRENCY, drainQueue, PREFETCH, jobsOf, type Counted, type JobQueue } from './loads.ts'
 import { rounded } from './row.ts'
 import { cpuMicros, startServer, temporaryDirectory, WARM_UP_QUEUE, WORK_QUEUE, type ServerProcess } from './server-process.ts'
 
@@ -77,7 +77,7 @@ export const fill = async (stint: Stint, queue: QueueName, count: number): Promi
 
 /** Starts a worker whose handlers do nothing but answer. */
 export const startWorker = (stint: Stint, queue: QueueName, onRun: (id: string) => void): Worker =>
-  stint.worker({ ...queue, concurrency: CONCURRENCY, onProblem: (problem) => console.error(problem) }, (task) => {
+  stint.worker({ ...queue, concurrency: CONCURRENCY, prefetch: PREFETCH, onProblem: (problem) => console.error(problem) }, (task) => {
     onRun(task.id)
     return { ok: true, id: task.id }
   })

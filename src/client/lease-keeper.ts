@@ -106,7 +106,8 @@ export const createLeaseKeeper = ({ world, source, reachability, items, over, on
     for (const item of items) {
       const { from, ms } = item.term
       if (now + next > from + ms / 2) due.push(item)
-      if (!item.isAskedFor && now - from >= LOOK_EVERY_MS && !item.held.isEnded()) askFor(item)
+      // What only waits here is not asked about: each extension tells of it.
+      if (item.isBegun && !item.isAskedFor && now - from >= LOOK_EVERY_MS && !item.held.isEnded()) askFor(item)
     }
     if (due.length > 0) extending ??= extendTogether(due)
     cancel = world.timer(next, look)

@@ -36,6 +36,8 @@ export interface LeaseRequestsSetting<Leased extends LeasedItem> {
   readonly waitSeconds: number
   /** Places that nothing has. */
   readonly places: () => number
+  /** Items of one request, at most. */
+  readonly togetherMax: number
   readonly isBusy: () => boolean | Promise<boolean>
   readonly onLeased: (items: readonly Leased[], isLate: boolean) => void
   readonly outage: () => Outage
@@ -56,7 +58,7 @@ export interface LeaseRequests<Leased extends LeasedItem> {
 const isEmpty = (answer: LeasedBeside<unknown>): boolean => answer === undefined || answer.items.length === 0
 
 export const createLeaseRequests = <Leased extends LeasedItem>(setting: LeaseRequestsSetting<Leased>): LeaseRequests<Leased> => {
-  const { world, source, reachability, waitSeconds, places, isBusy, onLeased, over } = setting
+  const { world, source, reachability, waitSeconds, places, togetherMax, isBusy, onLeased, over } = setting
   const stopping = new AbortController()
   const unlink = follow(stopping, over)
   /** Items that requests ask for whose answers are not there. */
@@ -69,7 +71,7 @@ export const createLeaseRequests = <Leased extends LeasedItem>(setting: LeaseReq
   let misses = 0
   const outage = setting.outage()
 
-  const room = (): number => Math.min(ITEMS_MAX, places() - asked)
+  const room = (): number => Math.min(ITEMS_MAX, togetherMax, places() - asked)
 
   const rest = async (waited: Promise<void>): Promise<void> => {
     isResting = true

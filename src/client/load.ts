@@ -20,6 +20,9 @@ const MEMORY_USED_MAX = 0.9
 export const isOverloaded = ({ running, concurrency, eventLoopDelayMs = 0, memoryUsed = 0 }: Load): boolean =>
   running >= concurrency || eventLoopDelayMs > EVENT_LOOP_DELAY_MS_MAX || memoryUsed > MEMORY_USED_MAX
 
+/** The same for a worker that leases ahead: that all its handlers run is no reason to lease no more. */
+export const isOverloadedAhead = (load: Load): boolean => isOverloaded({ ...load, running: 0 })
+
 export interface LoadMeter {
   readonly load: (running: number, concurrency: number) => Load
   /** Ends what measures. */

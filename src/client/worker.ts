@@ -6,10 +6,11 @@
 //              ▼         ▼  │ abort, pause, resume; lease lost
 //           release    lease keeper · reports
 //
-// Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
+// What is leased ahead waits until a handler is free. Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
 import type { LeasedRequest } from '../wire/requests.ts'
 import type { LeasedTask } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
+import { createBeginnings } from './beginnings.ts'
 import { createOutages, createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
 import { createEndings, type Endings } from './endings.ts'
@@ -19,7 +20,7 @@ import type { Http } from './http.ts'
 import { createItemReports } from './item-reports.ts'
 import { createLeaseKeeper } from './lease-keeper.ts'
 import { createLeaseRequests, type LeaseRequests } from './lease-requests.ts'
-import { createLoadMeter, isOverloaded, type Load } from './load.ts'
+import { createLoadMeter, isOverloaded, isOverloadedAhead, type Load } from './load.ts'
 import { outcomeOf } from './outcomes.ts'
 import { createReachability } from './reachability.ts'
 import { handedRequest, requestSource, type WorkerRequest } from './request-source.ts'
@@ -31,6 +32,7 @@ const WAIT_SECONDS = 50
 const GRACE_SECONDS = 10
 const FLUSH_SECONDS = 10
 const REASON_MAX = 1_000
+const PREFETCH_MAX = 10_000
 /** Endings that are not told yet; with more than this beside twice its places a worker takes up no more work. */
 const UNTOLD_MAX = 1_000
 
@@ -64,6 +66,11 @@ export interface WorkerOptions extends WorkingOptions {
   readonly tag?: string
   /** Tasks that are leased together have the tag of the oldest. */
   readonly sameTag?: boolean
+  /**
+   * Tasks leased beyond those that run, so that a place that is freed is taken at once (0), 10,000 at most. They are asked for in two halves, one of which is on its way while the other is worked on. They wait
+   * in this process under their leases: no other worker has them meanwhile, and if the process dies each has lost an attempt.
+   */
+  readonly prefetch?: number
 }
 
 export interface RequestWorkerOptions extends WorkingOptions {
@@ -100,6 +107,7 @@ const COUNTED_AS = { complete: 'completed', fail: 'failed', release: 'givenBack'
 interface Working<Leased extends LeasedItem> {
   readonly http: Http
   readonly options: WorkingOptions
+  readonly prefetch: number
   readonly worker: string
   /** Who has a problem, as the console shows it. */
   readonly who: string
@@ -109,16 +117,24 @@ interface Working<Leased extends LeasedItem> {
   readonly onClosed: () => void
 }
 
-const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, source, handle, onClosed }: Working<Leased>): Worker => {
+/** What is held at the same time, at most. */
+const placesOf = (concurrency: number, prefetch: number): number => {
+  if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`Expected concurrency to be a whole number from 1 on, but it is ${concurrency}.`)
+  if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > PREFETCH_MAX)
+    throw new RangeError(`Expected prefetch to be a whole number from 0 to ${PREFETCH_MAX}, but it is ${prefetch}.`)
+  return concurrency + prefetch
+}
+
+const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who, kind, source, handle, onClosed }: Working<Leased>): Worker => {
   const { world } = http
-  const { concurrency = 1, isBusy = isOverloaded, closeOn = [] } = options
+  const { concurrency = 1, isBusy = prefetch === 0 ? isOverloaded : isOverloadedAhead, closeOn = [] } = options
   const onProblem = createTeller({
     who: `worker ${worker} of ${who}`,
     kind,
     meanwhile: 'Handlers run on; how they end is told when Stint is back.',
     onProblem: options.onProblem,
   })
-  if (!Number.isInteger(concurrency) || concurrency < 1) throw new RangeError(`Expected concurrency to be a whole number from 1 on, but it is ${concurrency}.`)
+  const placesMax = placesOf(concurrency, prefetch)
 
   const ending = new AbortController()
   const over = ending.signal
@@ -158,7 +174,9 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
   const requests: LeaseRequests<Leased> = createLeaseRequests({
     ...shared,
     waitSeconds: options.waitSeconds ?? WAIT_SECONDS,
-    places: () => (endings.size() > UNTOLD_MAX + 2 * concurrency ? 0 : concurrency - held.size),
+    places: () => (endings.size() > UNTOLD_MAX + 2 * placesMax ? 0 : placesMax - held.size),
+    // Halves, where there is work ahead: see `prefetch`.
+    togetherMax: prefetch === 0 ? placesMax : Math.ceil(placesMax / 2),
     isBusy: busy,
     onLeased: (items, isLate) => takeUp(items, isLate),
   })
@@ -231,6 +249,7 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
 
   const run = async (item: HeldItem<Leased>): Promise<void> => {
     running += 1
+    item.isBegun = true
     try {
       const result = await handle(item, (seconds) => keeper.extend(item, seconds))
       ended(item, source.completed(item, result))
@@ -239,25 +258,27 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
       else ended(item, outcomeOf(item.held, thrown))
     } finally {
       running -= 1
+      beginnings.flush()
     }
   }
 
-  const begin = async (items: readonly HeldItem<Leased>[]): Promise<void> => {
-    for (const item of items) {
-      const answer = closing === undefined && busy()
-      const isTooMuch = answer !== false && (answer === true || (await answer))
-      if (closing !== undefined) giveBack(item, { reason: 'The worker was closed before it was begun.' })
-      else if (isTooMuch) giveBack(item, { reason: 'The worker is busy.', busy: true })
-      else void run(item)
-    }
+  /** What was stopped before it was begun: told as aborted, or nobody's here any more. */
+  const drop = (item: HeldItem<Leased>, stopped: unknown): void => {
+    if (!(stopped instanceof LeaseLost)) return ended(item, outcomeOf(item.held, stopped))
+    onProblem(stopped, item.id)
+    item.isGivenBack = true
+    item.held.settle()
+    leave(item)
   }
+
+  const beginnings = createBeginnings<Leased>({ isFree: () => running < concurrency, isClosing: () => closing !== undefined, isBusy: busy, run, giveBack, drop })
 
   const takeUp = (items: readonly Leased[], isLate: boolean): void => {
     counts.leased += items.length
     const taken = items.map((leased) => holdItem(leased, { world, isLate, onChange: reports.changed, onProblem }))
     for (const item of taken) held.add(item)
     keeper.added()
-    void begin(taken)
+    beginnings.add(taken)
   }
 
   /** Resolves when nothing is held any more, or `ms` milliseconds later. */
@@ -298,7 +319,13 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
     closed.resolve()
   }
 
-  const close: Worker['close'] = ({ graceSeconds = options.graceSeconds ?? GRACE_SECONDS } = {}) => (closing ??= shut(graceSeconds))
+  const close: Worker['close'] = ({ graceSeconds = options.graceSeconds ?? GRACE_SECONDS } = {}) => {
+    if (closing === undefined) {
+      closing = shut(graceSeconds)
+      beginnings.flush()
+    }
+    return closing
+  }
   const closeNow = (): void => void close()
   for (const signal of closeOn) globalThis.process?.once(signal, closeNow)
   changed()
@@ -308,10 +335,10 @@ const work = <Leased extends LeasedItem>({ http, options, worker, who, kind, sou
 
 /** Begins to lease tasks of a queue and to run the handler for each. */
 export const createWorker = <Payload, Result>(http: Http, options: WorkerOptions, handler: TaskHandler<Payload, Result>, onClosed: () => void = () => undefined): Worker => {
-  const { app, queue, leaseSeconds, tag, sameTag, worker = http.world.uuid() } = options
+  const { app, queue, leaseSeconds, tag, sameTag, prefetch = 0, worker = http.world.uuid() } = options
   const source = taskSource(http, { app, queue, leaseSeconds, worker, tag, sameTag })
   const handle = (item: HeldItem<LeasedTask>, extend: (seconds: number) => Promise<void>): unknown => handler(handedTask<Payload>(item, extend))
-  return work({ http, options, worker, who: `${app}/${queue}`, kind: 'task', source, handle, onClosed })
+  return work({ http, options, prefetch, worker, who: `${app}/${queue}`, kind: 'task', source, handle, onClosed })
 }
 
 /** Begins to lease requests of a contract and to run the handler for each. */
@@ -319,5 +346,6 @@ export const createRequestWorker = <Body>(http: Http, options: RequestWorkerOpti
   const { contract, leaseSeconds, worker = http.world.uuid() } = options
   const source = requestSource(http, { contract, leaseSeconds, worker })
   const handle = (item: HeldItem<LeasedRequest>, extend: (seconds: number) => Promise<void>): unknown => handler(handedRequest<Body>(item, extend))
-  return work({ http, options, worker, who: `contract ${contract}`, kind: 'request', source, handle, onClosed })
+  // What is leased and not begun when the process dies counts as interrupted, so nothing is leased ahead.
+  return work({ http, options, prefetch: 0, worker, who: `contract ${contract}`, kind: 'request', source, handle, onClosed })
 }

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as sdk from '../../../src/client/index.ts'
-import { pause } from '../../loads.ts'
+import { pause, PREFETCH } from '../../loads.ts'
 import { versions } from '../../machine.ts'
 import { CONTRACT, makeQueues, startServer } from '../../server-process.ts'
 import type { Adapter, Connection } from '../adapter.ts'
@@ -44,7 +44,7 @@ const connectTo = async (url: string): Promise<Connection> => {
       if (refused !== undefined) throw new Error('A task was refused', { cause: refused.error })
     },
     startWorker: async (handler, concurrency) => {
-      worker = stint.worker({ ...name, concurrency, onProblem }, ({ id }) => handler(id))
+      worker = stint.worker({ ...name, concurrency, prefetch: PREFETCH, onProblem }, ({ id }) => handler(id))
     },
     stopWorker: async () => worker?.close({ graceSeconds: 0 }),
     pending: async () => {
@@ -72,7 +72,7 @@ export const stint: Adapter = {
   about: {
     label: 'Stint',
     isDurable: true,
-    settings: `SQLite with synchronous=FULL: on the disk before it is acknowledged (default); --max-live-items ${MAX_LIVE_ITEMS}; compiled, as it is published; worker concurrency 32; task id = job id`,
+    settings: `SQLite with synchronous=FULL: on the disk before it is acknowledged (default); --max-live-items ${MAX_LIVE_ITEMS}; compiled, as it is published; worker concurrency 32, prefetch ${PREFETCH}; task id = job id`,
   },
   needs: [],
   versions: () => `Stint ${versions().stint}`,
