@@ -4,6 +4,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type 
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Logger } from 'pino'
+import type { RouteName } from '../wire/routes.ts'
 import { contractLine, queueLine } from '../wire/words.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Reply } from './answer.ts'
@@ -62,15 +63,17 @@ interface Given {
   readonly body: Buffer
 }
 
+const PASSED_ON: ReadonlySet<string> = new Set(['leaseTasks', 'leaseRequests', 'completeTask', 'replyToRequests'] satisfies readonly RouteName[])
+
 /** The line that a call leases from; undefined for one that leases nothing. */
 export const lineOf = ({ name }: AnyRoute, params: unknown, taken: One | Many): string | undefined => {
-  if (name === 'leaseRequests') return contractLine((params as { readonly contract: string }).contract)
-  const isBeside = name === 'completeTask' && taken.many && (taken.beside as { readonly lease?: unknown } | undefined)?.lease !== undefined
-  return name === 'leaseTasks' || isBeside ? queueLine(params as { readonly app: string; readonly queue: string }) : undefined
+  const carriesLease = taken.many && (taken.beside as { readonly lease?: unknown } | undefined)?.lease !== undefined
+  if (name === 'leaseRequests' || (name === 'replyToRequests' && carriesLease)) return contractLine((params as { readonly contract: string }).contract)
+  return name === 'leaseTasks' || (name === 'completeTask' && carriesLease) ? queueLine(params as { readonly app: string; readonly queue: string }) : undefined
 }
 
 /** Whether a call may be passed on, so that its body has to be kept as it came. */
-export const mayBePassedOn = ({ name }: AnyRoute): boolean => name === 'leaseTasks' || name === 'leaseRequests' || name === 'completeTask'
+export const mayBePassedOn = ({ name }: AnyRoute): boolean => PASSED_ON.has(name)
 
 const pairsOf = (raw: readonly string[], without: ReadonlySet<string>): readonly (readonly [string, string])[] => {
   const pairs: [string, string][] = []

@@ -14,6 +14,7 @@ import type { Metrics } from './metrics.ts'
 import { createListenToQueue } from './notifications.ts'
 import { openApiDocument } from './openapi.ts'
 import * as queues from './queues.ts'
+import * as replies from './replies.ts'
 import * as requestWork from './request-work.ts'
 import * as requests from './requests.ts'
 import * as service from './service.ts'
@@ -26,7 +27,10 @@ import * as workItems from './work-items.ts'
 export type Handlers = { readonly [Name in RouteName]: Handle<(typeof routes)[Name]> }
 
 /** What stands beside the items of a route that knows something to. */
-export const createBesides = (answers: LeaseAnswers): Readonly<Partial<Record<RouteName, HandleBeside>>> => ({ completeTask: work.createCompleteBeside(answers) })
+export const createBesides = (answers: LeaseAnswers): Readonly<Partial<Record<RouteName, HandleBeside>>> => ({
+  completeTask: work.createCompleteBeside(answers),
+  replyToRequests: replies.createReplyBeside(answers),
+})
 
 export const createHandlers = (world: World, settings: ApiSettings, metrics: Metrics, answers: LeaseAnswers): Handlers => {
   const seats = createSeats(settings.eventClientsMax, metrics)
@@ -39,6 +43,7 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
     ...longTasks,
     ...nodes,
     ...requestWork,
+    ...replies,
     callRequest: requests.callRequest,
     callRequestByKey: requests.callRequestByKey,
     listRequests: requests.listRequests,

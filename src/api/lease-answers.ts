@@ -8,7 +8,7 @@ import type { QueueConfig, WorkItemId } from '../wire/words.ts'
 import type { Cancel, World } from '../world.ts'
 import { noLongerLetIn, type Call } from './call.ts'
 import { queueFor } from './permission.ts'
-import { fromRefusal, type Problem } from './problem.ts'
+import { fromRefusal, problemDocument, type Problem } from './problem.ts'
 import { leasedTaskView } from './views.ts'
 
 /** Payload bytes of one answer, at most: in base64 they are 32 MiB and some (rules 13). The first item always fits. */
@@ -35,6 +35,17 @@ export interface LeaseAnswers {
   readonly lease: (call: Call, config: QueueConfig, body: LeaseBody, waitMs: number) => Promise<E.Either<Problem, LeaseAnswer>>
   /** Gives back what is still kept for a repeat; resolves when all of it is back. */
   readonly close: () => Promise<void>
+}
+
+/** What stands beside endings that ask for the next lease: what it brought or why not. One that brings nothing is asked once more when the endings are done, for what they have freed. */
+export const leasedBeside = async <Answer extends { readonly items: readonly unknown[] }>(
+  next: () => Promise<E.Either<Problem, Answer>>,
+  endings: Promise<unknown>,
+): Promise<Answer | { items: never[]; problem: ReturnType<typeof problemDocument> }> => {
+  const first = await next()
+  await endings
+  const leased = E.isRight(first) && first.right.items.length === 0 ? await next() : first
+  return E.isRight(leased) ? leased.right : { items: [], problem: problemDocument(leased.left) }
 }
 
 type TakeBack = LeaseSource['takeBack']

@@ -7,9 +7,9 @@ import { taskId, type WorkItemId } from '../wire/words.ts'
 import { execute, ok, type Call, type Handle, type HandleBeside } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { reportCommand, reportView } from './items.ts'
-import type { LeaseAnswers } from './lease-answers.ts'
+import { leasedBeside, type LeaseAnswers } from './lease-answers.ts'
 import { queueFor } from './permission.ts'
-import { invalid, problemDocument, type Problem } from './problem.ts'
+import { invalid, type Problem } from './problem.ts'
 import { concerning, extendCommand, extending, inQueue, releaseCommand } from './task-commands.ts'
 
 interface InQueue {
@@ -33,10 +33,7 @@ export const createLeaseTasks =
     return E.isLeft(leased) ? leased : ok(leased.right, waitHeaders(call, waitMs))
   }
 
-/**
- * The next lease beside completions. It never waits, since the completions are answered with it; what they have freed (a key) it takes, by asking once more
- * when they are done.
- */
+/** The next lease beside completions. It never waits, since the completions are answered with it; what they have freed (a key) it takes. */
 export const createCompleteBeside =
   (answers: LeaseAnswers): HandleBeside =>
   async ({ params, body, items }, call) => {
@@ -48,10 +45,7 @@ export const createCompleteBeside =
       const bad = oneTag(lease)
       return bad === undefined ? answers.lease(call, allowed.right, lease, 0) : E.left(bad)
     }
-    const first = await next()
-    await items
-    const leased = E.isRight(first) && first.right.items.length === 0 ? await next() : first
-    const answer: wire.CompletedBeside = { leased: E.isRight(leased) ? leased.right : { items: [], problem: problemDocument(leased.left) } }
+    const answer: wire.CompletedBeside = { leased: await leasedBeside(next, items) }
     return answer
   }
 

@@ -11,6 +11,8 @@ import { mayPass, type Reachability } from './reachability.ts'
 import type { Ending, LeasedBeside, Verb, WorkSource } from './work-source.ts'
 
 const TIMEOUT_MS = 15_000
+/** Characters of the endings of one exchange, at most, unless it is a single one: far below what a server takes, so that the short ones do not wait long for the others. */
+const CHARACTERS_MAX = 4 * 1024 * 1024
 
 /** What a completion may carry along. */
 export interface Companion<Leased> {
@@ -20,7 +22,7 @@ export interface Companion<Leased> {
 }
 
 export interface EndingsSetting<Leased extends LeasedItem> {
-  readonly source: Pick<WorkSource<Leased>, 'end' | 'togetherMax' | 'exchangesMax' | 'carriesLeases'>
+  readonly source: Pick<WorkSource<Leased>, 'end' | 'togetherMax' | 'exchangesMax'>
   readonly reachability: Reachability
   readonly over: AbortSignal
   readonly companion: Companion<Leased>
@@ -48,6 +50,13 @@ const isTooMuch = (failure: Error): boolean => (failure instanceof StintError ||
 /** It is the ending that may not be, not the worker: another one in its place may. */
 const isItsOwnFault = ({ verb, otherwise }: Ending, { code }: StintError): boolean => code === 'forbidden' && otherwise !== undefined && otherwise.verb !== verb
 
+/** How many of them one exchange can carry, from the first on: one at least. */
+const fitting = (endings: readonly Ending[]): number => {
+  let characters = 0
+  const end = endings.findIndex(({ text }, index) => (characters += text.length) > CHARACTERS_MAX && index > 0)
+  return end === -1 ? endings.length : end
+}
+
 interface LaneSetting<Leased extends LeasedItem> extends Omit<EndingsSetting<Leased>, 'companion'> {
   readonly verb: Verb
   readonly companion: Companion<Leased> | undefined
@@ -69,10 +78,11 @@ const createLane = <Leased extends LeasedItem>({
   ...setting
 }: LaneSetting<Leased>): Endings => {
   const requestsMax = source.exchangesMax[verb]
+  const togetherMax = source.togetherMax[verb]
   const requests = new Set<Promise<void>>()
   let waiting: Ending[] = []
   let sent = 0
-  let together = source.togetherMax
+  let together = togetherMax
   let misses = 0
   let isPausing = false
   const outage = setting.outage()
@@ -119,7 +129,7 @@ const createLane = <Leased extends LeasedItem>({
       reachability.reached()
       const again = batch.flatMap((ending, index) => heard(ending, items[index] ?? E.left(new StintError({ status: 503, code: 'unanswered' }))))
       waiting = [...again, ...waiting]
-      together = Math.min(source.togetherMax, together * 2)
+      together = Math.min(togetherMax, together * 2)
       if (request !== undefined) companion?.answered(request, leased)
       return items.find((answer): answer is E.Left<StintError> => E.isLeft(answer) && mayPass(answer.left))?.left
     } catch (thrown) {
@@ -132,8 +142,10 @@ const createLane = <Leased extends LeasedItem>({
 
   const send = async (): Promise<void> => {
     const request = await companion?.take()
-    const batch = waiting.splice(0, together)
+    const batch = waiting.splice(0, fitting(waiting.slice(0, together)))
     sent += batch.length
+    // It left something that was too long to go along.
+    if (waiting.length > 0) flush()
     // Another exchange may have taken all of it meanwhile; the request goes all the same.
     const failure = batch.length === 0 && request === undefined ? undefined : await exchange(batch, request)
     sent -= batch.length
@@ -181,7 +193,7 @@ export const createEndings = <Leased extends LeasedItem>({ companion, ...setting
     createLane({
       ...setting,
       verb,
-      companion: verb === 'complete' && setting.source.carriesLeases ? companion : undefined,
+      companion: verb === 'complete' ? companion : undefined,
       redirect: (ending) => {
         lanes[ending.verb].add(ending)
         lanes[ending.verb].flush()

@@ -1,4 +1,4 @@
-// The requests of a contract for a worker: leased together, but each extended, reported and replied to by itself, because a reply may be large and is final.
+// The requests of a contract for a worker: leased and replied to together, but each extended, reported and given up by itself.
 import * as E from 'fp-ts/lib/Either.js'
 import {
   askRequestDirective,
@@ -10,12 +10,12 @@ import {
   leaseRequestsBody,
   releaseRequest,
   replyBody,
-  replyToRequest,
   reportRequest,
   type EffectBody,
   type LeasedRequest,
   type ReplyBody,
 } from '../wire/requests.ts'
+import { replyToRequests, type RepliedBeside } from '../wire/replies.ts'
 import type { Route } from '../wire/route.ts'
 import type { ManyAnswer } from './answer.ts'
 import { fromBase64, toBase64 } from './base64.ts'
@@ -28,7 +28,9 @@ import { bare, isBare } from './outcomes.ts'
 import { invalid, valid } from './validity.ts'
 import type { Ending, PlainOutcome, Verb, WorkSource } from './work-source.ts'
 
-/** Replies on their way at the same time, and leases extended, at most. */
+/** Replies in one exchange, at most. */
+const TOGETHER_MAX = 1_000
+/** Failures on their way at the same time, requests given back, and leases extended, at most. */
 const EXCHANGES_MAX = 16
 const EXTENDED_MAX = 64
 const NO_CONTENT = 204
@@ -148,7 +150,7 @@ export const requestSource = (http: Http, { contract, ...asked }: RequestSourceO
     <Body, Answer>(route: Route<{ readonly contract: string; readonly id: string }, {}, Body, Answer>) =>
     ({ item, text }: Ending, options: CallOptions): Promise<unknown> =>
       http.callText(route, text, { ...options, params: paramsOf(item) })
-  const send = { complete: sending(replyToRequest), fail: sending(failRequest), release: sending(releaseRequest) } as const satisfies Record<Verb, unknown>
+  const send = { fail: sending(failRequest), release: sending(releaseRequest) } as const satisfies Record<Exclude<Verb, 'complete'>, unknown>
 
   return {
     asks: valid(leaseRequestsBody, Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined))),
@@ -162,15 +164,20 @@ export const requestSource = (http: Http, { contract, ...asked }: RequestSourceO
     report: (item, report, options) =>
       http.call(reportRequest, { ...options, params: paramsOf(item), query: { caller: item.leased.caller }, body: { lease: item.lease, ...report } }),
     askDirective: (item, options) => http.exchange(askRequestDirective, { ...options, params: paramsOf(item), query: { caller: item.leased.caller } }),
-    end: async (verb, endings, _next, options) => ({ items: await Promise.all(endings.map((ending) => answered(send[verb](ending, options)))) }),
-    togetherMax: 1,
+    end: async (verb, endings, next, options) => {
+      if (verb !== 'complete') return { items: await Promise.all(endings.map((ending) => answered(send[verb](ending, options)))) }
+      const texts = endings.map(({ text }) => text)
+      const { items, beside } = await http.sendMany(replyToRequests, texts, { ...options, params: { contract }, beside: next === undefined ? undefined : { lease: next } })
+      return { items, leased: (beside as RepliedBeside | undefined)?.leased }
+    },
+    togetherMax: { complete: TOGETHER_MAX, fail: 1, release: 1 },
     extendedMax: EXTENDED_MAX,
-    exchangesMax: { complete: EXCHANGES_MAX, fail: EXCHANGES_MAX, release: EXCHANGES_MAX },
-    carriesLeases: false,
+    // While one exchange with replies is on its way, what ends meanwhile need not wait for it.
+    exchangesMax: { complete: 2, fail: EXCHANGES_MAX, release: EXCHANGES_MAX },
     completesApart: true,
     completed: (item, value) => {
       try {
-        replies.set(item, textOf(item, writtenReply(value)))
+        replies.set(item, textOf(item, { id: item.id, ...writtenReply(value) }))
         return { completed: {} }
       } catch (thrown) {
         // The same handler would return the same again.

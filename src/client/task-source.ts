@@ -65,11 +65,10 @@ export const taskSource = (http: Http, { app, queue, ...asked }: TaskSourceOptio
       const { items, beside } = await send[verb](texts, next === undefined ? undefined : { lease: next }, options)
       return { items, leased: (beside as CompletedBeside | undefined)?.leased }
     },
-    togetherMax: TOGETHER_MAX,
+    togetherMax: { complete: TOGETHER_MAX, fail: TOGETHER_MAX, release: TOGETHER_MAX },
     extendedMax: TOGETHER_MAX,
     // While one exchange with completions is on its way, what ends meanwhile need not wait for it.
     exchangesMax: { complete: 2, fail: 1, release: 1 },
-    carriesLeases: true,
     completesApart: false,
     completed: (_item, value) => completed(value),
     endingOf: (item, outcome) => {

@@ -44,13 +44,11 @@ export interface WorkSource<Leased extends LeasedItem> {
   readonly askDirective: (item: HeldItem, options: CallOptions) => Promise<Exchange<DirectiveAnswer>>
   /** Tells how items ended, all by the same verb. With `asked`, completions carry the next lease request. */
   readonly end: (verb: Verb, endings: readonly Ending[], asked: LeaseAsked | undefined, options: CallOptions) => Promise<EndingAnswers<Leased>>
-  /** Endings in one exchange, and leases extended in one, at most. */
-  readonly togetherMax: number
+  /** Endings of one verb in one exchange, and leases extended in one, at most. */
+  readonly togetherMax: Readonly<Record<Verb, number>>
   readonly extendedMax: number
   /** Exchanges of one verb that are out at the same time, at most. */
   readonly exchangesMax: Readonly<Record<Verb, number>>
-  /** Completions can carry the next lease request along. */
-  readonly carriesLeases: boolean
   /** A completion has a road of its own: it cannot travel in a report. */
   readonly completesApart: boolean
   /** What a handler's result comes to; throws what the handler should have, if it cannot be told at all. */

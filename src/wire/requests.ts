@@ -267,12 +267,14 @@ const onLease = <Body, Answer>(
   })
 
 /** `expiresAt`: when the reply is released by time; not there where only its caller releases it. */
-const replied = fields(endingFields.required, { ...endingFields.optional, expiresAt: instant })
+export const replied = fields(endingFields.required, { ...endingFields.optional, expiresAt: instant })
+/** What is said of a request that is replied to. */
+export const heldReply = { required: { ...held.required, reply: replyBody }, optional: { ...held.optional, effects: t.array(effect) } }
 export const replyToRequest = onLease(
   'replyToRequest',
   'reply',
   'Reply, once; effects are carried out after it is stored',
-  fields({ ...held.required, reply: replyBody }, { ...held.optional, effects: t.array(effect) }),
+  fields(heldReply.required, heldReply.optional),
   replied,
   true,
 )

@@ -5,6 +5,7 @@ import * as jobs from './jobs.ts'
 import * as longTasks from './long-tasks.ts'
 import * as nodes from './nodes.ts'
 import * as queues from './queues.ts'
+import * as replies from './replies.ts'
 import * as requests from './requests.ts'
 import type { Route } from './route.ts'
 import * as service from './service.ts'
@@ -21,6 +22,7 @@ export const routes = {
   callRequest: requests.callRequest,
   beginExecution: requests.beginExecution,
   leaseRequests: requests.leaseRequests,
+  replyToRequests: replies.replyToRequests,
   replyToRequest: requests.replyToRequest,
   callRequestByKey: requests.callRequestByKey,
   releaseReply: requests.releaseReply,

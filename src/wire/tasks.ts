@@ -90,19 +90,13 @@ export type LeaseBody = t.TypeOf<typeof leaseBody>
 export const leaseAnswer = fields({ items: t.array(leasedTask) }, { more: t.boolean })
 export type LeaseAnswer = t.TypeOf<typeof leaseAnswer>
 
-/** Beside completions: the next lease request, which never waits, and what it brought; what it was refused for stands in `problem`, the completions hold all the same. */
-export const completeBeside = {
-  asks: fields({}, { lease: leaseBody }),
-  answers: fields(
-    {},
-    {
-      leased: fields(
-        { items: t.array(leasedTask) },
-        { more: t.boolean, problem: fields({ type: text({ max: 200 }), title: text({ max: 200 }), status: t.number, code: text({ max: 60 }) }, { detail: text({ max: 4_000 }) }) },
-      ),
-    },
-  ),
-}
+const leaseProblem = fields({ type: text({ max: 200 }), title: text({ max: 200 }), status: t.number, code: text({ max: 60 }) }, { detail: text({ max: 4_000 }) })
+/** Beside endings: the next lease request, which never waits, and what it brought; what it was refused for stands in `problem`, the endings hold all the same. */
+export const leaseBeside = <Asked extends t.Mixed, Leased extends t.Mixed>(asked: Asked, leased: Leased) => ({
+  asks: fields({}, { lease: asked }),
+  answers: fields({}, { leased: fields({ items: t.array(leased) }, { more: t.boolean, problem: leaseProblem }) }),
+})
+export const completeBeside = leaseBeside(leaseBody, leasedTask)
 export type CompleteBeside = t.TypeOf<typeof completeBeside.asks>
 export type CompletedBeside = t.TypeOf<typeof completeBeside.answers>
 

@@ -142,6 +142,21 @@ describe('a lease call', () => {
     two.at.connection.resume()
     expect((await replying).status).toBe(200)
   })
+
+  it('of a contract beside replies is passed on with them, and replies alone are taken anywhere', async () => {
+    const [a, b, c] = await start()
+    right(await a.engine.contracts.configure('pay', { ...DEFAULT_CONTRACT, callers: [], workers: [] }, contextOf(servers.world, 'admin')))
+    for (const id of ['r1', 'r2', 'r3']) await b.ask('PUT', `/v1/contracts/pay/requests/${id}`, { body: { amount: 7 } })
+    const leading = await c.engine.leaderOf(contractLine('pay'))
+    const [one, two] = [a, b, c].filter(({ at }) => at.name !== (leading === 'here' ? 'c' : leading?.server)) as [Served, Served]
+    const said = ({ id, lease }: { readonly id: string; readonly lease: string }) => ({ id, lease, reply: { status: 200 } })
+    const leased = await one.post('/v1/contracts/pay/lease', { worker: 'w', max: 2 })
+    const [first, second] = leased.body.items.map(said)
+    const answer = await two.post('/v1/contracts/pay/replies', { items: [first], lease: { worker: 'w' } })
+    expect(answer.body).toMatchObject({ items: [{ id: 'r1', state: 'completed', status: 200 }], leased: { items: [{ id: 'r3' }] } })
+    const alone = await one.post('/v1/contracts/pay/replies', { items: [second] }, { headers: { 'Stint-Forwarded': '1' } })
+    expect(alone.body).toEqual({ items: [expect.objectContaining({ id: 'r2', state: 'completed', status: 200 })] })
+  })
 })
 
 describe('a call that was passed on', () => {

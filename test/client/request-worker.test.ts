@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { GiveBack, LeaseLost, PermanentFailure, StintError, type WorkerRequest } from '../../src/client/index.ts'
 import { deferred } from '../../src/client/deferred.ts'
 import { contractStage, isReplying } from '../support/contract-stage.ts'
-
 import { aborted } from '../support/job-functions.ts'
 
 const { at, works, typesOf, happened, first } = contractStage()

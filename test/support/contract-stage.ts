@@ -67,6 +67,6 @@ export const contractStage = () => {
 }
 
 export const isCall = ({ method }: Seen): boolean => method === 'PUT'
-export const isReplying = ({ method, path }: Seen): boolean => method === 'POST' && path.endsWith('/reply')
+export const isReplying = ({ method, path }: Seen): boolean => method === 'POST' && path.endsWith('/replies')
 export const isAskingForReply = ({ method, path }: Seen): boolean => method === 'GET' && path.endsWith('/reply')
 export const isRelease = ({ method }: Seen): boolean => method === 'DELETE'

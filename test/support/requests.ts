@@ -159,6 +159,16 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
       effects: [{ task: { app: 'shop', queue: 'mail', payload: 1 } }],
     },
   }),
+  replyToRequests: (made) => ({
+    params: { contract: made.contract },
+    body: {
+      id: made.request,
+      lease: made.requestLease,
+      caller: 'local',
+      reply: { status: 201, headers: { Location: '/p/1' }, body: { ok: true }, mediaType: 'application/json' },
+      effects: [{ task: { app: 'shop', queue: 'mail', payload: 1 } }],
+    },
+  }),
   releaseReply: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
   showRequest: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
   showReply: (made) => ({ params: oneRequest(made), query: { caller: 'local' } }),
