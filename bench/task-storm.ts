@@ -23,6 +23,7 @@ const { values } = parseArgs({
     tasks: { type: 'string', default: '100000' },
     workers: { type: 'string', default: '8' },
     concurrency: { type: 'string', default: '32' },
+    prefetch: { type: 'string', default: '0' },
     'lease-seconds': { type: 'string', default: '2' },
     'kill-every-seconds': { type: 'string', default: '1' },
     'freeze-every-seconds': { type: 'string', default: '5' },
@@ -37,7 +38,14 @@ const { directory, remove } = temporaryDirectory()
 const server = await startServer(directory)
 const stint = connect({ url: server.url })
 const othersSince = watchOthers()
-const crew = openCrew({ ...QUEUE, urls: [server.url], workers, concurrency: Number(values.concurrency), leaseSeconds: Number(values['lease-seconds']) })
+const crew = openCrew({
+  ...QUEUE,
+  urls: [server.url],
+  workers,
+  concurrency: Number(values.concurrency),
+  prefetch: Number(values.prefetch),
+  leaseSeconds: Number(values['lease-seconds']),
+})
 await crew.ready
 
 const began = performance.now()

@@ -18,14 +18,14 @@ const TIMEOUT_MS = 600_000
 const QUEUE = { app: 'storm', queue: 'tasks' }
 
 const { folder, serve } = processes('task-storm')
-const data = join(folder, 'data')
 
 describe('when workers are killed and frozen in the middle of 5,000 tasks', () => {
-  it('completes each task once, by the holder of its current lease', { timeout: TIMEOUT_MS }, async () => {
+  it.each([0, 32])('completes each task once, by the holder of its current lease, where each leases %i ahead', { timeout: TIMEOUT_MS }, async (prefetch) => {
+    const data = join(folder, `data-${prefetch}`)
     const server = await serve(['--data', data])
     const stint = connect({ url: server.url })
     const began = realWorld.monotonic()
-    const crew = openCrew({ ...QUEUE, urls: [server.url], workers: WORKERS, concurrency: 16, leaseSeconds: 1 })
+    const crew = openCrew({ ...QUEUE, urls: [server.url], workers: WORKERS, concurrency: 16, prefetch, leaseSeconds: 1 })
     await crew.ready
     const freezes: Promise<void>[] = []
     const done = (async () => {

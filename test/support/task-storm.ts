@@ -21,6 +21,8 @@ export interface CrewOptions extends Queue {
   readonly urls: readonly string[]
   readonly workers: number
   readonly concurrency: number
+  /** What each worker leases ahead (0). */
+  readonly prefetch?: number
   readonly leaseSeconds: number
 }
 
@@ -54,7 +56,7 @@ const first = async (admin: Stint, { workItem, position }: Task, types: readonly
   return undefined
 }
 
-export const openCrew = ({ urls, app, queue, workers, concurrency, leaseSeconds }: CrewOptions): Crew => {
+export const openCrew = ({ urls, app, queue, workers, concurrency, prefetch = 0, leaseSeconds }: CrewOptions): Crew => {
   const members: Member[] = []
   let turn = 0
   let killed = 0
@@ -63,7 +65,7 @@ export const openCrew = ({ urls, app, queue, workers, concurrency, leaseSeconds 
 
   const start = (place: number, life: number): void => {
     const name = `worker-${place}.${life}`
-    const child = spawn(process.execPath, [PROGRAM, urls[place % urls.length] ?? '', app, queue, name, String(concurrency), String(leaseSeconds)], {
+    const child = spawn(process.execPath, [PROGRAM, urls[place % urls.length] ?? '', app, queue, name, String(concurrency), String(leaseSeconds), String(prefetch)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const output = createInterface({ input: child.stdout })

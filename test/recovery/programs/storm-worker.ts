@@ -1,8 +1,8 @@
-// A worker process that is to be killed, frozen and told to end: `node storm-worker.ts URL APP QUEUE NAME CONCURRENCY LEASE_SECONDS`.
+// A worker process that is to be killed, frozen and told to end: `node storm-worker.ts URL APP QUEUE NAME CONCURRENCY LEASE_SECONDS PREFETCH`.
 // It says when it begins, and of each task that ended here although it was somebody else's, or done by somebody else, by then.
 import { connect, LeaseLost, StintError } from '../../../src/client/index.ts'
 
-const [url = '', app = '', queue = '', name = '', concurrency = '', leaseSeconds = ''] = process.argv.slice(2)
+const [url = '', app = '', queue = '', name = '', concurrency = '', leaseSeconds = '', prefetch = ''] = process.argv.slice(2)
 
 const stint = connect({ url })
 
@@ -17,6 +17,7 @@ const worker = stint.worker(
     queue,
     worker: name,
     concurrency: Number(concurrency),
+    prefetch: Number(prefetch),
     leaseSeconds: Number(leaseSeconds),
     closeOn: ['SIGTERM'],
     // The machine may be full of workers: what is tried here is that none is missed, not that a busy one rests.
