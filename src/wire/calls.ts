@@ -1,5 +1,5 @@
 // Many calls of a contract in one exchange: each is the call that PUT would make, or the question for the reply to one, and is answered by itself.
-import * as t from 'io-ts'
+import type * as t from 'io-ts'
 import { inContract } from './contracts.ts'
 import { itemId, route, state } from './items.ts'
 import { mediaType, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from './requests.ts'
@@ -28,7 +28,10 @@ export type Called = t.TypeOf<typeof called>
 export const callsBody = fields({ id: itemId }, { call: called })
 
 /** The reply with the headers that the answer to `PUT` or `GET …/reply` would have. */
-const givenReply = fields({ status: number({ integer: true }), headers: storedHeaders }, { text: text({ max: 2 * REPLY_BYTES_MAX }), bodyBase64: text({ max: 2 * REPLY_BYTES_MAX }) })
+const givenReply = fields(
+  { status: number({ integer: true }), headers: storedHeaders },
+  { text: text({ max: 2 * REPLY_BYTES_MAX }), bodyBase64: text({ max: 2 * REPLY_BYTES_MAX }) },
+)
 export type RepliedAs = t.TypeOf<typeof givenReply>
 
 /** 200 with `reply`; 202 with `state`: accepted as the first with this id, and pending. */
@@ -48,17 +51,5 @@ export const callRequests = route({
   many: true,
   answers: { 200: callsAnswer, 202: callsAnswer },
   headers: ['Prefer'],
-  problems: [
-    'not-found',
-    'pending',
-    'fingerprint-mismatch',
-    'released',
-    'reply-not-kept',
-    'interrupted',
-    'aborted',
-    'cancelled',
-    'over-quota',
-    'too-many-live',
-    'lagging',
-  ],
+  problems: ['not-found', 'pending', 'fingerprint-mismatch', 'released', 'reply-not-kept', 'interrupted', 'aborted', 'cancelled', 'over-quota', 'too-many-live', 'lagging'],
 })
