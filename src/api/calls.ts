@@ -37,12 +37,12 @@ const forLater = (id: string, answer: Answer<unknown>): Handled<CallsAnswer> => 
   return isReplay(answer) ? E.left({ code: 'pending', state }) : E.right({ status: 202, body: { id, state } })
 }
 
-/** As it is said among others; that it is a replay stays beside it for whoever counts them. */
-const saidOf = (call: Call, id: string, answer: Answer<{ readonly state: CallsAnswer['state'] } | undefined>): Handled<CallsAnswer> => {
+/** As it is said among others. Of a call it stays beside it that it is a duplicate, for whoever counts them; who only asks for a reply is none. */
+const saidOf = (call: Call, id: string, isCall: boolean, answer: Answer<{ readonly state: CallsAnswer['state'] } | undefined>): Handled<CallsAnswer> => {
   const { status, body, given } = answer
   if (given === undefined) return E.right({ status, body: { id, state: body?.state } })
   if (call.gathering?.takes(given.body.byteLength, REPLIES_BYTES_MAX) === false) return forLater(id, answer)
-  return E.right({ status: 200, body: { id, reply: repliedAs(answer) }, headers: isReplay(answer) ? REPLAYED : {} })
+  return E.right({ status: 200, body: { id, reply: repliedAs(answer) }, headers: isCall && isReplay(answer) ? REPLAYED : {} })
 }
 
 const isPending = (handled: Handled<unknown>): boolean => (E.isLeft(handled) ? handled.left.code === 'pending' : handled.right.given === undefined)
@@ -57,7 +57,7 @@ export const callRequests: Handle<typeof wire.callRequests> = async ({ params: {
         ? await showReply({ params: { contract, id }, query: {}, body: undefined }, call)
         : await callWith(call, contract, id, () => Promise.resolve(takenFrom(called)))
     isKnown = !isPending(handled)
-    return E.isLeft(handled) ? handled : saidOf(call, id, handled.right)
+    return E.isLeft(handled) ? handled : saidOf(call, id, called !== undefined, handled.right)
   } finally {
     gathering?.end(isKnown)
   }
