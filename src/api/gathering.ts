@@ -35,8 +35,10 @@ export const createGathering = (world: World, signal: AbortSignal): Gathering =>
     },
     end: (isKnown) => {
       open -= 1
-      if (open === 0) cancel?.()
-      else if (isKnown && cancel === undefined && !over.signal.aborted) cancel = world.timer(GATHER_MS, enough)
+      if (open === 0) {
+        cancel?.()
+        cancel = undefined
+      } else if (isKnown && cancel === undefined && !over.signal.aborted) cancel = world.timer(GATHER_MS, enough)
     },
     takes: (bytes, bytesMax) => {
       if (taken > 0 && taken + bytes > bytesMax) return false
