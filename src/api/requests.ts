@@ -10,7 +10,7 @@ import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, 
 import { ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
-import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
+import { direct, findVisible, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
 import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
@@ -222,14 +222,13 @@ export const showRequest: Handle<typeof wire.showRequest> = async ({ params, que
 export const showReply: Handle<typeof wire.showReply> = async ({ params, query }, call) => {
   const workItem = meant(call, params, query)
   if (E.isLeft(workItem)) return workItem
-  const row = await readVisible(call, workItem.right)
-  if (E.isLeft(row)) return row.left.code === 'erased' ? E.left({ code: 'released' }) : row
-  const allowed = replyFor(call, params, row.right.item)
+  const found = await findVisible(call, workItem.right)
+  if (E.isLeft(found)) return found.left.code === 'erased' ? E.left({ code: 'released' }) : found
+  const allowed = replyFor(call, params, found.right)
   if (E.isLeft(allowed)) return allowed
-  const waited =
-    row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, row.right.item))
+  const waited = found.right.status === 'settled' ? found : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, found.right))
   if (E.isLeft(waited)) return waited
-  const item = waited.right ?? row.right.item
+  const item = waited.right ?? found.right
   return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(call, requestPath(params.contract, params.id), item))
 }
 
