@@ -112,6 +112,17 @@ describe('many calls in one exchange', () => {
     expect([b.id, b.mediaType, b.bodyBase64]).toEqual(['b', c.mediaType, c.bodyBase64])
   })
 
+  it('may be one, without the list: it is answered by itself, and waits as PUT does', async () => {
+    const api = await startApi()
+    const one = (item: object, headers: Record<string, string> = {}) => api.post(`${PAY}/calls`, item, { headers })
+    expect(await one(json('a'))).toMatchObject({ status: 202, body: { id: 'a', state: 'waiting' } })
+    const answer = one({ id: 'a' }, WAIT)
+    await api.world.until((pending) => pending.includes(30_000))
+    await reply(api, 'a', (await leasedAll(api)).get('a') ?? '')
+    expect(await answer).toMatchObject({ status: 200, body: { id: 'a', reply: { status: 201, text: '{"paid":true}' } } })
+    expect((await one(json('a', { amount: 6 }))).status).toBe(422)
+  })
+
   it('twice under one id run once, and both are answered', async () => {
     const api = await startApi()
     const { answer } = await held(api, [json('a'), json('a')])
