@@ -22,7 +22,7 @@ const badHeaders = (req: IncomingMessage): Problem | undefined => {
   return type !== undefined && JSON_TYPE.test(type) ? undefined : problem('unsupported-media-type', 'Expected Content-Type application/json, in UTF-8.')
 }
 
-const tooLarge = (limit: number): Problem => problem('too-large', `The body is larger than ${limit} bytes.`)
+export const tooLarge = (limit: number): Problem => problem('too-large', `The body is larger than ${limit} bytes.`)
 
 /** Lets the rest of a body that is too large go by, so that the client comes to read the answer. */
 const drain = (req: IncomingMessage): void => {

@@ -8,6 +8,7 @@ import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.t
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
 import { readBytes } from './body.ts'
+import { createGathering, type Gathering } from './gathering.ts'
 import type { Principal } from './principal.ts'
 import { fromRefusal, type Problem } from './problem.ts'
 
@@ -64,6 +65,8 @@ export interface Call {
   readonly bytes: (limit: number) => Promise<E.Either<Problem, RawBody>>
   /** The Idempotency-Key without its quotes. */
   readonly key: string | undefined
+  /** What it shares with the other items of its exchange; undefined for a call that is no item. */
+  readonly gathering: Gathering | undefined
   /** The same call for one of its many items, under a command id of its own. */
   readonly forItem: (index: number) => Call
 }
@@ -108,6 +111,12 @@ export interface Caller {
   readonly isStillAllowed: () => Promise<boolean>
 }
 
+/** What all items of one exchange have together, made when it is asked for. */
+interface Shared {
+  signal?: AbortSignal
+  gathering?: Gathering
+}
+
 /** One call; what few handlers ask for is made when it is asked for. */
 class CallOfRequest implements Call {
   readonly engine: Engine
@@ -118,11 +127,11 @@ class CallOfRequest implements Call {
   readonly isStillAllowed: () => Promise<boolean>
   readonly #caller: Caller
   readonly #item: number | undefined
+  readonly #shared: Shared
   #context: Context | undefined
-  #signal: AbortSignal | undefined
   #bytes: Promise<E.Either<Problem, Buffer>> | undefined
 
-  constructor(caller: Caller, item?: number) {
+  constructor(caller: Caller, shared: Shared, item?: number) {
     this.engine = caller.engine
     this.world = caller.world
     this.principal = caller.principal
@@ -130,6 +139,7 @@ class CallOfRequest implements Call {
     this.isStopping = caller.isStopping
     this.isStillAllowed = caller.isStillAllowed
     this.#caller = caller
+    this.#shared = shared
     this.#item = item
   }
 
@@ -174,7 +184,7 @@ class CallOfRequest implements Call {
   }
 
   get signal(): AbortSignal {
-    return (this.#signal ??= this.#makeSignal())
+    return (this.#shared.signal ??= this.#makeSignal())
   }
 
   #makeSignal(): AbortSignal {
@@ -189,6 +199,10 @@ class CallOfRequest implements Call {
     return controller.signal
   }
 
+  get gathering(): Gathering | undefined {
+    return this.#item === undefined ? undefined : (this.#shared.gathering ??= createGathering(this.world, this.signal))
+  }
+
   isGone(): boolean {
     return this.#caller.res.destroyed
   }
@@ -200,11 +214,11 @@ class CallOfRequest implements Call {
   }
 
   forItem(index: number): Call {
-    return new CallOfRequest(this.#caller, index)
+    return new CallOfRequest(this.#caller, this.#shared, index)
   }
 }
 
-export const createCall = (caller: Caller): Call => new CallOfRequest(caller)
+export const createCall = (caller: Caller): Call => new CallOfRequest(caller, {})
 
 /** To whom was let in when its call began and is not any more. */
 export const noLongerLetIn: Problem = { code: 'unauthenticated', detail: 'The token was revoked or has expired meanwhile.', headers: { 'WWW-Authenticate': 'Bearer' } }

@@ -13,7 +13,7 @@ import { lineOf, mayBePassedOn, type Forwarder } from './forward.ts'
 import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Handled, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { hasRole, NOBODY, type Principal } from './principal.ts'
-import { fromThrown, invalid, problem, problemDocument, type Problem } from './problem.ts'
+import { fromThrown, invalid, problem, problemDocument, retryAfterSeconds, type Problem } from './problem.ts'
 import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
 import type { ApiSettings } from './settings.ts'
 
@@ -119,18 +119,21 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
   /** The route calls a contract. */
   const isCall = route.problems.includes('fingerprint-mismatch')
   const countDuplicate = (handled: Handled<unknown>): void => {
-    const { headers = {} } = E.isRight(handled) ? handled.right : handled.left
-    if ('Idempotency-Replayed' in headers || (E.isRight(handled) && hasReply(handled.right.body))) metrics.duplicate('replayed')
+    const { headers } = E.isRight(handled) ? handled.right : handled.left
+    if (headers === undefined ? E.isRight(handled) && hasReply(handled.right.body) : 'Idempotency-Replayed' in headers) metrics.duplicate('replayed')
     else if (E.isLeft(handled) && handled.left.code === 'fingerprint-mismatch') metrics.duplicate('mismatched')
   }
 
   const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
     const named = typeof item === 'object' && item !== null && 'id' in item && typeof item.id === 'string' ? { id: item.id } : {}
-    const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused) })
+    // One by one it would stand in a header.
+    const again = ({ code }: Problem): object => (isCall && retryAfterSeconds(code) !== undefined ? { retryAfter: retryAfterSeconds(code) } : {})
+    const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused), ...again(refused) })
     const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
     if (E.isLeft(body)) return refuse(invalid(body.left))
     const own = call.forItem(index)
     const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: body.right }, own))
+    if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { ...(handled.right.body as object), status: handled.right.status }
     audit(handled.left, () => own.context, url)
     return refuse(handled.left)
@@ -189,12 +192,18 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     const line = engine.isShared ? lineOf(route, params.right, taken.right) : undefined
     const passed = line === undefined ? undefined : await host.forwarder.pass(line, { req, res, body: taken.right.bytes, requestId })
     if (passed !== undefined) return E.isLeft(passed) ? refuse(passed.left) : passed.right
-    const isStillAllowed = async (): Promise<boolean> => {
+    const letInAgain = async (): Promise<boolean> => {
       const again = await host.authenticate(req.headers)
       // Whoever was let in is not shut out because the keys cannot be read just now.
       if (E.isLeft(again)) return again.left.code === 'keys-unavailable'
       return again.right?.subject === who.right?.subject && E.isRight(principalFor(route, again.right))
     }
+    let asking: Promise<boolean> | undefined
+    // Items that are woken together ask together.
+    const isStillAllowed = (): Promise<boolean> =>
+      (asking ??= letInAgain().finally(() => {
+        asking = undefined
+      }))
     const call = createCall({ engine, world, principal, req, res, key: key.right, takesPrefer, waits: host.waits, isStopping: host.isStopping, isStillAllowed })
     return run(taken.right, { params: params.right, query: query.right }, call, req)
   }

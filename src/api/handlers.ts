@@ -2,6 +2,7 @@
 import type { World } from '../world.ts'
 import type { RouteName, routes } from '../wire/routes.ts'
 import type { Handle, HandleBeside } from './call.ts'
+import { callRequests } from './calls.ts'
 import * as contracts from './contracts.ts'
 import * as audit from './audit.ts'
 import { createSeats } from './event-stream.ts'
@@ -46,6 +47,7 @@ export const createHandlers = (world: World, settings: ApiSettings, metrics: Met
     ...replies,
     callRequest: requests.callRequest,
     callRequestByKey: requests.callRequestByKey,
+    callRequests,
     listRequests: requests.listRequests,
     listCallers: requests.listCallers,
     showRequest: requests.showRequest,

@@ -33,6 +33,14 @@ export const readVisible = async (call: Call, workItem: WorkItemId): Promise<E.E
   return maySee(call, workItem, row.right.item.by) ? row : foreign
 }
 
+/** As `readVisible`, for whoever needs the item alone: what is live is not read from the log. */
+export const findVisible = async (call: Call, workItem: WorkItemId): Promise<E.Either<Problem, Existing>> => {
+  const item = call.engine.live(workItem)
+  if (item === undefined || (item.status === 'settled' && item.erased === true)) return E.map(({ item: read }: ItemRow) => read)(await readVisible(call, workItem))
+  const allowed = visibleIfOwn(call, workItem)
+  return E.isLeft(allowed) ? allowed : visible(call, workItem, item)
+}
+
 /** The row with the signs of life that are known of it. */
 export const shown = (call: Call, row: ItemRow): Shown => ({ ...row, presence: call.engine.presence(row.workItem) })
 

@@ -306,7 +306,10 @@ export const openApiDocument = (version: string) => ({
       Problem: problemSchema,
       ItemProblem: {
         description: 'Why one of many items was refused',
-        allOf: [{ $ref: '#/components/schemas/Problem' }, { type: 'object', properties: { id: { type: 'string' } } }],
+        allOf: [
+          { $ref: '#/components/schemas/Problem' },
+          { type: 'object', properties: { id: { type: 'string' }, retryAfter: { type: 'integer', description: 'Of a call: seconds after which a repeat makes sense' } } },
+        ],
       },
     },
   },

@@ -42,7 +42,7 @@ export const bodyView = (mediaType: string | undefined, body: Uint8Array | undef
 export const mediaTypeOf = ({ headers }: ReplyHead): string | undefined => headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1]
 
 /** A name that comes once with its value, one that comes again with all of them. */
-const headersView = ({ headers }: ReplyHead): Record<string, string | string[]> => {
+export const headersView = ({ headers }: { readonly headers: readonly (readonly [string, string])[] }): Record<string, string | string[]> => {
   const shown: Record<string, string | string[]> = {}
   for (const [name, value] of headers) {
     const known = shown[name]

@@ -10,7 +10,7 @@ import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, 
 import { ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
-import { direct, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
+import { direct, findVisible, limitOf, pageAnswer, readVisible, showHistory, showItem, showWhy, visible } from './items.ts'
 import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
@@ -95,11 +95,20 @@ const accepted = async (
 
 const CALLBACK_CHARACTERS_MAX = 2_000
 
-/** Where the caller wants its reply delivered, if anywhere and if Stint may call there. */
-const callbackOf = (call: Call, contract: string): E.Either<Problem, { readonly callback?: string }> => {
-  const url = call.headers['stint-callback']
-  if (url === undefined) return E.right({})
-  const bad = (code: 'length' | 'pattern', detail: string) => E.left(invalid([{ path: '/headers/stint-callback', code, detail }]))
+/** What is called with: the body, and what stands around it. */
+export interface Taken {
+  readonly bytes: Uint8Array
+  /** Undefined: none was named. */
+  readonly mediaType: string | undefined
+  /** Where the caller wants its reply delivered, and where it says so. */
+  readonly callback: { readonly url: unknown; readonly path: string } | undefined
+}
+
+/** The address for the reply, if there is one and Stint may call there. */
+const callbackOf = (call: Call, contract: string, said: Taken['callback']): E.Either<Problem, { readonly callback?: string }> => {
+  if (said === undefined) return E.right({})
+  const { url, path } = said
+  const bad = (code: 'length' | 'pattern', detail: string) => E.left(invalid([{ path, code, detail }]))
   if (typeof url !== 'string' || url.length > CALLBACK_CHARACTERS_MAX) return bad('length', `Expected one URL of at most ${CALLBACK_CHARACTERS_MAX} characters.`)
   const addressee = call.engine.contracts.addresseeFor(contract, url)
   return E.isLeft(addressee) ? bad('pattern', `Expected a URL that may be called. ${addressee.left}`) : E.right({ callback: url })
@@ -129,18 +138,30 @@ const mediaTypeFault = (said: string): Problem | undefined => {
   return E.isLeft(decoded) ? invalid(decoded.left.map((fault) => ({ ...fault, path: MEDIA_TYPE_PATH }))) : undefined
 }
 
-const callWith = async (call: Call, contract: string, id: string): Promise<Handled<wire.RequestShown>> => {
-  const allowed = contractFor(call, contract, 'insert')
-  if (E.isLeft(allowed)) return allowed
-  const { subject } = call.principal
-  const workItem = requestOf(contract, subject, id, '/params/id')
-  if (E.isLeft(workItem)) return workItem
+/** By its body and headers. */
+const takenFromRequest = async (call: Call): Promise<E.Either<Problem, Taken>> => {
   const body = await call.bytes(REQUEST_BYTES_MAX)
   if (E.isLeft(body)) return body
   const { bytes, mediaType } = body.right
   const wrong = mediaTypeFault(mediaType)
   if (wrong !== undefined) return E.left(wrong)
-  const callback = callbackOf(call, contract)
+  const { 'stint-callback': url, 'content-type': named } = call.headers
+  return E.right({ bytes, mediaType: named === undefined ? undefined : mediaType, callback: url === undefined ? undefined : { url, path: '/headers/stint-callback' } })
+}
+
+const UNNAMED_TYPE = 'application/octet-stream'
+
+/** The one way to call, however the call travels. `take` is asked for the body once it is known that the caller may call. */
+export const callWith = async (call: Call, contract: string, id: string, take: (call: Call) => Promise<E.Either<Problem, Taken>>): Promise<Handled<wire.RequestShown>> => {
+  const allowed = contractFor(call, contract, 'insert')
+  if (E.isLeft(allowed)) return allowed
+  const { subject } = call.principal
+  const workItem = requestOf(contract, subject, id, '/params/id')
+  if (E.isLeft(workItem)) return workItem
+  const taken = await take(call)
+  if (E.isLeft(taken)) return taken
+  const { bytes, mediaType } = taken.right
+  const callback = callbackOf(call, contract, taken.right.callback)
   if (E.isLeft(callback)) return callback
   const done = await call.engine.contracts.accept(
     workItem.right,
@@ -148,8 +169,8 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
       type: 'AcceptRequest',
       by: subject,
       request: { ...factsOf(contract, subject, allowed.right, 'workers', bytes.byteLength, call.engine.now()), ...callback.right },
-      mediaType,
-      digest: bodyFingerprint(call.headers['content-type'] === undefined ? undefined : mediaType, bytes),
+      mediaType: mediaType ?? UNNAMED_TYPE,
+      digest: bodyFingerprint(mediaType, bytes),
     },
     acceptContext(call),
     bytes,
@@ -158,14 +179,14 @@ const callWith = async (call: Call, contract: string, id: string): Promise<Handl
   return E.left(await notAccepted(call, { contract, caller: subject, workItem: workItem.right }, done.left))
 }
 
-export const callRequest: Handle<typeof wire.callRequest> = ({ params }, call) => callWith(call, params.contract, params.id)
+export const callRequest: Handle<typeof wire.callRequest> = ({ params }, call) => callWith(call, params.contract, params.id, takenFromRequest)
 
 export const callRequestByKey: Handle<typeof wire.callRequestByKey> = ({ params }, call) => {
   const path = '/headers/idempotency-key'
   if (call.key === undefined) return E.left(invalid([{ path, code: 'required', detail: 'Expected an Idempotency-Key: it is the id of the request.' }]))
   if (!itemId.is(call.key) || E.isLeft(itemId.decode(call.key)))
     return E.left(invalid([{ path, code: 'pattern', detail: 'Expected 1 to 200 characters of A-Z, a-z, 0-9, `.`, `_`, `~` and `-`: it is the id of the request.' }]))
-  return callWith(call, params.contract, call.key)
+  return callWith(call, params.contract, call.key, takenFromRequest)
 }
 
 /** The request that is meant: the caller's own, or, for those who look after or work the contract, that of the caller they name. */
@@ -201,14 +222,13 @@ export const showRequest: Handle<typeof wire.showRequest> = async ({ params, que
 export const showReply: Handle<typeof wire.showReply> = async ({ params, query }, call) => {
   const workItem = meant(call, params, query)
   if (E.isLeft(workItem)) return workItem
-  const row = await readVisible(call, workItem.right)
-  if (E.isLeft(row)) return row.left.code === 'erased' ? E.left({ code: 'released' }) : row
-  const allowed = replyFor(call, params, row.right.item)
+  const found = await findVisible(call, workItem.right)
+  if (E.isLeft(found)) return found.left.code === 'erased' ? E.left({ code: 'released' }) : found
+  const allowed = replyFor(call, params, found.right)
   if (E.isLeft(allowed)) return allowed
-  const waited =
-    row.right.item.status === 'settled' ? E.right(row.right.item) : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, row.right.item))
+  const waited = found.right.status === 'settled' ? found : await untilSettled(call, workItem.right, call.waitMs ?? 0, () => replyFor(call, params, found.right))
   if (E.isLeft(waited)) return waited
-  const item = waited.right ?? row.right.item
+  const item = waited.right ?? found.right
   return item.status === 'settled' ? answerSettled(call, workItem.right, item, true) : E.left(pending(call, requestPath(params.contract, params.id), item))
 }
 

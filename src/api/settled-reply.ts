@@ -7,7 +7,7 @@ import { fromRefusal, type Problem } from './problem.ts'
 import { releaseHeader } from './request-views.ts'
 import { nameOf } from './views.ts'
 
-const REPLAYED = { 'Idempotency-Replayed': 'true' } as const
+export const REPLAYED = { 'Idempotency-Replayed': 'true' } as const
 
 /** Why a request that settled without a reply has none. */
 const withoutReply = (item: Settled): Problem => {
@@ -40,7 +40,7 @@ export const giveReply = (workItem: WorkItemId, item: Settled, { head, body }: K
   },
 })
 
-/** Waits until the request is settled or the caller's time is over; answers the item as it is then, if the caller still may have it. */
+/** Waits until the request is settled, the caller's time is over, or another item of the exchange has its answer; answers the item as it is then, if the caller still may have it. */
 export const untilSettled = async (
   call: Call,
   workItem: WorkItemId,
@@ -48,12 +48,13 @@ export const untilSettled = async (
   mayStill: () => E.Either<Problem, unknown>,
 ): Promise<E.Either<Problem, ReturnType<Call['engine']['live']>>> => {
   const until = call.world.monotonic() + waitMs
+  const over = call.gathering?.over ?? call.signal
   for (;;) {
     const item = call.engine.live(workItem)
     if (item === undefined || item.status === 'settled') return E.right(item)
     const left = until - call.world.monotonic()
-    if (left <= 0 || call.signal.aborted) return E.right(item)
-    await call.engine.changed(workItem, left, call.signal)
+    if (left <= 0 || over.aborted) return E.right(item)
+    await call.engine.changed(workItem, left, over)
     if (call.signal.aborted) return E.right(call.engine.live(workItem))
     const still = (await call.isStillAllowed()) ? mayStill() : E.left(noLongerLetIn)
     if (E.isLeft(still)) return still

@@ -4,18 +4,21 @@
 //   store ─▶ PUT ─┬─▶ reply ─▶ read ─▶ release ─▶ out of the store
 //            ▲    ├─▶ 202, pending ─▶ GET …/reply ─▶ reply
 //            └────┴── no answer, too much, stopping: again
+//
+// PUT and GET of calls that are under way together travel in one exchange: call-hub.ts.
 import { contractName } from '../wire/contracts.ts'
 import { itemId } from '../wire/items.ts'
-import { callRequest, releaseReply, REQUEST_BYTES_MAX, showReply } from '../wire/requests.ts'
+import { releaseReply, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import { pause } from '../world.ts'
 import { fromBase64, toBase64 } from './base64.ts'
+import { createCallHub } from './call-hub.ts'
 import { createTeller, type OnProblem } from './complaints.ts'
 import { contentOf } from './content.ts'
 import { Closed, StintError, Unanswered } from './errors.ts'
 import type { Content, Http, RawAnswer } from './http.ts'
 import { uuidv7 } from './ids.ts'
 import { createReachability, mayPass } from './reachability.ts'
-import { givenReply, RELEASE_HEADER, type GivenReply, type ReleasePolicy } from './reply.ts'
+import { givenReply, type GivenReply, type ReleasePolicy } from './reply.ts'
 import { memoryRequestStore, type PendingRequest, type RequestStore } from './request-store.ts'
 import { follow } from './signals.ts'
 import { invalid, valid } from './validity.ts'
@@ -111,18 +114,10 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
   const contract = valid(contractName, options.contract)
   const onProblem = createTeller({ who: `requester of ${contract}`, kind: 'request', meanwhile: 'The reply stays until it is released.', onProblem: options.onProblem })
   const reachability = createReachability(world, { firstMs: 100, mostMs: 5_000 })
+  const hub = createCallHub(http, contract)
   const ending = new AbortController()
   /** Requests that are being stored, by id. */
   const noting = new Map<string, Promise<PendingRequest>>()
-
-  /** One question, by `PUT` until the request is known to be taken, then for the reply alone. */
-  const ask = ({ id, content, callback }: Asked, isTaken: boolean, waitSeconds: number, timeoutMs: number, signal: AbortSignal): Promise<RawAnswer> => {
-    const shared = { params: { contract, id }, through: RELEASE_HEADER, signal, timeoutMs, attemptsMax: 1 }
-    const headers = { Prefer: `wait=${waitSeconds}` }
-    return isTaken || content === undefined
-      ? http.pass(showReply, { ...shared, headers })
-      : http.pass(callRequest, { ...shared, headers: { ...headers, 'Stint-Callback': callback }, content })
-  }
 
   /** Whether it makes sense to ask again; whether the request is taken is known better then. */
   const isWorthAgain = (failure: unknown, isTaken: boolean, hasContent: boolean): boolean => {
@@ -133,10 +128,14 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
   }
 
   const untilAnswered = async (asked: Asked, over: AbortSignal): Promise<Answered> => {
-    const { id, content, timeoutMs = patienceMs } = asked
+    const { id, content, callback, timeoutMs = patienceMs } = asked
     const until = world.monotonic() + timeoutMs
     let isTaken = content === undefined
     let isFirst = false
+    const onTaken = (asFirst: boolean): void => {
+      isTaken = true
+      isFirst ||= asFirst
+    }
     for (let repeat = 0; ;) {
       over.throwIfAborted()
       const began = world.monotonic()
@@ -144,10 +143,17 @@ export const createRequester = (http: Http, options: RequesterOptions, onClosed:
       const waitSeconds = Math.min(WAIT_SECONDS, Math.floor(leftMs / 1_000))
       let failure: unknown
       try {
-        const answer = await ask(asked, isTaken, waitSeconds, Math.min(waitSeconds * 1_000 + TIMEOUT_BEYOND_MS, Math.max(leftMs, TRY_LEAST_MS)), over)
+        const answer = await hub.ask({
+          id,
+          content: isTaken ? undefined : content,
+          callback,
+          waitSeconds,
+          timeoutMs: Math.min(waitSeconds * 1_000 + TIMEOUT_BEYOND_MS, Math.max(leftMs, TRY_LEAST_MS)),
+          onTaken,
+          signal: over,
+        })
         reachability.reached()
-        if (answer.headers.has(RELEASE_HEADER)) return { answer, isFirst }
-        isTaken = isFirst = true
+        if (answer !== undefined) return { answer, isFirst }
         repeat = 0
       } catch (thrown) {
         over.throwIfAborted()

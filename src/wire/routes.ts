@@ -1,4 +1,5 @@
 // The whole surface: every route, in the order in which a server should try them (the most frequent first).
+import * as calls from './calls.ts'
 import * as contracts from './contracts.ts'
 import * as audit from './audit.ts'
 import * as jobs from './jobs.ts'
@@ -20,6 +21,7 @@ export const routes = {
   completeTask: tasks.completeTask,
   insertTask: tasks.insertTask,
   callRequest: requests.callRequest,
+  callRequests: calls.callRequests,
   beginExecution: requests.beginExecution,
   leaseRequests: requests.leaseRequests,
   replyToRequests: replies.replyToRequests,

@@ -82,21 +82,37 @@ const leaseOf = (token: string): number => Number.parseInt(token, 10)
 const callerIn = ({ given }: Run): string => (given.runs === 'middleware' ? 'ann' : 'local')
 const tokenOf = ({ tokens }: Run, which: number): string => tokens.at(-1 - which) ?? '0.none'
 
+/** What an exchange of many answers to this one, as it is answered alone. */
+const amongMany = async ({ api }: Run, item: object, headers: Record<string, string> = {}): Promise<Answer> => {
+  const answer = await api.post(`${PAY}/calls`, { items: [{ id: 'a', ...item }] }, { headers })
+  const [one] = (answer.body?.items ?? []) as readonly { readonly status: number; readonly reply?: { readonly status: number; readonly headers: object; readonly text: string } }[]
+  if (one === undefined) return answer
+  if (one.reply === undefined) return { ...answer, status: one.status, body: one }
+  const { status, headers: said, text } = one.reply
+  return { status, headers: new Headers({ ...said, 'Stint-Position': answer.headers.get('stint-position') ?? '' }), body: JSON.parse(text) as unknown, text }
+}
+
+const called = (content: string): object => ({ call: { text: JSON.stringify({ content }), mediaType: 'application/json' } })
+
 const ask = (run: Run, one: Op): Promise<Answer> => {
   const { api, given } = run
   const caller = callerIn(run)
   run.asked += 1
+  const isAmongMany = given.runs === 'workers' && run.asked % 2 === 0
   switch (one.do) {
     case 'call': {
+      if (isAmongMany) return amongMany(run, called(one.content))
       if (given.runs === 'workers') return api.ask('PUT', REQUEST, { body: { content: one.content } })
       return api.post(`${PAY}/executions`, { id: 'a', caller, fingerprint: FINGERPRINTS[one.content], worker: `w${run.asked}`, mediaType: 'text/plain' })
     }
     case 'wait':
       if (given.runs === 'middleware') return Promise.resolve(NO_ANSWER)
+      if (isAmongMany) return amongMany(run, called('same'), { Prefer: 'wait=60' })
       return api.ask('PUT', REQUEST, { body: { content: 'same' }, headers: { Prefer: 'wait=60' } })
     case 'lease':
       return api.post(`${PAY}/lease`, { worker: `w${run.asked}` })
     case 'read':
+      if (isAmongMany) return amongMany(run, {})
       return api.get(`${REQUEST}/reply?caller=${caller}`)
     case 'release':
       return api.ask('DELETE', `${REQUEST}/interaction?caller=${caller}`)

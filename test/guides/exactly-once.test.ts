@@ -8,10 +8,12 @@ import { openApiDocument } from '../../src/api/openapi.ts'
 import { retryAfterSeconds } from '../../src/api/problem.ts'
 import { DEFAULT_CONTRACT } from '../../src/domain/contract.ts'
 import { STREAM_EVENTS_MAX } from '../../src/domain/policy/streams.ts'
+import { ITEMS_MAX } from '../../src/api/request.ts'
 import { defaultSettings } from '../../src/engine/open.ts'
 import { contractBody, RETAIN_SECONDS_MAX } from '../../src/wire/contracts.ts'
 import { states } from '../../src/wire/items.ts'
 import { problems, type ProblemCode } from '../../src/wire/problems.ts'
+import { REPLIES_BYTES_MAX } from '../../src/wire/calls.ts'
 import { effect, EFFECTS_MAX, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from '../../src/wire/requests.ts'
 import { schemaOf } from '../../src/api/json-schema.ts'
 import { LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from '../../src/wire/tasks.ts'
@@ -94,7 +96,7 @@ describe('a caller and a worker in any language', () => {
         ;({ written } = ran)
       }
     }
-    expect(blocks.filter(({ language }) => language !== 'sh')).toHaveLength(7)
+    expect(blocks.filter(({ language }) => language !== 'sh')).toHaveLength(8)
   })
 
   it('can be looked after: usage, and erasing what was released', { timeout: SLOW_MS }, async (context) => {
@@ -186,6 +188,7 @@ describe('the tables of the guide to exactly-once requests', () => {
     ['body of a reply', mib(REPLY_BYTES_MAX)],
     ['effects of a reply', String(EFFECTS_MAX)],
     ['requests in a lease call', count(LEASE_TASKS_MAX)],
+    ['calls in one exchange', `${count(ITEMS_MAX)}; replies of ${mib(REPLIES_BYTES_MAX)}`],
     ['lease', `${LEASE_SECONDS_MAX / 86_400} days`],
     ['retainSeconds', RETAIN_SECONDS_MAX === 10 * YEAR_SECONDS ? 'ten years' : ''],
     ['events of one request', count(STREAM_EVENTS_MAX)],

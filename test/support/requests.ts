@@ -135,6 +135,10 @@ export const validRequests: Readonly<Record<RouteName, (made: Made) => Request>>
   redriveTask: (made) => ({ params: queue(made), body: { id: made.task } }),
   callRequest: (made) => ({ params: { contract: made.contract, id: `${made.request}-called` } }),
   callRequestByKey: (made) => ({ params: { contract: made.contract }, headers: { 'Idempotency-Key': `${made.request}-by-key` } }),
+  callRequests: (made) => ({
+    params: { contract: made.contract },
+    body: { id: `${made.request}-among-many`, call: { text: '{"n":1}', mediaType: 'application/json' } },
+  }),
   beginExecution: (made) => ({
     params: { contract: made.contract },
     body: {
