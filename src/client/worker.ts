@@ -291,12 +291,13 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
 
   const allTold = async (ms: number): Promise<void> => {
     const told = new AbortController()
-    // What ends may be followed by what was leased along with it, and goes back.
+    // What ends may be followed by what was leased along with it, heard or not, and goes back.
     const everything = async (): Promise<void> => {
-      while (endings.size() + reports.size() > 0 && !told.signal.aborted) {
+      do {
         await reports.quiet()
         await endings.quiet()
-      }
+        await requests.collect()
+      } while (endings.size() + reports.size() > 0 && !told.signal.aborted)
     }
     await Promise.race([everything(), pause(world, ms, told.signal)])
     told.abort()
