@@ -154,8 +154,9 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
       // Sent off together, so that their appends share a commit; answered in the order in which they came.
       const results = Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
       if (taken.beside === undefined || handleBeside === undefined) return { reply: jsonReply(200, { items: await results }) }
-      const beside = handleBeside({ ...input, body: taken.beside, items: results }, call)
-      return { reply: jsonReply(200, { items: await results, ...(await beside) }) }
+      // Awaited together, so that a defect in one of them while the other is under way is the call's, not the process's.
+      const [items, beside] = await Promise.all([results, handleBeside({ ...input, body: taken.beside, items: results }, call)])
+      return { reply: jsonReply(200, { items, ...beside }) }
     }
     const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: taken.body }, call))
     if (isCall) countDuplicate(handled)

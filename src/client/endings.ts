@@ -39,7 +39,7 @@ export interface Endings {
   readonly flush: () => void
   /** Endings that are not told yet. */
   readonly size: () => number
-  /** Resolves when everything is told; never, while Stint does not answer. */
+  /** Resolves when everything is told, and no answer with what was leased beside it is out; never, while Stint does not answer. */
   readonly quiet: () => Promise<void>
   /** Resolves when all exchanges have ended, after `over`. */
   readonly ended: () => Promise<void>
@@ -47,8 +47,9 @@ export interface Endings {
 
 const isTooMuch = (failure: Error): boolean => (failure instanceof StintError || failure instanceof UnexpectedAnswer) && (failure.status === 400 || failure.status === 413)
 
-/** It is the ending that may not be, not the worker: another one in its place may. */
-const isItsOwnFault = ({ verb, otherwise }: Ending, { code }: StintError): boolean => code === 'forbidden' && otherwise !== undefined && otherwise.verb !== verb
+/** It may be the ending that may not be, or asks for what is not there, and not the worker: another one in its place tells. */
+const isItsOwnFault = ({ verb, otherwise }: Ending, { code }: StintError): boolean =>
+  (code === 'forbidden' || code === 'not-found') && otherwise !== undefined && otherwise.verb !== verb
 
 /** How many of them one exchange can carry, from the first on: one at least. */
 const fitting = (endings: readonly Ending[]): number => {
@@ -82,6 +83,8 @@ const createLane = <Leased extends LeasedItem>({
   const requests = new Set<Promise<void>>()
   let waiting: Ending[] = []
   let sent = 0
+  /** Exchanges that carry nothing but a lease request. */
+  let asking = 0
   let together = togetherMax
   let misses = 0
   let isPausing = false
@@ -147,7 +150,10 @@ const createLane = <Leased extends LeasedItem>({
     // It left something that was too long to go along.
     if (waiting.length > 0) flush()
     // Another exchange may have taken all of it meanwhile; the request goes all the same.
-    const failure = batch.length === 0 && request === undefined ? undefined : await exchange(batch, request)
+    const isAsking = batch.length === 0 && request !== undefined
+    asking += Number(isAsking)
+    const failure = batch.length === 0 && !isAsking ? undefined : await exchange(batch, request)
+    asking -= Number(isAsking)
     sent -= batch.length
     if (failure === undefined) {
       misses = 0
@@ -180,7 +186,7 @@ const createLane = <Leased extends LeasedItem>({
     flush,
     size: () => waiting.length + sent,
     quiet: async () => {
-      for (flush(); waiting.length + sent > 0 && !over.aborted; flush()) await Promise.race(requests)
+      for (flush(); waiting.length + sent + asking > 0 && !over.aborted; flush()) await Promise.race(requests)
     },
     ended: async () => {
       await Promise.all(requests)

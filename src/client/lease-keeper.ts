@@ -67,12 +67,17 @@ export const createLeaseKeeper = ({ world, source, reachability, items, over, on
     }
   }
 
-  /** What was not extended is tried again at the next look. */
+  /** As many exchanges as it takes, one after the other. What was not extended is tried again at the next look. */
   const extendTogether = async (due: readonly HeldItem[]): Promise<void> => {
-    const shortest = Math.min(...due.map(({ term }) => term.ms))
+    let shortest = Infinity
+    for (const { term } of due) shortest = Math.min(shortest, term.ms)
     const timeoutMs = Math.min(TIMEOUT_MOST_MS, Math.max(TIMEOUT_LEAST_MS, shortest / 4))
     try {
-      await extended(due.slice(0, source.extendedMax), ({ term }) => term.ms / 1_000, { timeoutMs, attemptsMax: 1 })
+      for (let at = 0; at < due.length && !over.aborted; at += source.extendedMax) {
+        // Some may have ended while others were extended.
+        const batch = due.slice(at, at + source.extendedMax).filter(({ isGivenBack, held }) => !isGivenBack && !held.isEnded())
+        if (batch.length > 0) await extended(batch, ({ term }) => term.ms / 1_000, { timeoutMs, attemptsMax: 1 })
+      }
       outage.over()
     } catch (failure) {
       if (!over.aborted) outage.met(failure as Error)

@@ -53,6 +53,8 @@ export interface LeaseRequests<Leased extends LeasedItem> {
   readonly missed: (request: LeaseRequest, failure: Error) => void
   /** Asks for no more work; a poll that is out ends at once. Resolves when nothing can come any more: what was leased to a request that nobody heard is there too. */
   readonly stop: () => Promise<void>
+  /** Once it is stopped: gets what was leased to requests that went along with completions and that nobody heard. */
+  readonly collect: () => Promise<void>
 }
 
 const isEmpty = (answer: LeasedBeside<unknown>): boolean => answer === undefined || answer.items.length === 0
@@ -139,13 +141,17 @@ export const createLeaseRequests = <Leased extends LeasedItem>(setting: LeaseReq
   }
 
   /** Takes the place of a request whose answer nobody heard, so that what was leased to it can be given back. */
-  const collect = async ({ body: unheard }: LeaseRequest): Promise<void> => {
+  const collectOne = async ({ body: unheard }: LeaseRequest): Promise<void> => {
     try {
       const { body } = await source.lease({ ...unheard, max: 1 }, { signal: over, timeoutMs: COLLECT_MS, attemptsMax: 1 })
       if (body !== undefined) onLeased(body.items, true)
     } catch {
       // Stint is away: what it leased goes back when its lease ends.
     }
+  }
+
+  const collect = async (): Promise<void> => {
+    await Promise.all(lost.splice(0).map(collectOne))
   }
 
   const askForWork = async (): Promise<void> => {
@@ -174,7 +180,8 @@ export const createLeaseRequests = <Leased extends LeasedItem>(setting: LeaseReq
       stopping.abort()
       unlink()
       await Promise.all(polls)
-      await Promise.all(lost.splice(0).map(collect))
+      await collect()
     },
+    collect,
   }
 }

@@ -187,7 +187,11 @@ export const requestSource = (http: Http, { contract, ...asked }: RequestSourceO
     endingOf: (item, outcome) => {
       const text = replies.get(item)
       if ('completed' in outcome && text !== undefined) {
-        const failed = { code: REFUSED_CODE, message: 'Stint did not take the reply of the handler: it is too large, or the worker may not have its effects.', retry: false }
+        const failed = {
+          code: REFUSED_CODE,
+          message: 'Stint did not take the reply of the handler: it is too large, or its effects are not there or not for the worker to have.',
+          retry: false,
+        }
         return { item, verb: 'complete', text, otherwise: failing(item, { failed }) }
       }
       return { item, ...failing(item, outcome), ...(isBare(outcome) ? {} : { otherwise: failing(item, bare(outcome) as PlainOutcome) }) }

@@ -11,6 +11,7 @@ import type { LeasedRequest } from '../wire/requests.ts'
 import type { LeasedTask } from '../wire/tasks.ts'
 import { pause } from '../world.ts'
 import { createBeginnings } from './beginnings.ts'
+import { createBusy } from './busy.ts'
 import { createOutages, createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
 import { createEndings, type Endings } from './endings.ts'
@@ -149,19 +150,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
   let idle: (() => void) | undefined
   let closing: Promise<void> | undefined
 
-  /** A predicate that fails keeps nobody from working. */
-  const notBusy = (thrown: unknown): false => {
-    onProblem(thrown as Error)
-    return false
-  }
-  const busy = (): boolean | Promise<boolean> => {
-    try {
-      const answer = isBusy(meter.load(running, concurrency))
-      return typeof answer === 'boolean' ? answer : answer.catch(notBusy)
-    } catch (thrown) {
-      return notBusy(thrown)
-    }
-  }
+  const busy = createBusy(() => isBusy(meter.load(running, concurrency)), onProblem)
 
   const lost = (item: HeldItem, refusal: StintError): void => {
     if (!item.held.isEnded()) return item.held.stop(new LeaseLost(item.id, refusal.code, refusal.problem.state))
@@ -177,7 +166,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     places: () => (endings.size() > UNTOLD_MAX + 2 * placesMax ? 0 : placesMax - held.size),
     // Halves, where there is work ahead: see `prefetch`.
     togetherMax: prefetch === 0 ? placesMax : Math.ceil(placesMax / 2),
-    isBusy: busy,
+    isBusy: busy.ask,
     onLeased: (items, isLate) => takeUp(items, isLate),
   })
   const endings: Endings = createEndings({
@@ -271,7 +260,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     leave(item)
   }
 
-  const beginnings = createBeginnings<Leased>({ isFree: () => running < concurrency, isClosing: () => closing !== undefined, isBusy: busy, run, giveBack, drop })
+  const beginnings = createBeginnings<Leased>({ isFree: () => running < concurrency, isClosing: () => closing !== undefined, isBusy: busy.ask, run, giveBack, drop })
 
   const takeUp = (items: readonly Leased[], isLate: boolean): void => {
     counts.leased += items.length
@@ -291,12 +280,13 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
 
   const allTold = async (ms: number): Promise<void> => {
     const told = new AbortController()
-    // What ends may be followed by what was leased along with it, and goes back.
+    // What ends may be followed by what was leased along with it, heard or not, and goes back.
     const everything = async (): Promise<void> => {
-      while (endings.size() + reports.size() > 0 && !told.signal.aborted) {
+      do {
         await reports.quiet()
         await endings.quiet()
-      }
+        await requests.collect()
+      } while (endings.size() + reports.size() > 0 && !told.signal.aborted)
     }
     await Promise.race([everything(), pause(world, ms, told.signal)])
     told.abort()
@@ -322,6 +312,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
   const close: Worker['close'] = ({ graceSeconds = options.graceSeconds ?? GRACE_SECONDS } = {}) => {
     if (closing === undefined) {
       closing = shut(graceSeconds)
+      busy.close()
       beginnings.flush()
     }
     return closing

@@ -1,6 +1,7 @@
 // Replies to several requests in one exchange: each by itself as if it came alone, and the next lease beside them.
 import { afterEach, describe, expect, it } from 'vitest'
 import { REPLY_BYTES_MAX } from '../../src/wire/requests.ts'
+import { connect, StintError } from '../../src/client/index.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { call, contract, eventsOf, lease, PAY, reply, REQUESTS } from '../support/pay-contract.ts'
@@ -128,7 +129,52 @@ describe('replies in one exchange', () => {
   })
 })
 
+describe('a reply whose effects are nowhere to be carried out', () => {
+  it('is told as a failure by a worker, and the handler does not run again', async () => {
+    const api = await startApi({ engine: await startEngine({ settings: { openQueues: false } }) })
+    await call(api, 'a')
+    const client = connect({ url: api.url })
+    const problems: string[] = []
+    let runs = 0
+    const onProblem = (problem: Error): void => void problems.push(problem instanceof StintError ? problem.code : problem.name)
+    const worker = client.requestWorker({ contract: 'pay', graceSeconds: 0, isBusy: () => false, onProblem }, () => {
+      runs += 1
+      return { body: 1, effects: [{ task: { app: 'no', queue: 'where', payload: 1 } }] }
+    })
+    while (worker.figures().failed + worker.figures().refused === 0) await new Promise((resolve) => setImmediate(resolve))
+    await worker.close()
+    await client.close()
+    expect([runs, problems, worker.figures()]).toMatchObject([1, ['not-found'], { failed: 1, refused: 0 }])
+    expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased', 'Failed'])
+  })
+})
+
 describe('the next lease beside replies', () => {
+  it('that meets a defect while the replies are stored is the misfortune of its call alone', async () => {
+    const { engine, ...rest } = await startEngine()
+    let isDefective = false
+    const contracts: typeof engine.contracts = {
+      ...engine.contracts,
+      lease: (...asked) => (isDefective ? Promise.reject(new Error('a defect')) : engine.contracts.lease(...asked)),
+      reply: async (...asked) => {
+        await settle()
+        return engine.contracts.reply(...asked)
+      },
+    }
+    const api = await startApi({ engine: { ...rest, engine: { ...engine, contracts } } })
+    const one = first(await leased(api, 'a'))
+    isDefective = true
+    // Nobody hears of a promise that is rejected while nobody waits for it but the process, which then ends.
+    const unheard: unknown[] = []
+    const note = (cause: unknown): void => void unheard.push(cause)
+    process.on('unhandledRejection', note)
+    const told = await api.post(REPLIES, { items: [said(one)], lease: {} })
+    await settle()
+    process.off('unhandledRejection', note)
+    expect([told.status, unheard]).toEqual([500, []])
+    expect(await eventsOf(api, 'a')).toEqual(['RequestAccepted', 'Leased', 'Completed'])
+  })
+
   it('comes along, although a reply is refused', async () => {
     const api = await startApi()
     const [a, b] = (await leased(api, 'a', 'b')) as readonly [Leased, Leased]

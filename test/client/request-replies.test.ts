@@ -96,6 +96,23 @@ describe('replies of several requests', () => {
     for (const id of ['a', 'c']) expect(await typesOf(id)).toEqual(['RequestAccepted', 'Leased', 'Completed'])
   })
 
+  it('that are told while the worker is closed leave nothing behind of what was leased along with them', async () => {
+    const { client, gateway } = at()
+    await waiting('a', 'b', 'c', 'd')
+    let isFirst = true
+    gateway.treat((seen) => {
+      if (!isReplying(seen) || !isFirst) return 'pass'
+      isFirst = false
+      void worker.close()
+      return 'lose-answer'
+    })
+    const worker = works(({ id }) => id, { concurrency: 2 }, client)
+    await worker.closed
+    expect(await stored('a', 'b')).toEqual(['a', 'b'])
+    for (const id of ['c', 'd']) expect(await typesOf(id)).toEqual(['RequestAccepted', 'Leased', 'LeaseReleased'])
+    expect(worker.figures()).toMatchObject({ leased: 4, completed: 2, givenBack: 2 })
+  })
+
   it('that are large travel in several exchanges', async () => {
     await waiting('a', 'b', 'c', 'd', 'e')
     const bytes = new Uint8Array(1024 * 1024).fill(255)

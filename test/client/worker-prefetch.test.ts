@@ -126,6 +126,16 @@ describe('a worker that leases ahead', () => {
     expect([begun, worker.figures()]).toMatchObject([['a'], { completed: 1, givenBack: 2 }])
   })
 
+  it('is closed although nobody says whether it is busy, and tells what has ended', async () => {
+    await put('a', 'b')
+    let questions = 0
+    const isBusy = (): boolean | Promise<boolean> => (questions++ === 0 ? false : new Promise<boolean>(() => undefined))
+    const worker = client.worker(options({ prefetch: 1, isBusy }), () => 'at once')
+    while (questions < 2) await new Promise((resolve) => setImmediate(resolve))
+    await worker.close()
+    expect([worker.figures().leased, problems]).toEqual([worker.figures().completed + worker.figures().givenBack, []])
+  })
+
   it('does not begin what was aborted meanwhile, and says so', async () => {
     const { begun, finish } = await holdingThree({ leaseSeconds: 0.6 })
     await admin.tasks.abort({ ...MAIL, id: 'b' }, 'not needed')

@@ -139,8 +139,9 @@ export const openSharedLog = async (options: SharedLogOptions): Promise<E.Either
       return (follower?.position() ?? since) > since
     },
     untilKnown: async () => {
-      while (!stopping.signal.aborted) {
-        const head = await heads()
+      // A log that grows all the time is not caught up with, but what it had when it was first looked at is.
+      for (let head: Position | undefined; !stopping.signal.aborted;) {
+        head ??= await heads()
         if (head !== undefined && (await reached(head, CATCH_UP_MS))) return true
         await pause(options.world, LOOK_AGAIN_MS, stopping.signal)
       }

@@ -78,6 +78,8 @@ export const createLeaseDesk = (options: {
   const indexes = new Map<string, QueueIndex>()
   const requests = createRequests(live, lineOf)
   const line: LeaseLine = createLeaseLine(world)
+  /** Claims for leases of which nobody knows whether they are there. */
+  const unsettled = new Map<WorkItemId, object>()
 
   const indexOf = (key: string): QueueIndex => {
     let index = indexes.get(key)
@@ -120,9 +122,15 @@ export const createLeaseDesk = (options: {
 
   /** Once it is known what became of the lease: what is not held can be leased again. Should the append arrive later than that, its expected revision refuses it or the lease that was given since. */
   const settleClaim = async (index: QueueIndex, workItem: WorkItemId): Promise<void> => {
-    if (options.untilKnown === undefined || !(await options.untilKnown())) return
-    const item = live.get(workItem)?.item
-    if (item === undefined || !isHeld(item)) index.giveBack(workItem)
+    const before = live.get(workItem)?.item
+    if (options.untilKnown === undefined || (before !== undefined && isHeld(before))) return
+    const claim = {}
+    unsettled.set(workItem, claim)
+    const isKnown = await options.untilKnown()
+    // It has become a lease meanwhile, and that may be over: what is claimed now is somebody else's.
+    if (unsettled.get(workItem) !== claim) return
+    unsettled.delete(workItem)
+    if (isKnown) index.giveBack(workItem)
   }
 
   const leaseOne = async (index: QueueIndex, call: LeaseCall, context: Context, workItem: WorkItemId): Promise<E.Either<Refusal, Leased>> => {
@@ -210,6 +218,7 @@ export const createLeaseDesk = (options: {
       const key = lineOf(after)
       if (key === undefined) return
       if (!isLive(after)) born.drop(workItem)
+      if (isHeld(after)) unsettled.delete(workItem)
       requests.changed(workItem, before, after)
       indexOf(key).changed(workItem, before, after)
     },

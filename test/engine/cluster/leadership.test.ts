@@ -203,6 +203,37 @@ describe('a lease of which nobody knows whether it was given', () => {
   })
 })
 
+describe('a lease that was known before the log told what became of it', () => {
+  it('leaves the claim of the next lease of the task alone', async () => {
+    const all = await start('a', 'b')
+    await insert(all[0] as TestServer, '1')
+    await settle()
+    const leader = (await leaderOf(servers, all[0] as TestServer)) as TestServer
+    const { connection, engine, world } = leader
+    const workItem = taskId('shop', 'mail', '1')
+    const named: LeaseRequest = { ...ask, queue: 'mail', requestId: 'r' }
+    connection.hold()
+    connection.loseNextAnswer(() => undefined)
+    expect(left(await engine.leaseTasks(named, contextOf(world, 'worker')))).toMatchObject({ kind: 'unknown-outcome' })
+    // Whatever is refused is decided again on what the log has, so that the lease is known before the log has told of it.
+    left(await engine.takeBack(workItem, '9.none', contextOf(world, 'worker')))
+    const [given] = right(await engine.leaseTasks(named, contextOf(world, 'worker')))
+    right(await engine.takeBack(workItem, given?.item.lease.token ?? '', contextOf(world, 'worker')))
+    let goOn: () => void = () => undefined
+    connection.overtake(1, () => new Promise<void>((resolve) => (goOn = resolve)))
+    const next = engine.leaseTasks({ ...named, requestId: 's' }, contextOf(world, 'worker'))
+    await settle()
+    expect(engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).claims).toBe(1)
+    connection.resume()
+    await settle()
+    expect(engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).claims).toBe(1)
+    goOn()
+    expect(right(await next)).toHaveLength(1)
+    await servers.pass(4_000)
+    expect(engine.queues.figuresOf({ app: 'shop', queue: 'mail' })).toMatchObject({ claims: 0, leased: 1 })
+  })
+})
+
 describe('a leader that meets an event that it cannot read', () => {
   it('gives out nothing from then on, and leaves its lines to others', async () => {
     const [a] = (await start('a')) as [TestServer]
