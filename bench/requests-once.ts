@@ -80,13 +80,12 @@ const throughSdk = (seconds: number, floor: Floor): Promise<readonly Row[]> =>
     try {
       const costs = await costsOf({ server, worker }, seconds, ask)
       return rowsOf('through the SDK', costs, ({ perSecond }) => ({ 'of bare fetch': rounded(perSecond / floor.fetch.perSecond, 2) }), bareFetch(MANY), {
-        alone: { limit: 'Two commits, one after the other, and two ways through fetch, the caller’s and the worker’s.' },
+        alone: { limit: 'Two commits, one after the other, and the exchanges of caller and worker, who wake one another.' },
         many: {
           aim: REQUESTS_AIM,
-          limit:
-            'The cores, which caller, worker and server share: fetch is more than half of what caller and worker use, and HTTP and engine a fifth each of the server’s main thread.',
+          limit: 'The server’s main thread: three commands for each request, whose calls, leases and replies travel together.',
         },
-        again: { aim: REPLIES_AIM, limit: 'The caller: fetch is three fifths of its time, while the server’s main thread is idle for almost half of it.' },
+        again: { aim: REPLIES_AIM, limit: 'One exchange has all 64 callers in it: caller and server wait for one another.' },
       })
     } finally {
       await worker.stop('SIGKILL')
@@ -150,9 +149,9 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
       },
     }),
     ...rowsOf('through the middleware with a server', shared, ofBare, BARE_ROUTE, {
-      alone: { limit: 'Two commits, one after the other, and two ways through fetch.' },
-      many: { limit: 'The app’s main thread: two fifths of it are fetch, which asks the server twice for each request.' },
-      again: { limit: 'The app’s main thread, which is never idle: a third of it is fetch.' },
+      alone: { limit: 'Two commits, one after the other, and two exchanges with the server.' },
+      many: { limit: 'The app’s main thread and the server’s: two exchanges for each request, none of which travel together.' },
+      again: { limit: 'The app’s main thread: an exchange with the server for each reply.' },
     }),
   ]
 }

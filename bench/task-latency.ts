@@ -109,7 +109,12 @@ export const measureTaskLatency = async ({ isQuick }: Effort): Promise<readonly 
     await queue.close()
     return took
   })
-  const pickUp = rowFor('Pick-up of a new task, 50 a second', picked, { p50: 1.2, p99: 3.5 }, 'One commit, the birth with the lease, and two ways through fetch and HTTP.')
+  const pickUp = rowFor(
+    'Pick-up of a new task, 50 a second',
+    picked,
+    { p50: 1.2, p99: 3.5 },
+    'One commit, the birth with the lease, and waking one another: caller, server, writer, server, worker.',
+  )
   say('give-back')
   return [...floorRows(floor), ...pickUp, ...(await onServer((stint, server) => giveBackRows(stint, server, isQuick)))]
 }
