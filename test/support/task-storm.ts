@@ -9,6 +9,8 @@ import { withLog } from '../../src/offline/log.ts'
 import type { EventReader, Position } from '../../src/store/port.ts'
 import { right } from './engine.ts'
 
+/** Of each worker, whether it can be stopped with a task in its hands. */
+const TRIED_EACH = 3
 const PROGRAM = join(import.meta.dirname, '..', 'recovery', 'programs', 'storm-worker.ts')
 
 export interface Queue {
@@ -96,12 +98,14 @@ export const openCrew = ({ urls, app, queue, workers, concurrency, prefetch = 0,
       start(place, killed + 1)
     },
     freezeOne: async (admin) => {
-      for (let tried = 0; tried < workers; tried += 1) {
+      // One that is stopped may have told of all that it held just before: then the next is tried.
+      for (let tried = 0; tried < TRIED_EACH * workers; tried += 1) {
         const { member } = next()
         member.child.kill('SIGSTOP')
         member.isFrozen = true
         const { items } = await admin.tasks.list({ app, queue }, { state: 'running', limit: 1_000 })
-        const held = items.find(({ holder }) => holder?.name === member.name)
+        // Of what a worker holds it tells of the youngest last.
+        const held = items.findLast(({ holder }) => holder?.name === member.name)
         const ending = held === undefined ? undefined : await first(admin, held, ['LeaseExpired', 'Completed'])
         frozen += ending?.type === 'LeaseExpired' ? 1 : 0
         const said = once(member.output, 'line')
