@@ -2,7 +2,7 @@
 import type * as t from 'io-ts'
 import { inContract } from './contracts.ts'
 import { itemId, route, state } from './items.ts'
-import { mediaType, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from './requests.ts'
+import { BASE64, callProblems, mediaType, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from './requests.ts'
 import { fields, number, storedHeaders, text } from './schema.ts'
 
 /** Bytes of the replies that one exchange gives back, at most, beside the first: the others are asked for again. */
@@ -10,7 +10,6 @@ export const REPLIES_BYTES_MAX = 8 * REPLY_BYTES_MAX
 
 /** A body that is too large is refused by its bytes, as it is by PUT; these are only the limits within which they are counted. */
 const BODY_CHARACTERS_MAX = 32 * REQUEST_BYTES_MAX
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 
 /** What PUT says by its body and headers. Neither `text` nor `bodyBase64`: the body is empty. */
 const called = fields(
@@ -51,5 +50,5 @@ export const callRequests = route({
   many: true,
   answers: { 200: callsAnswer, 202: callsAnswer },
   headers: ['Prefer'],
-  problems: ['not-found', 'pending', 'fingerprint-mismatch', 'released', 'reply-not-kept', 'interrupted', 'aborted', 'cancelled', 'over-quota', 'too-many-live', 'lagging'],
+  problems: callProblems,
 })

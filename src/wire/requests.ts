@@ -34,7 +34,8 @@ export const callerName = text({ min: 1, max: 320, description: 'the subject of 
 export const fingerprint = text({ min: 1, max: 43, pattern: /^[A-Za-z0-9_-]{43}$/, description: 'SHA-256 in base64url of what makes two requests the same' })
 const oneRequest = fields({ contract: contractName, id: itemId })
 const ofCaller = fields({}, { caller: callerName })
-const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ })
+export const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: BASE64 })
 export const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
 const bodyType = text({
   max: HEADER_CHARACTERS_MAX,
@@ -101,7 +102,8 @@ const bodyFields = { body: json, bodyBase64: text({ max: 2 * REQUEST_BYTES_MAX }
 export const leasedRequest = fields({ ...requestFields.required, lease, leaseUntil: instant }, { ...requestFields.optional, ...bodyFields })
 export type LeasedRequest = t.TypeOf<typeof leasedRequest>
 
-const callProblems = [
+/** Why a call is not answered with its reply, however it travels. */
+export const callProblems = [
   'not-found',
   'pending',
   'fingerprint-mismatch',

@@ -1,6 +1,7 @@
 // A worker that leases ahead of its handlers: what waits in its process is begun as soon as a handler is free, kept meanwhile, and goes back or is dropped when it need not be done here.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connect, StintError, type HistoryEvent, type Stint, type WorkerOptions } from '../../src/client/index.ts'
+import { until } from '../support/eventually.ts'
 import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
 import { steered } from '../support/job-functions.ts'
 import { startRealStint, type RealStint } from '../support/real-stint.ts'
@@ -54,7 +55,7 @@ const asked = (): readonly number[] => gateway.seen.flatMap((seen) => bodyOf(see
 const extendedSince = async (): Promise<void> => {
   const extensions = (): number => gateway.seen.filter(({ path }) => path.endsWith('/extend')).length
   const before = extensions()
-  while (extensions() < before + 3) await new Promise((resolve) => setImmediate(resolve))
+  await until(() => extensions() >= before + 3)
 }
 
 /** A worker of one handler, which has begun with `a` and holds `b` and `c` beside it. */
@@ -68,7 +69,7 @@ const holdingThree = async (given: Partial<WorkerOptions> = {}) => {
   })
   await Promise.all(['a', 'b', 'c'].map((id) => happened(id, 'Leased')))
   await functions.get('a')?.begun
-  while (worker.figures().leased < 3) await new Promise((resolve) => setImmediate(resolve))
+  await until(() => worker.figures().leased >= 3)
   return { worker, begun, finish: (id: string) => functions.get(id)?.finish('done') }
 }
 
