@@ -1,43 +1,20 @@
 // What becomes of a worker's leases: kept while a handler takes long, given back while it is busy, lost when it is cut off, and told of once although answers are lost.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AbortRequested, connect, isOverloaded, LeaseLost, StintError, type HistoryEvent, type Load, type Stint, type WorkerOptions } from '../../src/client/index.ts'
-import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
+import { AbortRequested, connect, isOverloaded, LeaseLost, type HistoryEvent, type Load } from '../../src/client/index.ts'
+import type { Seen } from '../support/gateway.ts'
 import { aborted, closeAll, steered } from '../support/job-functions.ts'
-import { startRealStint, type RealStint } from '../support/real-stint.ts'
+import { MAIL, startWorkerStage, type WorkerStage } from '../support/worker-stage.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
-const MAIL = { app: 'shop', queue: 'mail' }
-
-let stint: RealStint
-let gateway: Gateway
-let client: Stint
-let admin: Stint
-let problems: [string, string | undefined][]
+let stage: WorkerStage
+let { stint, gateway, client, admin, problems, options } = {} as WorkerStage
 
 beforeEach(async () => {
-  stint = await startRealStint()
-  gateway = await startGateway(stint.url)
-  client = connect({ url: gateway.url })
-  admin = connect({ url: stint.url })
-  problems = []
+  stage = await startWorkerStage()
+  ;({ stint, gateway, client, admin, problems, options } = stage)
 })
 
-afterEach(async () => {
-  await client.close()
-  await admin.close()
-  await gateway.close()
-  await stint.close()
-})
-
-const options = (given: Partial<WorkerOptions> = {}): WorkerOptions => ({
-  ...MAIL,
-  graceSeconds: 0,
-  flushSeconds: 1,
-  // A machine that has a lot to do is no part of these stories: an overloaded worker gives back what it was given.
-  isBusy: () => false,
-  onProblem: (problem, task) => problems.push([problem instanceof StintError ? problem.code : problem.name, task]),
-  ...given,
-})
+afterEach(() => stage.close())
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
 const put = (...ids: readonly string[]) => admin.producer(MAIL).putMany(ids.map((id) => ({ id })))

@@ -1,42 +1,20 @@
 // A worker that leases ahead of its handlers: what waits in its process is begun as soon as a handler is free, kept meanwhile, and goes back or is dropped when it need not be done here.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { connect, StintError, type HistoryEvent, type Stint, type WorkerOptions } from '../../src/client/index.ts'
+import type { HistoryEvent, WorkerOptions } from '../../src/client/index.ts'
 import { until } from '../support/eventually.ts'
-import { startGateway, type Gateway, type Seen } from '../support/gateway.ts'
+import type { Seen } from '../support/gateway.ts'
 import { steered } from '../support/job-functions.ts'
-import { startRealStint, type RealStint } from '../support/real-stint.ts'
+import { MAIL, startWorkerStage, type WorkerStage } from '../support/worker-stage.ts'
 
-const MAIL = { app: 'shop', queue: 'mail' }
-
-let stint: RealStint
-let gateway: Gateway
-let client: Stint
-let admin: Stint
-let problems: [string, string | undefined][]
+let stage: WorkerStage
+let { gateway, client, admin, problems, options } = {} as WorkerStage
 
 beforeEach(async () => {
-  stint = await startRealStint()
-  gateway = await startGateway(stint.url)
-  client = connect({ url: gateway.url })
-  admin = connect({ url: stint.url })
-  problems = []
+  stage = await startWorkerStage()
+  ;({ gateway, client, admin, problems, options } = stage)
 })
 
-afterEach(async () => {
-  await client.close()
-  await admin.close()
-  await gateway.close()
-  await stint.close()
-})
-
-const options = (given: Partial<WorkerOptions> = {}): WorkerOptions => ({
-  ...MAIL,
-  graceSeconds: 0,
-  flushSeconds: 1,
-  isBusy: () => false,
-  onProblem: (problem, task) => problems.push([problem instanceof StintError ? problem.code : problem.name, task]),
-  ...given,
-})
+afterEach(() => stage.close())
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index)
 const put = (...ids: readonly string[]) => admin.producer(MAIL).putMany(ids.map((id) => ({ id })))
