@@ -57,7 +57,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   engine: { rooms: ['domain', 'store/port.ts', 'projections', 'world.ts'], node: true },
   wire: { rooms: ['domain'], packages: PURE, node: false },
   api: { rooms: ['wire', 'engine', 'projections', 'world.ts'], node: true },
-  client: { rooms: ['wire', 'world.ts'], packages: [...PURE, 'undici'], node: false },
+  client: { rooms: ['wire', 'world.ts'], packages: [...PURE, 'undici', 'ws'], node: false },
   embedded: { rooms: ['domain', 'store', 'projections', 'engine', 'wire', 'api/messages.ts', 'client', 'settings.ts', 'world.ts'], node: true },
   cli: { rooms: ['client', 'embedded', 'wire', 'world.ts', 'settings.ts', 'config.ts', 'log.ts', 'offline', 'main.ts'], node: true },
   offline: { rooms: ['domain', 'engine/queue-files.ts', 'store', 'projections', 'wire', 'settings.ts', 'api/settings.ts', 'world.ts'], node: true },

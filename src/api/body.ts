@@ -1,7 +1,14 @@
 // Takes the bytes of a request body, as many as are allowed and only in the one form that is understood.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import { problem, type Problem } from './problem.ts'
+
+/** A request whose body came whole; Node's own come in parts. */
+export interface WholeBody {
+  readonly headers: IncomingHttpHeaders
+  readonly content: Buffer
+}
+export type BodySource = IncomingMessage | WholeBody
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 
@@ -9,11 +16,11 @@ const JSON_TYPE = /^application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i
 const DRAINED_BYTES_MAX = 64 * 1024 * 1024
 
 /** A body that is encoded is not read: its bytes would be taken for the content. */
-const badEncoding = ({ headers: { 'content-encoding': encoding } }: IncomingMessage): Problem | undefined =>
+const badEncoding = ({ headers: { 'content-encoding': encoding } }: BodySource): Problem | undefined =>
   encoding !== undefined && encoding.toLowerCase() !== 'identity' ? problem('unsupported-media-type', 'Expected no Content-Encoding.') : undefined
 
 /** Why a body cannot be understood as JSON, judged by its headers alone. */
-const badHeaders = (req: IncomingMessage): Problem | undefined => {
+const badHeaders = (req: BodySource): Problem | undefined => {
   const encoded = badEncoding(req)
   if (encoded !== undefined) return encoded
   const { 'content-type': type, 'content-length': length, 'transfer-encoding': transfer } = req.headers
@@ -34,13 +41,14 @@ const drain = (req: IncomingMessage): void => {
 }
 
 /** The whole body as JSON text, at most `limit` bytes. Left: it is too large, not JSON by its headers, or the client is gone. */
-export const readBody = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badHeaders(req))
+export const readBody = (req: BodySource, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badHeaders(req))
 
 /** The whole body whatever it is, at most `limit` bytes. */
-export const readBytes = (req: IncomingMessage, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badEncoding(req))
+export const readBytes = (req: BodySource, limit: number): Promise<E.Either<Problem, Buffer>> => readAll(req, limit, badEncoding(req))
 
-const readAll = (req: IncomingMessage, limit: number, bad: Problem | undefined): Promise<E.Either<Problem, Buffer>> => {
+const readAll = (req: BodySource, limit: number, bad: Problem | undefined): Promise<E.Either<Problem, Buffer>> => {
   if (bad !== undefined) return Promise.resolve(E.left(bad))
+  if ('content' in req) return Promise.resolve(req.content.length > limit ? E.left(tooLarge(limit)) : E.right(req.content))
   if (Number(req.headers['content-length'] ?? 0) > limit) {
     drain(req)
     return Promise.resolve(E.left(tooLarge(limit)))

@@ -1,5 +1,5 @@
 // What a handler may know of the call it serves beside its decoded input, and what it gives back.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import { parse as bytesOf, v7 } from 'uuid'
 import type { CommandToDo, Context, Done, Engine } from '../engine/engine.ts'
@@ -8,6 +8,7 @@ import type { AnswerOf, BodyOf, ParamsOf, QueryOf, Route } from '../wire/route.t
 import type { WorkItemId } from '../wire/words.ts'
 import type { World } from '../world.ts'
 import { readBytes } from './body.ts'
+import type { Incoming, Outgoing } from './exchange.ts'
 import { createGathering, type Gathering } from './gathering.ts'
 import type { Principal } from './principal.ts'
 import { fromRefusal, type Problem } from './problem.ts'
@@ -101,8 +102,8 @@ export interface Caller {
   readonly engine: Engine
   readonly world: World
   readonly principal: Principal
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  readonly req: Incoming
+  readonly res: Outgoing
   /** The Idempotency-Key without its quotes. */
   readonly key: string | undefined
   readonly takesPrefer: boolean

@@ -1,5 +1,6 @@
 // One place that every request passes: authenticate, authorise, decode, handle, encode. It holds the only try/catch for defects.
 import type { Request, Response } from 'express'
+import type { IncomingHttpHeaders } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Logger } from 'pino'
 import type { Context, Engine } from '../engine/engine.ts'
@@ -9,6 +10,7 @@ import type { World } from '../world.ts'
 import { jsonReply, problemReply, send, type Reply } from './answer.ts'
 import { auditStranger } from './audit.ts'
 import type { Authenticate } from './auth.ts'
+import type { Incoming, Outgoing } from './exchange.ts'
 import { lineOf, mayBePassedOn, type Forwarder } from './forward.ts'
 import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Handled, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
@@ -36,7 +38,7 @@ export interface Host {
 const REQUEST_ID = /^[\w.:~+/=-]{1,100}$/
 
 /** The id that the caller gave, if it is harmless, or a new one. */
-export const requestIdOf = (req: Request, world: World): string => {
+export const requestIdOf = (req: { readonly headers: IncomingHttpHeaders }, world: World): string => {
   const given = req.headers['stint-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : world.uuid()
 }
@@ -85,13 +87,13 @@ const principalFor = (route: AnyRoute, principal: Principal | undefined): E.Eith
   return E.left(problem('forbidden', `Expected the role ${wanted}.`))
 }
 
-const isAcceptable = (route: AnyRoute, req: Request): boolean => {
+const isAcceptable = (route: AnyRoute, req: Incoming): boolean => {
   const { accept } = req.headers
   return route.mediaType === '*/*' || accept === undefined || accept === '*/*' || accept.includes(route.mediaType) || req.accepts(route.mediaType) !== false
 }
 
 /** Waits until the position that a query names is in what it reads; who reads one item does not wait for the tables. */
-const awaitPosition = async (engine: Engine, route: AnyRoute, req: Request): Promise<Problem | undefined> => {
+const awaitPosition = async (engine: Engine, route: AnyRoute, req: Incoming): Promise<Problem | undefined> => {
   const wanted = req.headers['stint-position']
   if (wanted === undefined || (req.method !== 'GET' && req.method !== 'HEAD')) return undefined
   switch (await engine.reached(String(wanted), POSITION_WAIT_MS, route.fromTables ? 'tables' : 'live')) {
@@ -104,8 +106,19 @@ const awaitPosition = async (engine: Engine, route: AnyRoute, req: Request): Pro
   }
 }
 
-/** Makes the express handler of a route. */
-export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, handleBeside?: HandleBeside): ((req: Request, res: Response) => Promise<void>) => {
+/** An answer that is ready to go out. */
+export interface Made {
+  readonly reply: Reply
+  /** What every answer carries. */
+  readonly general: readonly string[]
+  readonly requestId: string
+}
+
+/** Serves a route, however the request came: it never rejects. */
+export type Endpoint = (req: Incoming, res: Outgoing) => Promise<Made>
+
+/** Makes the endpoint of a route. */
+export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, handleBeside?: HandleBeside): Endpoint => {
   const { engine, world, settings, metrics } = host
   const takesPrefer = route.headers.includes('Prefer')
   const takesKey = route.headers.includes('Idempotency-Key')
@@ -149,7 +162,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     return { status, headers: headers?.['Content-Type'] === undefined ? ['Content-Type', route.mediaType, ...all] : all, body: text }
   }
 
-  const run = async (taken: One | Many, input: Omit<Input<AnyRoute>, 'body'>, call: Call, req: Request): Promise<{ reply: Reply; position?: string | undefined }> => {
+  const run = async (taken: One | Many, input: Omit<Input<AnyRoute>, 'body'>, call: Call, req: Incoming): Promise<{ reply: Reply; position?: string | undefined }> => {
     if (taken.many) {
       // Sent off together, so that their appends share a commit; answered in the order in which they came.
       const results = Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
@@ -165,7 +178,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     return { reply: problemReply(handled.left, pathOf(req.url)) }
   }
 
-  const serve = async (req: Request, res: Response, requestId: string): Promise<{ reply: Reply; position?: string | undefined }> => {
+  const serve = async (req: Incoming, res: Outgoing, requestId: string): Promise<{ reply: Reply; position?: string | undefined }> => {
     const refuse = (refused: Problem) => ({ reply: problemReply(refused, pathOf(req.url)) })
     if (host.isStopping() && route.roles !== 'anyone') return refuse(problem('stopping'))
     const checked = engine.isShared ? surely(engine, isInDoubt, () => host.authenticate(req.headers)) : host.authenticate(req.headers)
@@ -221,8 +234,17 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
       host.log.error({ err: thrown, requestId, route: route.name }, fault === undefined ? 'a request met a defect' : 'a request met a fault of the store')
       reply = problemReply(fault ?? problem('internal'), pathOf(req.url))
     }
-    send(res, reply, generalHeaders(position ?? engine.position(), requestId, host.isStopping()))
     metrics.answered(route.name, reply.status, (world.monotonic() - startedAt) / 1_000)
+    return { reply, general: generalHeaders(position ?? engine.position(), requestId, host.isStopping()), requestId }
+  }
+}
+
+/** The express handler of an endpoint. */
+export const overHttp =
+  (host: Host, route: AnyRoute, endpoint: Endpoint) =>
+  async (req: Request, res: Response): Promise<void> => {
+    const { reply, general, requestId } = await endpoint(req, res)
+    send(res, reply, general)
     if (reply.stream === undefined) return
     if (req.method === 'HEAD') {
       res.end()
@@ -235,4 +257,3 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     }
     res.end()
   }
-}

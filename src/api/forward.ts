@@ -1,6 +1,6 @@
 // Passes a call on to the server that gives out what it asks for, and its answer back as it is (rules 28). The caller's own credential goes along, so it is authorised there as here;
 // a call that was passed on once is never passed on again.
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Logger } from 'pino'
@@ -9,6 +9,7 @@ import { contractLine, queueLine } from '../wire/words.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Reply } from './answer.ts'
 import type { Waits } from './call.ts'
+import type { Incoming, Outgoing } from './exchange.ts'
 import { problem, type Problem } from './problem.ts'
 import type { AnyRoute, Many, One } from './request.ts'
 
@@ -43,8 +44,8 @@ export interface PassedOn {
 }
 
 export interface Asked {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
+  readonly req: Incoming
+  readonly res: Outgoing
   readonly body?: Uint8Array | undefined
   readonly requestId: string
 }
@@ -128,7 +129,7 @@ export const createForwarder = (options: { readonly engine: Engine; readonly wai
     })
 
   /** Aborts when the caller is gone, this server stops, or the other one is gone: a machine that has died closes no connection. */
-  const untilOver = (res: ServerResponse): AbortController => {
+  const untilOver = (res: Outgoing): AbortController => {
     const over = new AbortController()
     waits.add(over)
     res.once('close', () => {

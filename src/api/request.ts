@@ -1,10 +1,10 @@
 // Takes a request apart as its route says: parameters, query, body and key, with every bad field named at once.
 import { parse } from 'node:querystring'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
 import type { Codec, Route } from '../wire/route.ts'
 import { decode, fields, type FieldError } from '../wire/schema.ts'
-import { readBody } from './body.ts'
+import { readBody, type BodySource } from './body.ts'
 import { parseJson } from './json-text.ts'
 import { invalid, type Problem } from './problem.ts'
 
@@ -62,7 +62,7 @@ const envelope = (route: AnyRoute, { items, ...rest }: Readonly<Record<string, u
 /** The decoded body, or the items of a body that carries many; `keepsBytes`: with the body as it came. */
 export const takeBody = async (
   route: AnyRoute,
-  req: IncomingMessage,
+  req: BodySource,
   limits: { readonly one: number; readonly many: number },
   keepsBytes = false,
 ): Promise<E.Either<Problem, One | Many>> => {
@@ -82,7 +82,7 @@ export const takeBody = async (
 const KEY_CHARACTERS_MAX = 255
 
 /** The Idempotency-Key, as a quoted string or bare; undefined when there is none. */
-export const takeKey = (req: IncomingMessage): E.Either<Problem, string | undefined> => {
+export const takeKey = (req: { readonly headers: IncomingHttpHeaders }): E.Either<Problem, string | undefined> => {
   const given = req.headers['idempotency-key']
   if (given === undefined) return E.right(undefined)
   const text = String(given)

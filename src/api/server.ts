@@ -10,7 +10,8 @@ import { problemReply, send, type Reply } from './answer.ts'
 import { createAuthenticate } from './auth.ts'
 import { answerClientError } from './client-error.ts'
 import { createDialect, isDialect } from './dialect/endpoint.ts'
-import { createEndpoint, generalHeaders, requestIdOf, type AnyHandle, type Host } from './endpoint.ts'
+import { createChannels } from './channel.ts'
+import { createEndpoint, generalHeaders, overHttp, requestIdOf, type AnyHandle, type Endpoint, type Host } from './endpoint.ts'
 import { createForwarder } from './forward.ts'
 import { createBesides, createHandlers } from './handlers.ts'
 import { createLeaseAnswers, type LeaseAnswers } from './lease-answers.ts'
@@ -63,7 +64,7 @@ const methodsAt = (path: string): readonly string[] => {
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
 
 /** What no route answers: OPTIONS, other methods, other paths, and paths that cannot be decoded. */
-const otherwise = (req: Request, error: unknown, host: Host): Reply => {
+const otherwise = (req: Pick<Request, 'method' | 'url'>, error: unknown, host: Host): Reply => {
   const path = pathOf(req.url)
   if (error !== undefined && error !== null) {
     if (error instanceof URIError || (error as { readonly status?: unknown }).status === 400) {
@@ -79,7 +80,17 @@ const otherwise = (req: Request, error: unknown, host: Host): Reply => {
   return problemReply({ ...problem('method-not-allowed'), headers: { Allow: allow } }, path)
 }
 
-const createApp = (host: Host, answers: LeaseAnswers): Express => {
+const createEndpoints = (host: Host, answers: LeaseAnswers): ReadonlyMap<AnyRoute, Endpoint> => {
+  const handlers = createHandlers(host.world, host.settings, host.metrics, answers)
+  const besides = createBesides(answers)
+  const made = (Object.keys(routes) as RouteName[]).map((name): [AnyRoute, Endpoint] => {
+    const route = routes[name] as unknown as AnyRoute
+    return [route, createEndpoint(host, route, handlers[name] as AnyHandle, besides[name])]
+  })
+  return new Map(made)
+}
+
+const createApp = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endpoint>): Express => {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -88,13 +99,10 @@ const createApp = (host: Host, answers: LeaseAnswers): Express => {
   app.enable('strict routing')
   const dialect = createDialect(host)
   app.use((req, res, next) => (isDialect(req.url) ? void dialect(req, res) : next()))
-  const handlers = createHandlers(host.world, host.settings, host.metrics, answers)
-  const besides = createBesides(answers)
-  for (const name of Object.keys(routes) as RouteName[]) {
-    const route = routes[name] as unknown as AnyRoute
+  for (const [route, endpoint] of endpoints) {
     const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'delete'
-    const endpoint = createEndpoint(host, route, handlers[name] as AnyHandle, besides[name])
-    app[method](expressPath(route.path), (req, res) => void endpoint(req, res))
+    const serve = overHttp(host, route, endpoint)
+    app[method](expressPath(route.path), (req, res) => void serve(req, res))
   }
   return app
 }
@@ -104,12 +112,13 @@ const createTurnstile = () => {
   let inside = 0
   let whenEmpty: (() => void) | undefined
   return {
-    enter: (res: Response): void => {
+    /** The returned function says that it is answered, or that nobody waits any more. */
+    enter: (): (() => void) => {
       inside += 1
-      res.once('close', () => {
+      return () => {
         inside -= 1
         if (inside === 0) whenEmpty?.()
-      })
+      }
     },
     empty: (): Promise<void> => (inside === 0 ? Promise.resolve() : new Promise((resolve) => (whenEmpty = resolve))),
   }
@@ -134,8 +143,10 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   const forwarder = createForwarder({ engine, waits, log, isStopping: () => stopping })
   const host: Host = { engine, world, log, settings, metrics, waits, forwarder, authenticate: createAuthenticate(settings, engine.tokens, world), isStopping: () => stopping }
   const answers = createLeaseAnswers(world, (cause) => log.error({ err: cause }, 'a lease of which nobody heard could not be taken back'))
-  const app = createApp(host, answers)
+  const endpoints = createEndpoints(host, answers)
+  const app = createApp(host, endpoints)
   const turnstile = createTurnstile()
+  const channels = createChannels(host, endpoints, (req, error) => otherwise(req, error, host), turnstile)
 
   const server = createHttpServer(
     {
@@ -144,11 +155,13 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
       requestTimeout: REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       maxHeaderSize: HEADER_BYTES_MAX,
+      // Whatever else somebody would like to speak is answered as the request that it is.
+      shouldUpgradeCallback: channels.wants,
     },
     (incoming, outgoing) => {
       const req = incoming as Request
       const res = outgoing as Response
-      turnstile.enter(res)
+      res.once('close', turnstile.enter())
       const fallback = (error?: unknown): void => send(res, otherwise(req, error, host), generalHeaders(engine.position(), requestIdOf(req, world), stopping))
       if (req.method === 'OPTIONS') fallback()
       else app(req, res, fallback)
@@ -156,6 +169,7 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
   )
   server.maxConnections = settings.connectionsMax
   server.on('clientError', answerClientError)
+  server.on('upgrade', channels.upgrade)
 
   const close: ApiServer['close'] = async ({ graceMs }) => {
     stopping = true
@@ -165,6 +179,7 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
     await turnstile.empty()
     // Whom an answer did not reach will not ask this server again.
     await answers.close()
+    await channels.close()
     // What is still open now has asked for nothing, or for nothing more.
     server.closeAllConnections()
     await closed

@@ -6,7 +6,7 @@ import { addToken, listTokens, revokeToken, statistics } from '../wire/service.t
 import { realWorld, type World } from '../world.ts'
 import { events, type EventFilter } from './events.ts'
 import { createContracts, type Contracts } from './contracts.ts'
-import { createHttp, type Fetch, type Http } from './http.ts'
+import { createHttp, identityOf, type Fetch, type Http } from './http.ts'
 import { createJobServer, type JobServer, type JobServerOptions } from './job-server.ts'
 import { createJobs, type Ended, type Jobs } from './jobs.ts'
 import { createLongTasks, type LongTasks } from './long-tasks.ts'
@@ -17,7 +17,8 @@ import { createQueues, type Queues } from './queues.ts'
 import { createRequester, type Requester, type RequesterOptions } from './requester.ts'
 import { createRequests, type Requests } from './requests.ts'
 import { createTasks, type Tasks } from './tasks.ts'
-import { platformTransport } from './transport.ts'
+import { createChannel } from './channel.ts'
+import { isNode, platformTransport } from './transport.ts'
 import { createRequestWorker, createWorker, type RequestHandler, type RequestWorkerOptions, type TaskHandler, type Worker, type WorkerOptions } from './worker.ts'
 
 const DEFAULT_URL = 'http://127.0.0.1:7070'
@@ -33,6 +34,11 @@ export interface ConnectOptions {
   readonly world?: World
   /** Used for every exchange, if given; otherwise the platform's `fetch`, and on Node what is underneath it. */
   readonly fetch?: Fetch
+  /**
+   * Whether calls travel over one connection, a channel of Stint, once there are more than a few (true). On Node only, and not with a `fetch` of your own. Whatever stands before the
+   * server need not know of it: where a channel cannot be opened, calls go by HTTP as they do without.
+   */
+  readonly channel?: boolean
 }
 
 export interface Tokens {
@@ -93,10 +99,12 @@ const isHttp = (url: string): boolean => URL.canParse(url) && /^https?:$/.test(n
 /** Connects to a Stint. Nothing is sent yet. Throws `TypeError` when the address is no http(s) URL. */
 export const connect = (options: ConnectOptions = {}): Stint => {
   const { as, world = realWorld, fetch = (input, init) => globalThis.fetch(input, init) } = options
-  const transport = options.fetch ?? platformTransport
+  const token = options.token ?? fromEnvironment('STINT_TOKEN')
   const url = options.url ?? fromEnvironment('STINT_URL') ?? DEFAULT_URL
   if (!isHttp(url)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
-  const http = createHttp({ url, token: options.token ?? fromEnvironment('STINT_TOKEN'), as, world, fetch, transport })
+  const isChannelled = options.channel !== false && options.fetch === undefined && isNode()
+  const channel = isChannelled ? createChannel({ url: url.replace(/\/+$/, ''), headers: identityOf(token, as), world, under: platformTransport }) : undefined
+  const http = createHttp({ url, token, as, world, fetch, transport: options.fetch ?? channel?.transport ?? platformTransport })
   const longTasks = createLongTasks(http)
   const parts = new Set<{ readonly close: () => Promise<void> }>()
 
@@ -111,6 +119,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   const close = async (): Promise<void> => {
     await Promise.all([...parts].map((each) => each.close()))
     http.close()
+    channel?.close()
   }
 
   return {

@@ -172,9 +172,16 @@ const unconditional = <Answer>({ status, body }: Exchange<Answer>): Answer => {
   return body as Answer
 }
 
+/** The headers that say who calls. */
+export const identityOf = (token: string | undefined, as: string | undefined): Readonly<Record<string, string>> => ({
+  ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+  ...(as === undefined ? {} : { 'Stint-As': as }),
+})
+
 /** The typed client of one server for one token. */
 export const createHttp = ({ url: given, token, as, world, fetch, transport = fetch }: HttpOptions): Http => {
   const url = given.replace(/\/+$/, '')
+  const identity = identityOf(token, as)
   const written = createWritten()
   const closing = new AbortController()
 
@@ -186,8 +193,7 @@ export const createHttp = ({ url: given, token, as, world, fetch, transport = fe
     const isQuery = route.method === 'GET'
     const said: Readonly<Record<string, string | undefined>> = {
       Accept: `${route.mediaType}, application/problem+json`,
-      Authorization: token === undefined ? undefined : `Bearer ${token}`,
-      'Stint-As': as,
+      ...identity,
       'Content-Type': content?.mediaType ?? (text === undefined ? undefined : 'application/json'),
       'Idempotency-Key': route.method === 'POST' ? key : undefined,
       'Stint-Position': isQuery ? written.get() : undefined,

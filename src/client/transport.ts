@@ -70,7 +70,7 @@ const load = async (): Promise<Transport> => {
   }
 }
 
-const isNode = (): boolean => typeof globalThis.process?.versions?.node === 'string'
+export const isNode = (): boolean => typeof globalThis.process?.versions?.node === 'string'
 
 /** The platform's way. */
 export const platformTransport: Transport = async (input, init) => (isNode() ? await (loading ??= load()) : overFetch)(input, init)

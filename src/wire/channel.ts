@@ -1,0 +1,45 @@
+// The channel: many calls at the same time over one connection, a WebSocket, each as it would be over HTTP. What both sides say to one another and how much of it.
+//
+//   caller ─▶ {"id":7,"method":"POST","path":"/v1/…","headers":["Idempotency-Key","k"]} ⏎ body
+//   caller ◀─ {"id":7,"status":201,"headers":["Stint-Position","…"]} ⏎ body
+//   caller ─▶ {"id":8,"cancel":true}      nobody waits for the answer of 8 any more
+//
+// A message is a head, JSON on its first line, and a body: all that follows the line break. Answers come in any order.
+
+/** Where it is opened. */
+export const CHANNEL_PATH = '/v1/channel'
+/** The subprotocol that is asked for. */
+export const CHANNEL_PROTOCOL = 'stint.v1'
+/** Bytes of one message from the caller, at most: larger bodies travel by HTTP, so that the others need not wait for them. */
+export const CHANNEL_MESSAGE_BYTES_MAX = 1024 * 1024
+/** Calls of one channel that are under way, at most; beyond, they are refused as `overloaded`. */
+export const CHANNEL_CALLS_MAX = 10_000
+
+/** Names and values in turn. */
+export type FlatHeaders = readonly string[]
+
+/** What stands in the request that opens the channel, `Authorization` and `Stint-As`, holds for every call that does not say otherwise. */
+export interface CallHead {
+  /** A whole number that no other call of the channel has that is under way. */
+  readonly id: number
+  readonly method: string
+  /** With its query. */
+  readonly path: string
+  /** `Content-Type: application/json` is meant where a body comes without one. */
+  readonly headers?: FlatHeaders | undefined
+}
+
+export interface CancelHead {
+  readonly id: number
+  readonly cancel: true
+}
+
+export interface AnswerHead {
+  readonly id: number
+  readonly status: number
+  readonly headers: FlatHeaders
+}
+
+const LINE_BREAK = '\n'
+
+export const messageOf = (head: CallHead | CancelHead | AnswerHead, body = ''): string => `${JSON.stringify(head)}${LINE_BREAK}${body}`
