@@ -1,6 +1,7 @@
 // A reverse proxy between a client and a Stint that writes down every request and can be told to lose, delay or refuse some: the network as it is on a bad day.
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { CHANNEL_PATH } from '../../src/wire/channel.ts'
 
 export interface Seen {
   readonly method: string
@@ -75,6 +76,8 @@ export const startGateway = async (target: string): Promise<Gateway> => {
   }
 
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    // It treats requests one by one, and so lets none of the connections pass that carry many.
+    if (req.url === CHANNEL_PATH) return void res.writeHead(404).end()
     const body = await readBody(req)
     const request: Seen = { method: req.method ?? '', path: req.url ?? '', headers: req.headers, body: parsed(body) }
     seen.push(request)
