@@ -66,7 +66,7 @@ export interface Call {
   readonly bytes: (limit: number) => Promise<E.Either<Problem, RawBody>>
   /** The Idempotency-Key without its quotes. */
   readonly key: string | undefined
-  /** What it shares with the other items of its exchange; undefined for a call that is no item. */
+  /** What it shares with the other items of its exchange; undefined for a call that is no item, and for items that are answered one by one. */
   readonly gathering: Gathering | undefined
   /** The same call for one of its many items, under a command id of its own. */
   readonly forItem: (index: number) => Call
@@ -201,7 +201,7 @@ class CallOfRequest implements Call {
   }
 
   get gathering(): Gathering | undefined {
-    return this.#item === undefined ? undefined : (this.#shared.gathering ??= createGathering(this.world, this.signal))
+    return this.#item === undefined || this.#caller.res.part !== undefined ? undefined : (this.#shared.gathering ??= createGathering(this.world, this.signal))
   }
 
   isGone(): boolean {

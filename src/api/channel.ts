@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import * as E from 'fp-ts/lib/Either.js'
 import createRouter from 'find-my-way'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { CHANNEL_CALLS_MAX, CHANNEL_MESSAGE_BYTES_MAX, CHANNEL_PATH, CHANNEL_PROTOCOL, messageOf, type AnswerHead } from '../wire/channel.ts'
+import { CHANNEL_CALLS_MAX, CHANNEL_MESSAGE_BYTES_MAX, CHANNEL_PATH, CHANNEL_PROTOCOL, messageOf, type AnswerHead, type Parts } from '../wire/channel.ts'
 import { problemReply, type Reply } from './answer.ts'
 import { generalHeaders, requestIdOf, type Endpoint, type Host, type Made } from './endpoint.ts'
 import type { WholeBody } from './body.ts'
@@ -46,7 +46,13 @@ export interface Turnstile {
 class Way implements Outgoing {
   closed = false
   writableFinished = false
+  /** There when the caller takes parts. */
+  readonly part: Outgoing['part']
   #listeners: (() => void)[] | undefined
+
+  constructor(part?: Outgoing['part']) {
+    this.part = part
+  }
 
   get destroyed(): boolean {
     return this.closed
@@ -95,6 +101,7 @@ interface Head {
   readonly method?: unknown
   readonly path?: unknown
   readonly headers?: unknown
+  readonly parts?: unknown
 }
 
 const LINE_BREAK = 10
@@ -182,19 +189,27 @@ export const createChannels = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endp
       })
     }
 
+    const unblocked = (): void => {
+      if (channel.isPaused && channel.bufferedAmount <= UNSENT_BYTES_MAX) channel.resume()
+    }
+
+    const sendOut = (message: string | Buffer, done: (failure?: Error | null) => void): void => {
+      cork()
+      channel.send(message, { binary: typeof message !== 'string' }, done)
+      if (channel.bufferedAmount > UNSENT_BYTES_MAX) channel.pause()
+    }
+    const sendText = (message: string): void => sendOut(message, unblocked)
+
     const send = (id: number, { reply, general }: Made, way: Way): void => {
       if (way.closed) return
       const { status, headers, body } = reply
       const head: AnswerHead = { id, status, headers: [...headers, ...general] }
-      cork()
-      const done = (failure?: Error | null): void => {
+      const message = body === undefined || typeof body === 'string' ? messageOf(head, body) : Buffer.concat([Buffer.from(messageOf(head)), body])
+      sendOut(message, (failure) => {
         open.delete(id)
         way.end(failure === undefined || failure === null)
-        if (channel.isPaused && channel.bufferedAmount <= UNSENT_BYTES_MAX) channel.resume()
-      }
-      if (body === undefined || typeof body === 'string') channel.send(messageOf(head, body), done)
-      else channel.send(Buffer.concat([Buffer.from(messageOf(head)), body]), { binary: true }, done)
-      if (channel.bufferedAmount > UNSENT_BYTES_MAX) channel.pause()
+        unblocked()
+      })
     }
 
     /** What lasts goes by HTTP. */
@@ -206,8 +221,25 @@ export const createChannels = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endp
       }
     }
 
-    const begin = ({ id, method, path, headers = [] }: Head, content: Buffer): void => {
-      const way = new Way()
+    /** Items of one call that are done: told together at the end of this turn of the loop, and before the answer. */
+    const partsOf = (id: number): { readonly part: NonNullable<Outgoing['part']>; readonly tell: () => void } => {
+      let done: (readonly [number, object])[] = []
+      const tell = (): void => {
+        if (done.length > 0 && open.has(id)) sendText(messageOf({ id, part: true }, JSON.stringify(done satisfies Parts)))
+        done = []
+      }
+      return {
+        tell,
+        part: (index, item) => {
+          if (done.length === 0) process.nextTick(tell)
+          done.push([index, item])
+        },
+      }
+    }
+
+    const begin = ({ id, method, path, headers = [], parts }: Head, content: Buffer): void => {
+      const told = parts === true ? partsOf(id) : undefined
+      const way = new Way(told?.part)
       const leave = turnstile.enter()
       way.once('close', leave)
       open.set(id, way)
@@ -225,7 +257,10 @@ export const createChannels = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endp
         raw.push('Content-Type', 'application/json')
       }
       const req = new CallMessage(method, path, all, raw, content)
-      void withoutStream(serve(req, way), path).then((made) => send(id, made, way))
+      void withoutStream(serve(req, way), path).then((made) => {
+        told?.tell()
+        send(id, made, way)
+      })
     }
 
     channel.on('message', (data: Buffer) => {

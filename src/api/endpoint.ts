@@ -137,19 +137,23 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     else if (E.isLeft(handled) && handled.left.code === 'fingerprint-mismatch') metrics.duplicate('mismatched')
   }
 
-  const handleItem = async (item: unknown, index: number, input: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
+  const refuseItem = (item: unknown, refused: Problem): object => {
     const named = typeof item === 'object' && item !== null && 'id' in item && typeof item.id === 'string' ? { id: item.id } : {}
     // One by one it would stand in a header.
-    const again = ({ code }: Problem): object => (isCall && retryAfterSeconds(code) !== undefined ? { retryAfter: retryAfterSeconds(code) } : {})
-    const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused), ...again(refused) })
+    const again = isCall ? retryAfterSeconds(refused.code) : undefined
+    return { ...named, ...problemDocument(refused), ...(again === undefined ? {} : { retryAfter: again }) }
+  }
+
+  const handleItem = async (item: unknown, index: number, { params, query }: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
     const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
-    if (E.isLeft(body)) return refuse(invalid(body.left))
+    if (E.isLeft(body)) return refuseItem(item, invalid(body.left))
     const own = call.forItem(index)
-    const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: body.right }, own))
+    const input = { params, query, body: body.right }
+    const handled = await (engine.isShared ? surely(engine, isInDoubt, () => handle(input, own)) : handle(input, own))
     if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { ...(handled.right.body as object), status: handled.right.status }
     audit(handled.left, () => own.context, url)
-    return refuse(handled.left)
+    return refuseItem(item, handled.left)
   }
 
   const encode = ({ status, body, given, text, headers, stream }: Answer<unknown>): Reply => {
@@ -162,20 +166,29 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     return { status, headers: headers?.['Content-Type'] === undefined ? ['Content-Type', route.mediaType, ...all] : all, body: text }
   }
 
-  const run = async (taken: One | Many, input: Omit<Input<AnyRoute>, 'body'>, call: Call, req: Incoming): Promise<{ reply: Reply; position?: string | undefined }> => {
+  const run = async (
+    taken: One | Many,
+    input: Omit<Input<AnyRoute>, 'body'>,
+    call: Call,
+    { url }: Incoming,
+    { part }: Outgoing,
+  ): Promise<{ reply: Reply; position?: string | undefined }> => {
     if (taken.many) {
       // Sent off together, so that their appends share a commit; answered in the order in which they came.
-      const results = Promise.all(taken.items.map((item, index) => handleItem(item, index, input, call, req.url)))
+      const each = (item: unknown, index: number): Promise<object> => handleItem(item, index, input, call, url)
+      const told = part && (async (item: unknown, index: number): Promise<void> => part(index, await each(item, index)))
+      const results = told === undefined ? Promise.all(taken.items.map(each)) : Promise.all(taken.items.map(told)).then((): object[] => [])
       if (taken.beside === undefined || handleBeside === undefined) return { reply: jsonReply(200, { items: await results }) }
       // Awaited together, so that a defect in one of them while the other is under way is the call's, not the process's.
       const [items, beside] = await Promise.all([results, handleBeside({ ...input, body: taken.beside, items: results }, call)])
       return { reply: jsonReply(200, { items, ...beside }) }
     }
-    const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: taken.body }, call))
+    const whole = { params: input.params, query: input.query, body: taken.body }
+    const handled = await (engine.isShared ? surely(engine, isInDoubt, () => handle(whole, call)) : handle(whole, call))
     if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { reply: encode(handled.right), position: handled.right.position }
-    audit(handled.left, () => call.context, req.url)
-    return { reply: problemReply(handled.left, pathOf(req.url)) }
+    audit(handled.left, () => call.context, url)
+    return { reply: problemReply(handled.left, pathOf(url)) }
   }
 
   const serve = async (req: Incoming, res: Outgoing, requestId: string): Promise<{ reply: Reply; position?: string | undefined }> => {
@@ -219,7 +232,7 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
         asking = undefined
       }))
     const call = createCall({ engine, world, principal, req, res, key: key.right, takesPrefer, waits: host.waits, isStopping: host.isStopping, isStillAllowed })
-    return run(taken.right, { params: params.right, query: query.right }, call, req)
+    return run(taken.right, { params: params.right, query: query.right }, call, req, res)
   }
 
   return async (req, res) => {

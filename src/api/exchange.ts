@@ -20,4 +20,6 @@ export interface Outgoing {
   readonly writableFinished: boolean
   /** Runs when the answer is out or the caller is gone. */
   readonly once: (event: 'close', run: () => void) => unknown
+  /** Tells of one of many items as soon as it is done; the answer then has no items. */
+  readonly part?: ((index: number, item: object) => void) | undefined
 }

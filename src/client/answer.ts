@@ -91,25 +91,64 @@ const besideOf = (route: Pick<Route, 'beside' | 'name'>, answer: Readonly<Record
   return E.isRight(decoded) ? E.right(decoded.right as unknown) : E.left(new UnexpectedAnswer(200, `what ${route.name} answers beside the items is not as declared`))
 }
 
-/** One result for each of the `count` items sent, in their order, and what stands beside them. */
-export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Answered, text: string, count: number): E.Either<Failure, Many<Answer>> => {
-  const parsed = parseJson(text)
-  const items = isObject(parsed) && Array.isArray(parsed['items']) ? (parsed['items'] as readonly unknown[]) : undefined
-  if (response.status !== 200 || items?.length !== count) return E.left(new UnexpectedAnswer(response.status, `${route.name} did not answer with ${count} items`))
-  const answers: ManyAnswer<Answer>[] = []
-  for (const item of items) {
-    const status = isObject(item) && typeof item['status'] === 'number' ? item['status'] : 0
-    if (status >= 400) {
-      const problem = isObject(item) ? (item['problem'] ?? item) : undefined
-      if (!isProblem(problem)) return E.left(new UnexpectedAnswer(status, `an item of ${route.name} is no problem document`))
-      answers.push(E.left(new StintError(problem)))
-      continue
+/** What became of one of many; Left: the answer is not as declared. */
+const itemOf = <Answer>(route: AnyRoute<Answer>, item: unknown): E.Either<UnexpectedAnswer, ManyAnswer<Answer>> => {
+  const status = isObject(item) && typeof item['status'] === 'number' ? item['status'] : 0
+  if (status >= 400) {
+    const problem = isObject(item) ? (item['problem'] ?? item) : undefined
+    return isProblem(problem) ? E.right(E.left(new StintError(problem))) : E.left(new UnexpectedAnswer(status, `an item of ${route.name} is no problem document`))
+  }
+  // It is no part of what the route declares, and would have to be decoded away.
+  if (isObject(item)) delete (item as { status?: unknown }).status
+  const decoded = decodeAs(route, status, item)
+  return E.isLeft(decoded) ? decoded : E.right(decoded)
+}
+
+/** Items of a call that were told ahead of its answer. */
+export interface PartsHeard<Answer> {
+  /** Takes a part as it came. */
+  readonly hear: (text: string) => void
+  /** All of them, by their places; those that are missing were not told. Left: a part was not as declared. */
+  readonly heard: () => E.Either<UnexpectedAnswer, ReadonlyMap<number, ManyAnswer<Answer>>>
+}
+
+export const createParts = <Answer>(route: AnyRoute<Answer>, count: number, onItem: (index: number, answer: ManyAnswer<Answer>) => void): PartsHeard<Answer> => {
+  const items = new Map<number, ManyAnswer<Answer>>()
+  let bad: UnexpectedAnswer | undefined
+  const take = (index: unknown, item: unknown): void => {
+    const read = itemOf(route, item)
+    if (E.isLeft(read)) bad ??= read.left
+    else if (typeof index !== 'number' || !(index >= 0 && index < count) || items.has(index))
+      bad ??= new UnexpectedAnswer(200, `a part of ${route.name} names an item that it cannot`)
+    else {
+      items.set(index, read.right)
+      onItem(index, read.right)
     }
-    // It is no part of what the route declares, and would have to be decoded away.
-    if (isObject(item)) delete (item as { status?: unknown }).status
-    const decoded = decodeAs(route, status, item)
-    if (E.isLeft(decoded)) return decoded
-    answers.push(decoded)
+  }
+  return {
+    hear: (text) => {
+      const parts = parseJson(text)
+      if (!Array.isArray(parts)) bad ??= new UnexpectedAnswer(200, `a part of ${route.name} is no list`)
+      else for (const part of parts as readonly unknown[]) take(...((Array.isArray(part) ? part : []) as [unknown, unknown]))
+    },
+    heard: () => (bad === undefined ? E.right(items) : E.left(bad)),
+  }
+}
+
+/** One result for each of the `count` items sent, in their order, and what stands beside them. */
+export const manyOf = <Answer>(route: AnyRoute<Answer>, response: Answered, text: string, count: number, parts?: PartsHeard<Answer>): E.Either<Failure, Many<Answer>> => {
+  const parsed = parseJson(text)
+  const told = parts?.heard() ?? E.right(new Map<number, never>())
+  if (E.isLeft(told)) return told
+  const items = isObject(parsed) && Array.isArray(parsed['items']) ? (parsed['items'] as readonly unknown[]) : undefined
+  const isInParts = told.right.size > 0
+  if (response.status !== 200 || items === undefined || items.length !== (isInParts ? 0 : count) || (isInParts && told.right.size !== count))
+    return E.left(new UnexpectedAnswer(response.status, `${route.name} did not answer with ${count} items`))
+  const answers: ManyAnswer<Answer>[] = !isInParts ? [] : Array.from({ length: count }, (_, index) => told.right.get(index) as ManyAnswer<Answer>)
+  for (const item of items) {
+    const read = itemOf(route, item)
+    if (E.isLeft(read)) return read
+    answers.push(read.right)
   }
   const beside = besideOf(route, parsed as Readonly<Record<string, unknown>>)
   return E.isLeft(beside) ? beside : E.right({ items: answers, beside: beside.right })

@@ -171,18 +171,24 @@ export const createCallHub = (http: Http, contract: string): CallHub => {
   }
 
   const together = async (batch: readonly Open[], signal: AbortSignal): Promise<void> => {
+    const told = new Set<number>()
     const began = world.monotonic()
     const waitSeconds = Math.min(...batch.map(waitOf))
+    // A server that does not hold it back is not asked again at once.
+    const isEarly = (): boolean => world.monotonic() < began + waitSeconds * 1_000 - EARLY_MS
     const { items } = await http.sendMany(callRequests, batch.map(itemOf), {
       params: { contract },
       headers: { Prefer: `wait=${waitSeconds}` },
       signal,
       timeoutMs: waitSeconds * 1_000 + TIMEOUT_BEYOND_MS,
       attemptsMax: 1,
+      onItem: (index, item) => {
+        told.add(index)
+        settled(batch[index] as Open, item, isEarly())
+      },
     })
-    // A server that does not hold it back is not asked again at once.
-    const isEarly = !items.some(isReplied) && world.monotonic() < began + waitSeconds * 1_000 - EARLY_MS
-    for (const [index, one] of batch.entries()) settled(one, items[index] as ManyAnswer<CallsAnswer>, isEarly)
+    const isHeldBack = items.some(isReplied)
+    for (const [index, one] of batch.entries()) if (!told.has(index)) settled(one, items[index] as ManyAnswer<CallsAnswer>, !isHeldBack && isEarly())
   }
 
   const oneByOne = async (batch: readonly Open[], signal: AbortSignal): Promise<void> => {
@@ -223,7 +229,8 @@ export const createCallHub = (http: Http, contract: string): CallHub => {
   /** Sends what waits after so many milliseconds, or when it is time for the next exchange, if that is later; with what else comes until then. */
   const plan = (leastMs: number): void => {
     const now = world.monotonic()
-    const ms = Math.max(leastMs, lastBegan + Math.min(APART_MOST_MS, out * APART_MS) - now)
+    // Over a channel each call is answered as soon as it can be, whatever it travels with, and one exchange more costs little.
+    const ms = http.isChannelled() ? 0 : Math.max(leastMs, lastBegan + Math.min(APART_MOST_MS, out * APART_MS) - now)
     if (planned !== undefined && planned.at <= now + ms) return
     planned?.cancel()
     if (ms > 0) planned = { at: now + ms, cancel: world.timer(ms, flush) }

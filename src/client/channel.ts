@@ -6,10 +6,10 @@
 //              ▼
 //            HTTP          and it is opened meanwhile, after a rest if it could not be or broke off
 import type * as ws from 'ws'
-import { CHANNEL_MESSAGE_BYTES_MAX, CHANNEL_PATH, CHANNEL_PROTOCOL, messageOf, type AnswerHead } from '../wire/channel.ts'
+import { CHANNEL_MESSAGE_BYTES_MAX, CHANNEL_PATH, CHANNEL_PROTOCOL, messageOf, type AnswerHead, type PartHead } from '../wire/channel.ts'
 import type { Cancel, World } from '../world.ts'
 import { backoffMs, type BackoffLimits } from './backoff.ts'
-import type { Answered, Transport } from './transport.ts'
+import type { Answered, Sent, Transport } from './transport.ts'
 
 /** Calls after which it is worth a connection of its own: a command line makes one or two. */
 const CALLS_BEFORE = 3
@@ -40,6 +40,7 @@ export interface Channel {
 }
 
 interface Waiting {
+  readonly hear: ((text: string) => void) | undefined
   readonly tell: (answer: Answered) => void
   readonly fail: (failure: Error) => void
 }
@@ -58,23 +59,20 @@ const headersOf = (flat: AnswerHead['headers']): Headers => {
   return headers
 }
 
-/** @param message a head, a line break and the body */
-const answerOf = (message: Buffer, url: string): { readonly id: number; readonly answer: Answered } => {
+/** A head, and the body after its line break. */
+const readMessage = (message: Buffer): { readonly head: AnswerHead | PartHead; readonly body: Buffer } => {
   const at = message.indexOf(LINE_BREAK)
-  const { id, status, headers: flat } = JSON.parse(message.toString('utf8', 0, at)) as AnswerHead
-  const body = message.subarray(at + 1)
-  return {
-    id,
-    answer: {
-      status,
-      url,
-      type: 'basic',
-      headers: headersOf(flat),
-      text: () => Promise.resolve(body.toString('utf8')),
-      arrayBuffer: () => Promise.resolve(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength) as ArrayBuffer),
-    },
-  }
+  return { head: JSON.parse(message.toString('utf8', 0, at)) as AnswerHead | PartHead, body: message.subarray(at + 1) }
 }
+
+const answerOf = ({ status, headers }: AnswerHead, body: Buffer, url: string): Answered => ({
+  status,
+  url,
+  type: 'basic',
+  headers: headersOf(headers),
+  text: () => Promise.resolve(body.toString('utf8')),
+  arrayBuffer: () => Promise.resolve(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength) as ArrayBuffer),
+})
 
 /** One channel that is open, until it is gone. */
 const overSocket = (socket: ws.WebSocket, connection: Socket, world: World, url: string, onGone: () => void) => {
@@ -127,8 +125,9 @@ const overSocket = (socket: ws.WebSocket, connection: Socket, world: World, url:
 
   socket.on('message', (data: Buffer) => {
     heard()
-    const { id, answer } = answerOf(data, url)
-    settle(id)?.tell(answer)
+    const { head, body } = readMessage(data)
+    if ('part' in head) waiting.get(head.id)?.hear?.(body.toString('utf8'))
+    else settle(head.id)?.tell(answerOf(head, body, url))
   })
   socket.on('ping', heard)
   socket.on('pong', heard)
@@ -137,9 +136,9 @@ const overSocket = (socket: ws.WebSocket, connection: Socket, world: World, url:
   return {
     /** While it may be dead nothing is given to it. */
     isSound: () => probe === undefined && socket.readyState === 1,
-    ask: (path: string, init: RequestInit): Promise<Answered> =>
+    ask: (path: string, init: Sent): Promise<Answered> =>
       new Promise((resolve, reject) => {
-        const { method = 'GET', headers, body, signal } = init
+        const { method = 'GET', headers, body, signal, onPart } = init
         const id = (ids += 1)
         const takeBack = (): void => {
           reject(signal?.reason as Error)
@@ -152,9 +151,9 @@ const overSocket = (socket: ws.WebSocket, connection: Socket, world: World, url:
           run()
         }
         if (waiting.size === 0) connection.ref()
-        waiting.set(id, { tell: (answer) => end(() => resolve(answer)), fail: (failure) => end(() => reject(failure)) })
+        waiting.set(id, { hear: onPart, tell: (answer) => end(() => resolve(answer)), fail: (failure) => end(() => reject(failure)) })
         signal?.addEventListener('abort', takeBack, { once: true })
-        const head = { id, method, path, headers: ((headers ?? []) as [string, string][]).flat() }
+        const head = { id, method, path, headers: ((headers ?? []) as [string, string][]).flat(), ...(onPart === undefined ? {} : { parts: true as const }) }
         if (body === undefined || body === null || typeof body === 'string') send(messageOf(head, body ?? ''))
         else send(Buffer.concat([Buffer.from(messageOf(head)), body as Uint8Array]))
       }),

@@ -104,7 +104,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   if (!isHttp(url)) throw new TypeError(`Expected the address of Stint to begin with http:// or https://, but it is ${url}.`)
   const isChannelled = options.channel !== false && options.fetch === undefined && isNode()
   const channel = isChannelled ? createChannel({ url: url.replace(/\/+$/, ''), headers: identityOf(token, as), world, under: platformTransport }) : undefined
-  const http = createHttp({ url, token, as, world, fetch, transport: options.fetch ?? channel?.transport ?? platformTransport })
+  const http = createHttp({ url, token, as, world, fetch, transport: options.fetch ?? channel?.transport ?? platformTransport, isChannelled: channel?.isOpen })
   const longTasks = createLongTasks(http)
   const parts = new Set<{ readonly close: () => Promise<void> }>()
 

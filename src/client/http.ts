@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { Route } from '../wire/route.ts'
 import { pause, type World } from '../world.ts'
-import { manyOf, refusalOf, successOf, type Exchange, type Failure, type Many, type ManyAnswer } from './answer.ts'
+import { createParts, manyOf, refusalOf, successOf, type Exchange, type Failure, type Many, type ManyAnswer } from './answer.ts'
 import { backoffMs, type BackoffLimits } from './backoff.ts'
 import { Closed, StintError, UnexpectedAnswer, Unreachable } from './errors.ts'
 import { follow } from './signals.ts'
@@ -41,9 +41,11 @@ interface AnyGiven extends CallOptions {
   readonly text?: string
   /** A body of any type, in place of `body`. */
   readonly content?: Content | undefined
+  readonly onPart?: ((text: string) => void) | undefined
 }
 
 type AnyRoute<Answer = unknown> = Route<never, never, never, Answer>
+type OnItem<Answer = never> = (index: number, answer: ManyAnswer<Answer>) => void
 type Read<Result> = (response: Answered) => Promise<E.Either<Failure, Result>>
 
 /** A body as it is sent. */
@@ -71,6 +73,8 @@ export interface Http {
   /** The server's address, without a slash at its end. */
   readonly url: string
   readonly world: World
+  /** Exchanges travel over a channel now, where each costs little. */
+  readonly isChannelled: () => boolean
   /** One exchange; the answer as the route declares it. Throws `StintError`, `Unreachable`, `UnexpectedAnswer`, `Closed`, or the signal's reason. */
   readonly call: <Params, Query, Body, Answer>(route: Route<Params, Query, Body, Answer>, ...given: Arguments<Given<Params, Query, Body>>) => Promise<Answer>
   /** As `call`, with status and headers; for conditional requests, whose answer may be that nothing changed. */
@@ -83,11 +87,14 @@ export interface Http {
     items: readonly Body[],
     ...given: Arguments<Addressed<Params, Query>>
   ) => Promise<readonly ManyAnswer<Answer>[]>
-  /** As `callMany`, for items that are JSON texts already, which is as they were when they were given; with what the route lets stand `beside` them. */
+  /**
+   * As `callMany`, for items that are JSON texts already, which is as they were when they were given; with what the route lets stand `beside` them. `onItem` is told of each as soon as it
+   * is known, which over a channel may be long before the answer; whoever asks for that makes a single try.
+   */
   readonly sendMany: <Params, Query, Body, Answer>(
     route: Route<Params, Query, Body, Answer>,
     items: readonly string[],
-    given: Addressed<Params, Query> & { readonly beside?: object | undefined },
+    given: Addressed<Params, Query> & { readonly beside?: object | undefined; readonly onItem?: OnItem<Answer> | undefined },
   ) => Promise<Many<Answer>>
   /**
    * A body and an answer as they are. An answer with the header `through` is a success whatever its status, because it is somebody else's that Stint gives on; so is any
@@ -113,6 +120,7 @@ export interface HttpOptions {
   /** For streams, and for everything if there is no `transport`. */
   readonly fetch: Fetch
   readonly transport?: Transport | undefined
+  readonly isChannelled?: (() => boolean) | undefined
 }
 
 /** The path with its parameters, each percent-encoded as one segment. */
@@ -179,7 +187,7 @@ export const identityOf = (token: string | undefined, as: string | undefined): R
 })
 
 /** The typed client of one server for one token. */
-export const createHttp = ({ url: given, token, as, world, fetch, transport = fetch }: HttpOptions): Http => {
+export const createHttp = ({ url: given, token, as, world, fetch, transport = fetch, isChannelled = () => false }: HttpOptions): Http => {
   const url = given.replace(/\/+$/, '')
   const identity = identityOf(token, as)
   const written = createWritten()
@@ -212,7 +220,7 @@ export const createHttp = ({ url: given, token, as, world, fetch, transport = fe
     const unlink = follow(limit, over)
     const cancel = world.timer(options.timeoutMs ?? TIMEOUT_MS, () => limit.abort(new Error('the time is over')))
     try {
-      const response = await transport(target, { ...init, ...(route.mediaType === '*/*' ? { redirect: 'manual' } : {}), signal: limit.signal })
+      const response = await transport(target, { ...init, ...(route.mediaType === '*/*' ? { redirect: 'manual' } : {}), signal: limit.signal, onPart: options.onPart })
       const answer = await read(response)
       if (route.method !== 'GET' && E.isRight(answer)) written.note(response.headers.get('stint-position'))
       return answer
@@ -298,22 +306,26 @@ export const createHttp = ({ url: given, token, as, world, fetch, transport = fe
     )
   const exchange: Http['exchange'] = (route, ...[options]) => exchanged(route, (options ?? {}) as AnyGiven)
 
-  const many = <Answer>(route: AnyRoute<Answer>, given: AnyGiven, count: number): Promise<Many<Answer>> =>
-    untilAnswered(
+  const many = <Answer>(route: AnyRoute<Answer>, given: AnyGiven, count: number, onItem?: OnItem<Answer>): Promise<Many<Answer>> => {
+    const parts = onItem === undefined || !isChannelled() ? undefined : createParts(route, count, onItem)
+    return untilAnswered(
       route as unknown as AnyRoute,
-      given,
-      fromText(route as unknown as AnyRoute, (response, text) => manyOf(route, response, text, count)),
+      { ...given, onPart: parts?.hear },
+      fromText(route as unknown as AnyRoute, (response, text) => manyOf(route, response, text, count, parts)),
     )
+  }
 
   return {
     url,
     world,
+    isChannelled,
     exchange,
     call: async (route, ...rest) => unconditional(await exchange(route, ...rest)),
     callText: async (route, text, given) => unconditional(await exchanged(route, { ...(given as AnyGiven), text })),
     callMany: async (route, items, ...[options]) =>
       (await many(route as unknown as AnyRoute<never>, { ...(options as AnyGiven | undefined), body: { items } }, items.length)).items,
-    sendMany: (route, items, { beside, ...options }) => many(route as unknown as AnyRoute<never>, { ...(options as AnyGiven), text: manyText(items, beside) }, items.length),
+    sendMany: (route, items, { beside, onItem, ...options }) =>
+      many(route as unknown as AnyRoute<never>, { ...(options as AnyGiven), text: manyText(items, beside) }, items.length, onItem as OnItem),
     pass: (route, { through, ...options }) => untilAnswered(route as unknown as AnyRoute, options as AnyGiven, passed(through)),
     open: (route, ...[options]) => open(route as unknown as AnyRoute, options ?? {}),
     closed: closing.signal,

@@ -114,6 +114,7 @@ export const createManagement = (http: Http, longTasks: LongTasks, options: Mana
     ...options,
     world: http.world,
     who: 'management',
+    isChannelled: http.isChannelled,
     send: async (texts, given) => (await http.sendMany(dispatchOperation, texts, { ...given })).items,
     onClosed: () => {
       ending.abort(new Closed('management'))

@@ -39,6 +39,7 @@ export const createProducer = (http: Http, { app, queue, ...sending }: ProducerO
     ...sending,
     world,
     who: 'producer',
+    isChannelled: http.isChannelled,
     send: async (texts, options) => (await http.sendMany(insertTask, texts, { params, ...options })).items,
     onClosed,
   })

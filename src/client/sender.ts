@@ -12,12 +12,18 @@ import { createReachability, mayPass } from './reachability.ts'
 const TOGETHER_MAX = 1_000
 /** Characters in one request, at most; none takes more than three bytes, and a request may have 32 MiB. */
 const CHARACTERS_MAX = 8 * 1024 * 1024
-const REQUESTS_MAX = 1
+/** Items in one message of a channel: what an exchange costs there hardly counts, and Stint stores the first while it reads the next. */
+const TOGETHER_CHANNELLED = 32
+/** Messages with items on their way at the same time, at most. */
+const REQUESTS_CHANNELLED = 32
 const RETRY_SECONDS = 60
 const FLUSH_SECONDS = 10
 
 export interface SendingOptions {
-  /** Requests out at the same time, at most (1). With 1, items arrive in the order in which they were given. */
+  /**
+   * Requests out at the same time, at most; with 1, items arrive in the order in which they were given. Unless it is given, 1 by HTTP, and over a channel as many as there is need
+   * of: there the order is kept too, but for items that Stint refused for the moment and that are sent again.
+   */
   readonly requestsMax?: number
   /** Seconds after which what Stint has not taken is given up (60): it rejects with what was wrong last. It may have been done all the same. */
   readonly retrySeconds?: number
@@ -29,8 +35,13 @@ export interface SenderSetting<Answer> extends SendingOptions {
   readonly world: World
   /** What the caller calls it, for what is given after it was closed. */
   readonly who: string
-  /** One exchange in a single try: an answer for each text, in their order. */
-  readonly send: (texts: readonly string[], options: CallOptions) => Promise<readonly ManyAnswer<Answer>[]>
+  /** One exchange in a single try: an answer for each text, in their order; told of by `onItem` as soon as it is known, if that is earlier. */
+  readonly send: (
+    texts: readonly string[],
+    options: CallOptions & { readonly onItem: (index: number, answer: ManyAnswer<Answer>) => void },
+  ) => Promise<readonly ManyAnswer<Answer>[]>
+  /** Exchanges travel over a channel, where many small ones are quicker than a few large ones. */
+  readonly isChannelled: () => boolean
   readonly onClosed: () => void
 }
 
@@ -62,7 +73,7 @@ interface Waiting<Answer> extends Written {
 }
 
 export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Answer> => {
-  const { world, who, requestsMax = REQUESTS_MAX, retrySeconds = RETRY_SECONDS, flushSeconds = FLUSH_SECONDS } = setting
+  const { world, who, retrySeconds = RETRY_SECONDS, flushSeconds = FLUSH_SECONDS } = setting
   const reachability = createReachability(world, { firstMs: 100, mostMs: 5_000 })
   const ending = new AbortController()
   const idle = deferred()
@@ -75,11 +86,14 @@ export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Ans
   let isPausing = false
   let closing: Promise<void> | undefined
 
+  const requestsMax = (): number => setting.requestsMax ?? (setting.isChannelled() ? REQUESTS_CHANNELLED : 1)
+  const togetherMax = (): number => (requestsMax() > 1 && setting.isChannelled() ? TOGETHER_CHANNELLED : TOGETHER_MAX)
+
   /** The longest row from the front that fits into one request; one always does. */
   const takeUp = (): readonly Waiting<Answer>[] => {
     let characters = 0
     const over = waiting.findIndex(({ text }, index) => (characters += text.length) > charactersMax && index > 0)
-    const fitting = Math.min(TOGETHER_MAX, over === -1 ? waiting.length : over)
+    const fitting = Math.min(togetherMax(), over === -1 ? waiting.length : over)
     return waiting.splice(0, fitting)
   }
 
@@ -102,29 +116,33 @@ export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Ans
 
   /** One request; the failure because of which some of it has to be sent again. */
   const request = async (batch: readonly Waiting<Answer>[]): Promise<Error | undefined> => {
+    const settled = new Set<Waiting<Answer>>()
+    let failure: Error | undefined
+    const hear = (one: Waiting<Answer>, answer: E.Either<StintError | UnexpectedAnswer, Answer>): void => {
+      if (settled.has(one)) return
+      if (E.isLeft(answer) && mayPass(answer.left)) {
+        failure = answer.left
+        return
+      }
+      settled.add(one)
+      one.settle(answer)
+    }
+    const isOpen = (one: Waiting<Answer>): boolean => !settled.has(one)
     try {
       const items = await setting.send(
         batch.map(({ text }) => text),
-        { attemptsMax: 1, signal: ending.signal },
+        { attemptsMax: 1, signal: ending.signal, onItem: (index, answer) => hear(batch[index] as Waiting<Answer>, answer) },
       )
       reachability.reached()
-      let failure: Error | undefined
-      const rest = batch.filter(({ settle }, index) => {
-        const answer: E.Either<StintError | UnexpectedAnswer, Answer> = items[index] ?? E.left(new UnexpectedAnswer(200, 'an item was not answered'))
-        if (E.isRight(answer) || !mayPass(answer.left)) {
-          settle(answer)
-          return false
-        }
-        failure = answer.left
-        return true
-      })
-      if (failure !== undefined) again(rest, failure)
+      for (const [index, one] of batch.entries()) hear(one, items[index] ?? E.left(new UnexpectedAnswer(200, 'an item was not answered')))
+      if (failure !== undefined) again(batch.filter(isOpen), failure)
       return failure
     } catch (thrown) {
-      const failure = thrown as Error
-      if (mayPass(failure) || isTooMuch(batch, failure)) again(batch, failure)
-      else for (const { settle } of batch) settle(E.left(failure))
-      return mayPass(failure) ? failure : undefined
+      const met = thrown as Error
+      const rest = batch.filter(isOpen)
+      if (mayPass(met) || isTooMuch(batch, met)) again(rest, met)
+      else for (const { settle } of rest) settle(E.left(met))
+      return mayPass(met) ? met : undefined
     }
   }
 
@@ -144,7 +162,7 @@ export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Ans
 
   const flush = (): void => {
     isScheduled = false
-    while (waiting.length > 0 && requests < requestsMax && !isPausing && !ending.signal.aborted) void send(takeUp())
+    while (waiting.length > 0 && requests < requestsMax() && !isPausing && !ending.signal.aborted) void send(takeUp())
     if (closing !== undefined && waiting.length === 0 && requests === 0) idle.resolve()
   }
 

@@ -12,8 +12,13 @@ export interface Answered {
   readonly arrayBuffer: () => Promise<ArrayBuffer>
 }
 
+export interface Sent extends RequestInit {
+  /** Told of items that are done ahead of the answer, as a JSON text of places and items; the answer then has none. Only channels tell. */
+  readonly onPart?: ((text: string) => void) | undefined
+}
+
 /** Follows redirections unless told otherwise. The body is a text or bytes. */
-export type Transport = (input: string, init: RequestInit) => Promise<Answered>
+export type Transport = (input: string, init: Sent) => Promise<Answered>
 
 const headersOf = (received: Readonly<Record<string, string | readonly string[] | undefined>>): Headers => {
   const headers = new Headers()

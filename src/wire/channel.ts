@@ -3,8 +3,10 @@
 //   caller ─▶ {"id":7,"method":"POST","path":"/v1/…","headers":["Idempotency-Key","k"]} ⏎ body
 //   caller ◀─ {"id":7,"status":201,"headers":["Stint-Position","…"]} ⏎ body
 //   caller ─▶ {"id":8,"cancel":true}      nobody waits for the answer of 8 any more
+//   caller ◀─ {"id":9,"part":true} ⏎ [[4,{…}],[0,{…}]]      items of 9 that are answered, by their places
 //
-// A message is a head, JSON on its first line, and a body: all that follows the line break. Answers come in any order.
+// A message is a head, JSON on its first line, and a body: all that follows the line break. Answers come in any order. A call that carries many items and takes parts is told of each
+// item as soon as it is done; the answer that ends it then has no items.
 
 /** Where it is opened. */
 export const CHANNEL_PATH = '/v1/channel'
@@ -27,6 +29,8 @@ export interface CallHead {
   readonly path: string
   /** `Content-Type: application/json` is meant where a body comes without one. */
   readonly headers?: FlatHeaders | undefined
+  /** The items of a call that carries many are answered in parts. */
+  readonly parts?: true | undefined
 }
 
 export interface CancelHead {
@@ -40,6 +44,13 @@ export interface AnswerHead {
   readonly headers: FlatHeaders
 }
 
+export interface PartHead {
+  readonly id: number
+  readonly part: true
+}
+/** Items with their places, in the order in which they were done. */
+export type Parts = readonly (readonly [index: number, item: unknown])[]
+
 const LINE_BREAK = '\n'
 
-export const messageOf = (head: CallHead | CancelHead | AnswerHead, body = ''): string => `${JSON.stringify(head)}${LINE_BREAK}${body}`
+export const messageOf = (head: CallHead | CancelHead | AnswerHead | PartHead, body = ''): string => `${JSON.stringify(head)}${LINE_BREAK}${body}`

@@ -13,6 +13,8 @@ interface Sent {
   readonly wait: string | undefined
   readonly signal: AbortSignal
   readonly answer: (items: readonly unknown[]) => void
+  /** Of many, over a channel: one of them ahead of the others. */
+  readonly tell: (index: number, item: unknown) => void
   readonly fail: (failure: Error) => void
 }
 
@@ -21,22 +23,23 @@ const reply = (text: string) => E.right({ id: '', reply: { status: 200, headers:
 const accepted = E.right({ id: '', state: 'waiting' })
 const taken = E.left(new StintError({ status: 409, code: 'pending' }))
 
-const stage = () => {
+const stage = ({ isChannelled = false } = {}) => {
   const world = virtualWorld()
   const sent: Sent[] = []
   const send = <Answer>(
     items: Sent['items'],
-    { headers, signal }: { readonly headers?: Readonly<Record<string, string | undefined>>; readonly signal?: AbortSignal | undefined },
+    { headers, signal, onItem }: { readonly headers?: Readonly<Record<string, string | undefined>>; readonly signal?: AbortSignal | undefined; readonly onItem?: Sent['tell'] },
     read: (items: readonly unknown[]) => Answer,
   ): Promise<Answer> =>
     new Promise((resolve, reject) => {
       if (signal === undefined) throw new Error('It could not be broken off')
       signal.addEventListener('abort', () => reject(signal.reason as Error))
-      sent.push({ items, wait: headers?.['Prefer'], signal, answer: (answers) => resolve(read(answers)), fail: reject })
+      sent.push({ items, wait: headers?.['Prefer'], signal, answer: (answers) => resolve(read(answers)), tell: (index, item) => onItem?.(index, item), fail: reject })
     })
   const http = {
     url: 'http://stint.example',
     world,
+    isChannelled: () => isChannelled,
     pass: (_route: unknown, given: { readonly params: { readonly id: string }; readonly signal?: AbortSignal }) => send([given.params], given, ([answer]) => answer as RawAnswer),
     sendMany: (_route: unknown, texts: readonly string[], given: object) =>
       send(
@@ -225,5 +228,53 @@ describe('a call that is given up', () => {
     await settle()
     sent[0]?.answer([PENDING])
     expect([await answer, firsts]).toEqual([undefined, ['a']])
+  })
+})
+
+describe('over a channel a call', () => {
+  it('goes at once, whatever is out', async () => {
+    const { ask, ids } = stage({ isChannelled: true })
+    void ask('a')
+    await settle()
+    void ask('b')
+    void ask('c')
+    await settle()
+    expect(ids()).toEqual(['a', 'b! c!'])
+  })
+
+  it('has its answer as soon as it is told, whatever it travels with', async () => {
+    const { ask, sent } = stage({ isChannelled: true })
+    const [a, b] = [ask('a'), ask('b')]
+    await settle()
+    sent[0]?.tell(1, reply('B'))
+    expect(await b).toBe('B')
+    sent[0]?.answer([reply('A'), reply('B')])
+    expect(await a).toBe('A')
+  })
+
+  it('that Stint does not hold back is not asked again at once, and one that was held back is', async () => {
+    const { world, ask, sent, ids } = stage({ isChannelled: true })
+    const [early, late] = [ask('a'), ask('b', { waitSeconds: 60 })]
+    await settle()
+    sent[0]?.tell(0, accepted)
+    expect(await early).toBeUndefined()
+    world.advance(30_000)
+    sent[0]?.tell(1, accepted)
+    sent[0]?.answer([accepted, accepted])
+    await settle()
+    world.advance(1)
+    await settle()
+    expect(ids()).toEqual(['a! b!', 'b'])
+    sent[1]?.fail(new Unreachable('http://stint.example', new Error('cut')))
+    expect(await late).toBe('Unreachable')
+  })
+
+  it('whose exchange breaks off fails alone with those that were not told', async () => {
+    const { ask, sent } = stage({ isChannelled: true })
+    const [a, b] = [ask('a'), ask('b')]
+    await settle()
+    sent[0]?.tell(0, reply('A'))
+    sent[0]?.fail(new Unreachable('http://stint.example', new Error('cut')))
+    expect([await a, await b]).toEqual(['A', 'Unreachable'])
   })
 })
