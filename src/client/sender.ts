@@ -12,10 +12,8 @@ import { createReachability, mayPass } from './reachability.ts'
 const TOGETHER_MAX = 1_000
 /** Characters in one request, at most; none takes more than three bytes, and a request may have 32 MiB. */
 const CHARACTERS_MAX = 8 * 1024 * 1024
-/** Items in one message of a channel: what an exchange costs there hardly counts, and Stint stores the first while it reads the next. */
-const TOGETHER_CHANNELLED = 32
-/** Messages with items on their way at the same time, at most. */
-const REQUESTS_CHANNELLED = 32
+/** Over a channel: while Stint stores what is in one message, it reads the next. More than two would be smaller, and each costs something. */
+const REQUESTS_CHANNELLED = 2
 const RETRY_SECONDS = 60
 const FLUSH_SECONDS = 10
 
@@ -87,7 +85,9 @@ export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Ans
   let closing: Promise<void> | undefined
 
   const requestsMax = (): number => setting.requestsMax ?? (setting.isChannelled() ? REQUESTS_CHANNELLED : 1)
-  const togetherMax = (): number => (requestsMax() > 1 && setting.isChannelled() ? TOGETHER_CHANNELLED : TOGETHER_MAX)
+  /** Where nothing is out, half of what there is goes first, so that the other half follows while that is dealt with. */
+  const togetherMax = (): number =>
+    requests === 0 && setting.requestsMax === undefined && setting.isChannelled() ? Math.min(TOGETHER_MAX, Math.ceil(waiting.length / 2)) : TOGETHER_MAX
 
   /** The longest row from the front that fits into one request; one always does. */
   const takeUp = (): readonly Waiting<Answer>[] => {

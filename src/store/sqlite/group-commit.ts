@@ -7,6 +7,9 @@ import { positionAt } from '../position.ts'
 import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
 import type { WriterThread } from './writer-thread.ts'
 
+/** With so many the writer begins at once, if it is idle, and this thread makes the next meanwhile. */
+const BEGIN_AT = 32
+
 /** An operation with the two ways in which it can end. */
 type Waiting = Operation & {
   readonly bytes: number
@@ -97,10 +100,11 @@ export class GroupCommit {
     this.#inFlight += 1
     this.#bytes += asked.bytes
     this.#queued.push(asked)
-    this.#schedule()
+    if (this.#queued.length >= BEGIN_AT) this.#send()
+    else this.#schedule()
   }
 
-  /** After the callbacks of this turn of the loop, so that what they ask travels together. */
+  /** After the callbacks of this turn of the loop, so that what they ask travels together, unless that is much already. */
   #schedule(): void {
     if (this.#scheduled || this.#sent.length > 0) return
     this.#scheduled = true
@@ -120,6 +124,8 @@ export class GroupCommit {
   #answer(outcome: Outcome): void {
     const answered = this.#sent
     this.#sent = []
+    // Before the answers, which take this thread their time: the writer has work meanwhile.
+    this.#send()
     switch (outcome.kind) {
       case 'refused':
         this.#refuse(answered, unavailable(`${outcome.message}; nothing was stored`))
@@ -129,7 +135,6 @@ export class GroupCommit {
         this.#onCommit()
         break
     }
-    if (this.#queued.length > 0) this.#schedule()
   }
 
   #settleEach(answered: readonly Waiting[], first: number, results: readonly number[]): void {
