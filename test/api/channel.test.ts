@@ -196,7 +196,7 @@ const refusal = async (api: TestApi, headers: Readonly<Record<string, string>>):
 describe('whoever opens a channel', () => {
   it('needs a token where there are tokens, and one that is good', async () => {
     const api = await startApi(AUTH)
-    for (const headers of [{}, { Authorization: 'Bearer stint_nonsense' }, { Authorization: 'Basic x' }]) {
+    for (const headers of [{}, { Authorization: 'Bearer stint_nonsense' }, { Authorization: 'Basic x' }] as Record<string, string>[]) {
       const answer = await refusal(api, headers)
       expect(answer).toMatch(/^HTTP\/1.1 401 Unauthorized\r\n/)
       for (const part of ['WWW-Authenticate: Bearer', 'Stint-Request-Id: ', 'Stint-Position: ', 'Connection: close', '"code":"unauthenticated"']) expect(answer).toContain(part)
