@@ -143,8 +143,13 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
     const again = ({ code }: Problem): object => (isCall && retryAfterSeconds(code) !== undefined ? { retryAfter: retryAfterSeconds(code) } : {})
     const refuse = (refused: Problem): object => ({ ...named, ...problemDocument(refused), ...again(refused) })
     const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
-    if (E.isLeft(body)) return refuse(invalid(body.left))
     const own = call.forItem(index)
+    if (E.isLeft(body)) {
+      // Its answer is there before it has begun, and the others are not to hold it back.
+      if (isCall) own.gathering?.begin()
+      if (isCall) own.gathering?.end(true)
+      return refuse(invalid(body.left))
+    }
     const handled = await surely(engine, isInDoubt, () => handle({ ...input, body: body.right }, own))
     if (isCall) countDuplicate(handled)
     if (E.isRight(handled)) return { ...(handled.right.body as object), status: handled.right.status }
