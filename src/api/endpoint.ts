@@ -15,7 +15,7 @@ import { lineOf, mayBePassedOn, type Forwarder } from './forward.ts'
 import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type HandleBeside, type Handled, type Input, type Waits } from './call.ts'
 import type { Metrics } from './metrics.ts'
 import { hasRole, NOBODY, type Principal } from './principal.ts'
-import { fromThrown, invalid, problem, problemDocument, retryAfterSeconds, type Problem } from './problem.ts'
+import { fromThrown, invalid, needsToken, problem, problemDocument, retryAfterSeconds, type Problem } from './problem.ts'
 import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
 import type { ApiSettings } from './settings.ts'
 
@@ -61,7 +61,7 @@ export const surely = async <Refused, Decided>(
   if (E.isRight(decided) || !isDoubtful(decided.left) || !(await engine.catchUp(since))) return decided
   return decide()
 }
-const isInDoubt = ({ code }: Problem): boolean => DOUBTFUL.has(code)
+export const isInDoubt = ({ code }: Problem): boolean => DOUBTFUL.has(code)
 
 /** What middleware is told has a reply in it instead. */
 const hasReply = (body: unknown): boolean => typeof body === 'object' && body !== null && 'reply' in body && body.reply !== undefined
@@ -81,7 +81,7 @@ export const generalHeaders = (position: string, requestId: string, isStopping: 
 
 const principalFor = (route: AnyRoute, principal: Principal | undefined): E.Either<Problem, Principal | undefined> => {
   if (route.roles === 'anyone') return E.right(principal)
-  if (principal === undefined) return E.left({ code: 'unauthenticated', detail: 'This needs a token.', headers: { 'WWW-Authenticate': 'Bearer' } })
+  if (principal === undefined) return E.left(needsToken)
   if (route.roles === 'known' || hasRole(principal, route.roles)) return E.right(principal)
   const wanted = route.roles.length === 0 ? 'admin' : [...route.roles, 'admin'].join(' or ')
   return E.left(problem('forbidden', `Expected the role ${wanted}.`))
@@ -146,8 +146,13 @@ export const createEndpoint = (host: Host, route: AnyRoute, handle: AnyHandle, h
 
   const handleItem = async (item: unknown, index: number, { params, query }: Omit<Input<AnyRoute>, 'body'>, call: Call, url: string): Promise<object> => {
     const body = route.body === undefined ? E.right(undefined) : decode(route.body, item)
-    if (E.isLeft(body)) return refuseItem(item, invalid(body.left))
     const own = call.forItem(index)
+    if (E.isLeft(body)) {
+      // Its answer is there before it has begun, and the others are not to hold it back.
+      if (isCall) own.gathering?.begin()
+      if (isCall) own.gathering?.end(true)
+      return refuseItem(item, invalid(body.left))
+    }
     const input = { params, query, body: body.right }
     const handled = await (engine.isShared ? surely(engine, isInDoubt, () => handle(input, own)) : handle(input, own))
     if (isCall) countDuplicate(handled)

@@ -20,10 +20,14 @@ export const createGathering = (world: World, signal: AbortSignal): Gathering =>
   const over = new AbortController()
   let open = 0
   let taken = 0
+  let isOneKnown = false
   let cancel: (() => void) | undefined
   const enough = (): void => {
     cancel?.()
     over.abort(ENOUGH)
+  }
+  const gather = (): void => {
+    if (isOneKnown && cancel === undefined && !over.signal.aborted) cancel = world.timer(GATHER_MS, enough)
   }
   if (signal.aborted) enough()
   else signal.addEventListener('abort', enough, { once: true })
@@ -32,13 +36,14 @@ export const createGathering = (world: World, signal: AbortSignal): Gathering =>
     over: over.signal,
     begin: () => {
       open += 1
+      gather()
     },
     end: (isKnown) => {
       open -= 1
-      if (open === 0) {
-        cancel?.()
-        cancel = undefined
-      } else if (isKnown && cancel === undefined && !over.signal.aborted) cancel = world.timer(GATHER_MS, enough)
+      isOneKnown ||= isKnown
+      if (open > 0) return gather()
+      cancel?.()
+      cancel = undefined
     },
     takes: (bytes, bytesMax) => {
       if (taken > 0 && taken + bytes > bytesMax) return false

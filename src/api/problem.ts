@@ -24,6 +24,9 @@ export interface Unreleased {
 
 export const problem = (code: ProblemCode, detail?: string): Problem => ({ code, detail })
 
+/** To whoever came without one. */
+export const needsToken: Problem = { code: 'unauthenticated', detail: 'This needs a token.', headers: { 'WWW-Authenticate': 'Bearer' } }
+
 /** 400 with each bad field. */
 export const invalid = (errors: readonly FieldError[]): Problem => ({
   code: 'invalid',

@@ -66,14 +66,13 @@ const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
 /** What no route answers: OPTIONS, other methods, other paths, and paths that cannot be decoded. */
 const otherwise = (req: Pick<Request, 'method' | 'url'>, error: unknown, host: Host): Reply => {
   const path = pathOf(req.url)
-  if (error !== undefined && error !== null) {
-    if (error instanceof URIError || (error as { readonly status?: unknown }).status === 400) {
-      return problemReply(invalid([{ path: '/params', code: 'pattern', detail: 'Expected percent-encoded UTF-8.' }]), path)
-    }
+  const methods = methodsAt(path)
+  const isUndecodable = error instanceof URIError || (error as { readonly status?: unknown } | null | undefined)?.status === 400
+  if (isUndecodable && methods.length > 0) return problemReply(invalid([{ path: '/params', code: 'pattern', detail: 'Expected percent-encoded UTF-8.' }]), path)
+  if (!isUndecodable && error !== undefined && error !== null) {
     host.log.error({ err: error }, 'a request met a defect before its route')
     return problemReply(problem('internal'), path)
   }
-  const methods = methodsAt(path)
   if (methods.length === 0) return problemReply(problem('not-found', 'Nothing is at this path.'), path)
   const allow = methods.join(', ')
   if (req.method === 'OPTIONS') return { status: 204, headers: ['Allow', allow] }
@@ -175,7 +174,10 @@ export const createServer = ({ engine: given, world, log, settings: some }: Serv
     stopping = true
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     for (const wait of waits) wait.abort()
-    const cut = world.timer(graceMs, () => server.closeAllConnections())
+    const cut = world.timer(graceMs, () => {
+      server.closeAllConnections()
+      channels.cut()
+    })
     await turnstile.empty()
     // Whom an answer did not reach will not ask this server again.
     await answers.close()

@@ -6,22 +6,18 @@
 //              ▼
 //            HTTP          and it is opened meanwhile, after a rest if it could not be or broke off
 import type * as ws from 'ws'
-import { CHANNEL_MESSAGE_BYTES_MAX, CHANNEL_PATH, CHANNEL_PROTOCOL, messageOf, type AnswerHead, type PartHead } from '../wire/channel.ts'
-import type { Cancel, World } from '../world.ts'
+import { CHANNEL_PATH, CHANNEL_PROTOCOL } from '../wire/channel.ts'
+import type { World } from '../world.ts'
 import { backoffMs, type BackoffLimits } from './backoff.ts'
-import type { Answered, Sent, Transport } from './transport.ts'
+import { createOpenChannel, type Connection, type OpenChannel } from './open-channel.ts'
+import { goesStraight, type Transport } from './transport.ts'
 
 /** Calls after which it is worth a connection of its own: a command line makes one or two. */
 const CALLS_BEFORE = 3
-/** Characters of a body that go along, at most: each takes up to three bytes. */
-const CHARACTERS_MAX = Math.floor((CHANNEL_MESSAGE_BYTES_MAX - 64 * 1024) / 3)
 const OPEN_MS = 5_000
 const BETWEEN: BackoffLimits = { firstMs: 500, mostMs: 60_000 }
-/** An answer carries up to 32 MiB, in JSON some more. */
-const ANSWER_BYTES_MAX = 96 * 1024 * 1024
-/** A channel on which nothing was heard for so long is asked for a sign of life when an answer is missed, and has so long to give one. */
-const SILENT_MS = 5_000
-const LINE_BREAK = 10
+/** Payloads of an answer have 32 MiB at most; as JSON they take more, and rarely several times as much. */
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 export interface ChannelOptions {
   /** The server's address, without a slash at its end. */
@@ -36,136 +32,19 @@ export interface ChannelOptions {
 export interface Channel {
   readonly transport: Transport
   readonly isOpen: () => boolean
-  readonly close: () => void
+  /** Leaves no connection; takes no longer than a second. */
+  readonly close: () => Promise<void>
 }
 
-interface Waiting {
-  readonly hear: ((text: string) => void) | undefined
-  readonly tell: (answer: Answered) => void
-  readonly fail: (failure: Error) => void
+/** A channel that is about to be opened. */
+interface Opening {
+  readonly since: number
+  socket?: ws.WebSocket
 }
-
-/** What is used of a socket: whether it keeps the process alive, and what is written in one piece. */
-interface Socket {
-  readonly ref: () => unknown
-  readonly unref: () => unknown
-  readonly cork: () => void
-  readonly uncork: () => void
-}
-
-const headersOf = (flat: AnswerHead['headers']): Headers => {
-  const headers = new Headers()
-  for (let at = 0; at + 1 < flat.length; at += 2) headers.append(flat[at] as string, flat[at + 1] as string)
-  return headers
-}
-
-/** A head, and the body after its line break. */
-const readMessage = (message: Buffer): { readonly head: AnswerHead | PartHead; readonly body: Buffer } => {
-  const at = message.indexOf(LINE_BREAK)
-  return { head: JSON.parse(message.toString('utf8', 0, at)) as AnswerHead | PartHead, body: message.subarray(at + 1) }
-}
-
-const answerOf = ({ status, headers }: AnswerHead, body: Buffer, url: string): Answered => ({
-  status,
-  url,
-  type: 'basic',
-  headers: headersOf(headers),
-  text: () => Promise.resolve(body.toString('utf8')),
-  arrayBuffer: () => Promise.resolve(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength) as ArrayBuffer),
-})
-
-/** One channel that is open, until it is gone. */
-const overSocket = (socket: ws.WebSocket, connection: Socket, world: World, url: string, onGone: () => void) => {
-  const waiting = new Map<number, Waiting>()
-  let ids = 0
-  let heardAt = world.monotonic()
-  let isCorked = false
-  let probe: Cancel | undefined
-  connection.unref()
-
-  const heard = (): void => {
-    heardAt = world.monotonic()
-    probe?.()
-    probe = undefined
-  }
-
-  const settle = (id: number): Waiting | undefined => {
-    const found = waiting.get(id)
-    if (found !== undefined && waiting.delete(id) && waiting.size === 0) connection.unref()
-    return found
-  }
-
-  const gone = (failure: Error): void => {
-    probe?.()
-    const all = [...waiting.values()]
-    waiting.clear()
-    onGone()
-    for (const { fail } of all) fail(failure)
-  }
-
-  /** What is sent in the same turn of the loop goes out in one piece. */
-  const send = (message: string | Uint8Array): void => {
-    if (!isCorked) {
-      isCorked = true
-      connection.cork()
-      queueMicrotask(() => {
-        isCorked = false
-        connection.uncork()
-      })
-    }
-    socket.send(message)
-  }
-
-  /** Nobody heard an answer in time: a machine that has died closes no connection. */
-  const suspect = (): void => {
-    if (probe !== undefined || world.monotonic() - heardAt < SILENT_MS) return
-    socket.ping()
-    probe = world.timer(SILENT_MS, () => socket.terminate())
-  }
-
-  socket.on('message', (data: Buffer) => {
-    heard()
-    const { head, body } = readMessage(data)
-    if ('part' in head) waiting.get(head.id)?.hear?.(body.toString('utf8'))
-    else settle(head.id)?.tell(answerOf(head, body, url))
-  })
-  socket.on('ping', heard)
-  socket.on('pong', heard)
-  socket.once('close', (code) => gone(new Error(`The channel was closed (${code}).`)))
-
-  return {
-    /** While it may be dead nothing is given to it. */
-    isSound: () => probe === undefined && socket.readyState === 1,
-    ask: (path: string, init: Sent): Promise<Answered> =>
-      new Promise((resolve, reject) => {
-        const { method = 'GET', headers, body, signal, onPart } = init
-        const id = (ids += 1)
-        const takeBack = (): void => {
-          reject(signal?.reason as Error)
-          if (settle(id) === undefined) return
-          if (socket.readyState === 1) send(messageOf({ id, cancel: true }))
-          suspect()
-        }
-        const end = (run: () => void) => {
-          signal?.removeEventListener('abort', takeBack)
-          run()
-        }
-        if (waiting.size === 0) connection.ref()
-        waiting.set(id, { hear: onPart, tell: (answer) => end(() => resolve(answer)), fail: (failure) => end(() => reject(failure)) })
-        signal?.addEventListener('abort', takeBack, { once: true })
-        const head = { id, method, path, headers: ((headers ?? []) as [string, string][]).flat(), ...(onPart === undefined ? {} : { parts: true as const }) }
-        if (body === undefined || body === null || typeof body === 'string') send(messageOf(head, body ?? ''))
-        else send(Buffer.concat([Buffer.from(messageOf(head)), body as Uint8Array]))
-      }),
-    close: () => socket.close(1_000),
-  }
-}
-
-type Open = ReturnType<typeof overSocket>
 
 export const createChannel = ({ url, headers, world, under }: ChannelOptions): Channel => {
-  let open: Open | undefined
-  let isOpening = false
+  let open: OpenChannel | undefined
+  let opening: Opening | undefined
   let isClosed = false
   let calls = 0
   let misses = 0
@@ -173,71 +52,77 @@ export const createChannel = ({ url, headers, world, under }: ChannelOptions): C
 
   const rest = (): void => {
     open = undefined
-    isOpening = false
+    opening = undefined
     restUntil = world.monotonic() + backoffMs(world, BETWEEN, misses)
     misses += 1
   }
 
-  const connected = (socket: ws.WebSocket, connection: Socket): void => {
-    isOpening = false
-    if (isClosed || socket.protocol !== CHANNEL_PROTOCOL) {
-      socket.terminate()
-      rest()
-      return
-    }
+  /** It could not be opened, or not in time. */
+  const giveUp = (mine: Opening): void => {
+    if (opening === mine) rest()
+    mine.socket?.terminate()
+  }
+
+  const opened = (mine: Opening, socket: ws.WebSocket, connection: Connection): void => {
+    if (opening !== mine || socket.protocol !== CHANNEL_PROTOCOL) return giveUp(mine)
     const began = world.monotonic()
-    open = overSocket(socket, connection, world, url, () => {
+    opening = undefined
+    open = createOpenChannel(socket, connection, world, url, () => {
       // One that has served for a while has shown that it can be opened.
       if (world.monotonic() - began > BETWEEN.mostMs) misses = 0
       rest()
     })
   }
 
-  const begin = async (): Promise<void> => {
-    isOpening = true
-    try {
-      const { WebSocket } = await import('ws')
-      const socket = new WebSocket(url.replace(/^http/, 'ws') + CHANNEL_PATH, [CHANNEL_PROTOCOL], {
-        headers,
-        handshakeTimeout: OPEN_MS,
-        perMessageDeflate: false,
-        skipUTF8Validation: true,
-        maxPayload: ANSWER_BYTES_MAX,
-      })
-      let connection: Socket | undefined
-      socket.once('upgrade', (response) => {
-        connection = response.socket
-      })
-      socket.once('open', () => connected(socket, connection as Socket))
-      // What was refused or broke off; told by `close` too once it was open.
-      socket.on('error', () => {
-        if (open === undefined) rest()
-      })
-    } catch {
-      rest()
-    }
+  const begin = async (mine: Opening): Promise<void> => {
+    const [{ WebSocket }, isStraight] = await Promise.all([import('ws'), goesStraight()])
+    if (opening !== mine || !isStraight) return giveUp(mine)
+    let connection: Connection | undefined
+    const socket = new WebSocket(url.replace(/^http/, 'ws') + CHANNEL_PATH, [CHANNEL_PROTOCOL], {
+      headers,
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      maxPayload: ANSWER_BYTES_MAX,
+      finishRequest: (request) => {
+        request.once('socket', (its) => {
+          connection = its
+          // Nobody waits for it, so it keeps no process alive.
+          its.unref()
+        })
+        request.end()
+      },
+    })
+    mine.socket = socket
+    socket.once('open', () => opened(mine, socket, connection as Connection))
+    // What was refused or broke off; told by `close` too once it was open.
+    socket.on('error', () => giveUp(mine))
   }
 
-  const carries = (input: string, body: unknown): boolean => {
-    if (!input.startsWith(`${url}/`)) return false
-    if (typeof body === 'string') return body.length <= CHARACTERS_MAX
-    return body === undefined || body === null || (body instanceof Uint8Array && body.byteLength <= CHARACTERS_MAX)
+  const openIfNeeded = (): void => {
+    // No timer looks after it, which would keep the process alive too.
+    if (opening !== undefined && world.monotonic() - opening.since >= OPEN_MS) giveUp(opening)
+    if (calls <= CALLS_BEFORE || open !== undefined || opening !== undefined || isClosed || world.monotonic() < restUntil) return
+    const mine: Opening = { since: world.monotonic() }
+    opening = mine
+    begin(mine).catch(() => giveUp(mine))
   }
 
   return {
     isOpen: () => open?.isSound() === true,
     transport: async (input, init) => {
-      if (open?.isSound() === true && carries(input, init.body)) {
+      if (open?.isSound() === true && input.startsWith(`${url}/`)) {
         init.signal?.throwIfAborted()
-        return open.ask(input.slice(url.length), init)
+        const asked = open.ask(input.slice(url.length), init)
+        if (asked !== undefined) return asked
       }
       calls += 1
-      if (calls > CALLS_BEFORE && open === undefined && !isOpening && !isClosed && world.monotonic() >= restUntil) void begin()
+      openIfNeeded()
       return under(input, init)
     },
-    close: () => {
+    close: async () => {
       isClosed = true
-      open?.close()
+      if (opening !== undefined) giveUp(opening)
+      await open?.close()
     },
   }
 }

@@ -119,7 +119,7 @@ export const connect = (options: ConnectOptions = {}): Stint => {
   const close = async (): Promise<void> => {
     await Promise.all([...parts].map((each) => each.close()))
     http.close()
-    channel?.close()
+    await channel?.close()
   }
 
   return {

@@ -64,6 +64,17 @@ const overUndici =
     }
   }
 
+/** Whether requests go to where they are addressed: an agent that the process has set may send them elsewhere, or answer them by itself, and knows nothing of other connections. */
+export const goesStraight = async (): Promise<boolean> => {
+  try {
+    const { getGlobalDispatcher } = await import('undici')
+    return getGlobalDispatcher().constructor.name === 'Agent'
+  } catch {
+    // Neither does `fetch` then ask one that could be seen here.
+    return true
+  }
+}
+
 let loading: Promise<Transport> | undefined
 
 /** Bundlers for browsers leave the module out (`browser` in package.json), and where it cannot be loaded `fetch` does. */

@@ -14,18 +14,22 @@ export const CHANNEL_PATH = '/v1/channel'
 export const CHANNEL_PROTOCOL = 'stint.v1'
 /** Bytes of one message from the caller, at most: larger bodies travel by HTTP, so that the others need not wait for them. */
 export const CHANNEL_MESSAGE_BYTES_MAX = 1024 * 1024
+/** Bytes of the head of such a message, as of the headers of a request; beyond, the call is refused as `headers-too-large`. */
+export const CHANNEL_HEAD_BYTES_MAX = 16 * 1024
 /** Calls of one channel that are under way, at most; beyond, they are refused as `overloaded`. */
 export const CHANNEL_CALLS_MAX = 10_000
+/** Bytes of their bodies together, at most; beyond, they are refused as `overloaded` too. */
+export const CHANNEL_BODIES_BYTES_MAX = 32 * 1024 * 1024
 
 /** Names and values in turn. */
 export type FlatHeaders = readonly string[]
 
-/** What stands in the request that opens the channel, `Authorization` and `Stint-As`, holds for every call that does not say otherwise. */
+/** What stands in the request that opens the channel, `Authorization`, `Stint-As` and `Host`, holds for every call that does not say otherwise. */
 export interface CallHead {
   /** A whole number that no other call of the channel has that is under way. */
   readonly id: number
   readonly method: string
-  /** With its query. */
+  /** With its query, percent-encoded as in a request. */
   readonly path: string
   /** `Content-Type: application/json` is meant where a body comes without one. */
   readonly headers?: FlatHeaders | undefined
@@ -41,6 +45,7 @@ export interface CancelHead {
 export interface AnswerHead {
   readonly id: number
   readonly status: number
+  /** `Connection: close` among them: the server stops, and the next call had better go elsewhere. */
   readonly headers: FlatHeaders
 }
 

@@ -66,6 +66,23 @@ describe('many calls in one exchange', () => {
     for (const { reply: given } of again) expect(given).toEqual({ ...items[0].reply, headers: { ...items[0].reply.headers, 'Idempotency-Replayed': 'true' } })
   })
 
+  it('are answered at once when one of them cannot be understood, wherever it stands', async () => {
+    const api = await startApi()
+    const bad = { id: 'bad', call: { mediaType: 'grün' } }
+    for (const [index, items] of [
+      [bad, json('a'), json('b')],
+      [json('a'), bad, json('b')],
+      [json('a'), json('b'), bad],
+    ].entries()) {
+      const { answer } = await held(api, items, 2)
+      await settle()
+      api.world.advance(GATHERED_MS)
+      const among = told(await answer)
+      expect(among.filter(([id]: [string]) => id === 'bad')).toEqual([['bad', 400, 'invalid']])
+      expect(among.filter(([id]: [string]) => id !== 'bad').map(([id, status]: [string, number]) => [id, status])).toEqual(['a', 'b'].map((id) => [id, index === 0 ? 202 : 409]))
+    }
+  })
+
   it('are the same requests as those that PUT makes of the same bytes', async () => {
     const api = await startApi()
     const bytes = Buffer.from([0, 255, 1, 254])
