@@ -2,6 +2,7 @@
 import type * as ws from 'ws'
 import { CHANNEL_BODIES_BYTES_MAX, CHANNEL_CALLS_MAX, CHANNEL_HEAD_BYTES_MAX, CHANNEL_MESSAGE_BYTES_MAX, messageOf, type AnswerHead } from '../wire/channel.ts'
 import { pause, type Cancel, type World } from '../world.ts'
+import { RELEASE_HEADER } from './reply.ts'
 import type { Answered } from './transport.ts'
 
 /** Of a channel's calls and of the bytes of their bodies only so many are given to it: the server counts some for a little longer. */
@@ -51,12 +52,13 @@ const headersOf = (flat: AnswerHead['headers']): Headers => {
 }
 
 /** @param message a head, a line break and the body; throws when it is none */
-const answerOf = (message: Buffer, url: string): { readonly id: number; readonly answer: Answered } => {
+const answerOf = (message: Buffer, url: string): { readonly id: number; readonly answer: Answered; readonly body: Buffer } => {
   const at = message.indexOf(LINE_BREAK)
   const { id, status, headers: flat } = JSON.parse(message.toString('utf8', 0, at)) as AnswerHead
   const body = message.subarray(at + 1)
   return {
     id,
+    body,
     answer: {
       status,
       url,
@@ -67,6 +69,13 @@ const answerOf = (message: Buffer, url: string): { readonly id: number; readonly
     },
   }
 }
+
+/** From a reply of somebody else that Stint gives on nothing follows for the server. */
+const isOfStint = ({ headers }: Answered): boolean => headers.get('content-type') === 'application/problem+json' && !headers.has(RELEASE_HEADER)
+
+/** The next call had better go elsewhere: the server stops, or cannot do at the moment what another may. By HTTP whatever stands before them chooses anew. */
+const sendsAway = (answer: Answered, body: Buffer): boolean =>
+  answer.headers.get('connection') === 'close' || (answer.status === 503 && isOfStint(answer) && !body.includes('"code":"overloaded"'))
 
 /** Sends what is said in the same turn of the loop in one piece. */
 const corking = (socket: ws.WebSocket, connection: Connection): ((message: string | Uint8Array) => void) => {
@@ -139,9 +148,8 @@ export const createOpenChannel = (socket: ws.WebSocket, connection: Connection, 
 
   const hear = (data: Buffer): void => {
     try {
-      const { id, answer } = answerOf(data, url)
-      // The server stops: the next call had better go elsewhere.
-      if (answer.headers.get('connection') === 'close') isLeft = true
+      const { id, answer, body } = answerOf(data, url)
+      if (sendsAway(answer, body)) isLeft = true
       settle(id)?.tell(answer)
     } catch {
       // Whoever speaks there is no Stint.

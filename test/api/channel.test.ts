@@ -30,7 +30,7 @@ const post = (channel: RawChannel, path: string, body: unknown, headers: readonl
 const polling = (api: TestApi, count = 1): Promise<void> => api.world.until((pending) => pending.filter((ms) => ms === 30_000).length >= count + 1)
 const waiters = (api: TestApi): number => api.engine.queues.figuresOf({ app: 'shop', queue: 'mail' }).waiters
 /** The server has read what was sent before. */
-const answered = async (channel: RawChannel): Promise<void> => void (await channel.ask('GET', '/healthz'))
+const answered = async (channel: RawChannel): Promise<void> => void (await channel.ask('GET', '/v1/nothing'))
 const stateOf = (api: TestApi, id: string): string | undefined => api.engine.live(`task/shop/mail/${id}`)?.status
 
 describe('answers over a channel', () => {
@@ -386,6 +386,24 @@ describe('a message', () => {
     const channel = await openRawChannel(api.port)
     expect((await channel.ask('POST', TASKS, { body: '{"id":"a"}' })).status).toBe(201)
     expect((await channel.ask('POST', TASKS, { body: '{"id":"a"}', headers: ['content-type', 'text/plain'] })).status).toBe(415)
+  })
+
+  it('of what is not under /v1/ finds nothing: whatever stands before the server may keep it inside', async () => {
+    const api = await startApi()
+    const channel = await openRawChannel(api.port)
+    for (const path of [
+      '/',
+      '/metrics',
+      '/healthz',
+      '/readyz',
+      '/openapi.json',
+      '/taskqueue/v1beta2/projects/shop/taskqueues/mail',
+      '//v1/jobs',
+      '/V1/jobs',
+      '/v1',
+      '/v1/../metrics',
+    ])
+      expect([path, codeOf(await channel.ask('GET', path))]).toEqual([path, 'not-found'])
   })
 
   it('that opens a stream is refused, and takes no seat of those who may', async () => {
