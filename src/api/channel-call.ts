@@ -123,6 +123,8 @@ export const callFrom = ({ head, headBytes, content }: Message, kept: IncomingHt
   if (typeof path !== 'string' || !PATH.test(path))
     return E.left(invalid([{ path: '/path', code: 'pattern', detail: 'Expected a path with its query, percent-encoded, as in the first line of a request.' }]))
   const all = { ...kept, ...headersOf(headers) }
+  // Servers say it to each other, in requests; whatever stands before them takes it out of those of others.
+  delete all['stint-forwarded']
   if (content.length > 0 && all['content-type'] === undefined) all['content-type'] = 'application/json'
   return E.right(new CallMessage(method, path, all, content))
 }

@@ -22,6 +22,8 @@ import type { AnyRoute } from './request.ts'
 const GOING_AWAY = 1_001
 const CLOSE_MS = 1_000
 const STREAM = 'text/event-stream'
+/** What is carried: the rest is for whoever looks after servers, one by one and past what stands before them. */
+const CARRIED = '/v1/'
 
 /** What is sent as the answer to a call that has no route. */
 type Otherwise = (req: { readonly url: string; readonly method: string }, error?: unknown) => Reply
@@ -71,6 +73,7 @@ const createServe = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endpoint>, oth
 
   return async (call, way) => {
     try {
+      if (!call.url.startsWith(CARRIED)) return bare(call, problemReply(problem('not-found', `Only what is under ${CARRIED} is there over a channel.`), pathOf(call.url)))
       const found = find(call)
       if (found === undefined) return bare(call, otherwise(call, call.method === 'OPTIONS' || isDecodable(pathOf(call.url)) ? undefined : new URIError()))
       if (found.route.mediaType === STREAM)

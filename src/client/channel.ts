@@ -110,7 +110,7 @@ export const createChannel = ({ url, headers, world, under }: ChannelOptions): C
   return {
     isOpen: () => open?.isSound() === true,
     transport: async (input, init) => {
-      if (open?.isSound() === true && input.startsWith(`${url}/`)) {
+      if (open?.isSound() === true && input.startsWith(`${url}/v1/`)) {
         init.signal?.throwIfAborted()
         const asked = open.ask(input.slice(url.length), init)
         if (asked !== undefined) return asked

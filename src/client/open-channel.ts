@@ -2,6 +2,7 @@
 import type * as ws from 'ws'
 import { CHANNEL_BODIES_BYTES_MAX, CHANNEL_CALLS_MAX, CHANNEL_HEAD_BYTES_MAX, CHANNEL_MESSAGE_BYTES_MAX, messageOf, type AnswerHead, type PartHead } from '../wire/channel.ts'
 import { pause, type Cancel, type World } from '../world.ts'
+import { RELEASE_HEADER } from './reply.ts'
 import type { Answered, Sent } from './transport.ts'
 
 /** Of a channel's calls and of the bytes of their bodies only so many are given to it: the server counts some for a little longer. */
@@ -65,6 +66,13 @@ const answerOf = ({ status, headers }: AnswerHead, body: Buffer, url: string): A
   text: () => Promise.resolve(body.toString('utf8')),
   arrayBuffer: () => Promise.resolve(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength) as ArrayBuffer),
 })
+
+/** From a reply of somebody else that Stint gives on nothing follows for the server. */
+const isOfStint = ({ headers }: Answered): boolean => headers.get('content-type') === 'application/problem+json' && !headers.has(RELEASE_HEADER)
+
+/** The next call had better go elsewhere: the server stops, or cannot do at the moment what another may. By HTTP whatever stands before them chooses anew. */
+const sendsAway = (answer: Answered, body: Buffer): boolean =>
+  answer.headers.get('connection') === 'close' || (answer.status === 503 && isOfStint(answer) && !body.includes('"code":"overloaded"'))
 
 /** Sends what is said in the same turn of the loop in one piece. */
 const corking = (socket: ws.WebSocket, connection: Connection): ((message: string | Uint8Array) => void) => {
@@ -140,8 +148,7 @@ export const createOpenChannel = (socket: ws.WebSocket, connection: Connection, 
       const { head, body } = readMessage(data)
       if ('part' in head) return waiting.get(head.id)?.hear?.(body.toString('utf8'))
       const answer = answerOf(head, body, url)
-      // The server stops: the next call had better go elsewhere.
-      if (answer.headers.get('connection') === 'close') isLeft = true
+      if (sendsAway(answer, body)) isLeft = true
       settle(head.id)?.tell(answer)
     } catch {
       // Whoever speaks there is no Stint.

@@ -29,7 +29,7 @@ export interface CallHead {
   /** A whole number that no other call of the channel has that is under way. */
   readonly id: number
   readonly method: string
-  /** With its query, percent-encoded as in a request. */
+  /** Under `/v1/`, with its query, percent-encoded as in a request. */
   readonly path: string
   /** `Content-Type: application/json` is meant where a body comes without one. */
   readonly headers?: FlatHeaders | undefined

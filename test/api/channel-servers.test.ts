@@ -53,6 +53,15 @@ it('a lease call over a channel is answered as by the server that leads', async 
   expect([...leader.errors, ...other.errors, ...leader.warnings, ...other.warnings]).toEqual([])
 })
 
+it('nobody passes for a server over a channel', async () => {
+  const { other } = await start()
+  const channel = await openRawChannel(other.port)
+  await channel.ask('POST', TASKS, { body: '{"id":"1"}' })
+  expect((await other.post(`${TASKS}/lease`, {}, { headers: { 'Stint-Forwarded': '1' } })).status).toBe(503)
+  const leased = await channel.ask('POST', `${TASKS}/lease`, { headers: ['Stint-Forwarded', '1'], body: '{}' })
+  expect([leased.status, itemsIn(leased)]).toEqual([200, [expect.objectContaining({ id: '1' })]])
+})
+
 it('a lease call over a channel waits at the server that leads, and ends there when it is cancelled or cut', async () => {
   const { leader, other } = await start()
   const channel = await openRawChannel(other.port)

@@ -302,6 +302,28 @@ describe('a server that stops', () => {
   })
 })
 
+describe('a server that cannot do what another may', () => {
+  it.each([
+    ['store-unavailable', 'application/problem+json', [], 1],
+    ['no-leader', 'application/problem+json', [], 1],
+    ['overloaded', 'application/problem+json', [], 0],
+    ['store-unavailable', 'application/json', [], 0],
+    ['store-unavailable', 'application/problem+json', ['Stint-Release', 'encouraged'], 0],
+  ] as const)('and says %s (%s %s) is left so many times: %i', async (code, type, headers, left) => {
+    const server = await startOddServer((call, channel) => {
+      if (call.path?.includes('service') === false) return channel.send(emptyList(call.id))
+      channel.send(`${JSON.stringify({ id: call.id, status: 503, headers: ['Content-Type', type, 'Retry-After', '60', ...headers] })}\n${JSON.stringify({ status: 503, code })}`)
+    })
+    odd.push(server)
+    const by = connectTo(server.url)
+    await channelled(server.requests, by)
+    const before = server.requests()
+    await expect(by.call(routes.listJobs, { query: { service: 's' }, attemptsMax: 1 })).rejects.toThrow()
+    await list(by)
+    expect(server.requests()).toBe(before + left)
+  })
+})
+
 describe('a channel that goes dead without closing', () => {
   it('is found out by the first answer that is missed, and calls go on by HTTP', async () => {
     await channelled()

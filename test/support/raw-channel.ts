@@ -91,3 +91,10 @@ export const openRawChannel = async (port: number, headers: Readonly<Record<stri
     closed,
   }
 }
+
+// oxlint-disable-next-line typescript/no-explicit-any -- answers are looked into field by field
+export const bodyOf = (answer: ChannelAnswer): any => JSON.parse(answer.body.toString())
+export const codeOf = (answer: ChannelAnswer): string => bodyOf(answer).code
+
+/** Resolves when the server has read what was sent before. */
+export const answered = async (channel: RawChannel): Promise<void> => void (await channel.ask('GET', '/v1/nothing'))
