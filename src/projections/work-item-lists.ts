@@ -69,7 +69,7 @@ export const walksOf = (filter: ItemFilter): readonly Walk[] => {
           ['state', state],
         ]),
       ]
-    return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
+    return [walkOf("work_items INDEXED BY work_items_live WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
   }
   if (kind === 'request') {
     if (scope === undefined)
@@ -173,7 +173,7 @@ const ITEMS_A_CHUNK = 1_000
 /** `turn` resolves after others had theirs. */
 export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => Promise<void>): WorkItemQuestions => {
   const show = db.prepare(
-    'SELECT w.work_item, s.position, s.item, f.birth, f.ending, f.late FROM work_items w JOIN work_item_states s ON s.created = w.created JOIN work_item_facts f ON f.created = w.created WHERE w.created = ?',
+    'SELECT w.work_item, s.position, s.item, s.birth, s.ending, s.late FROM work_items w JOIN work_item_states s ON s.created = w.created WHERE w.created = ?',
   )
   const live = db.prepare(
     'SELECT w.work_item, s.position, s.item FROM work_items w INDEXED BY work_items_live JOIN work_item_states s ON s.created = w.created WHERE w.live = 1 ORDER BY w.created',

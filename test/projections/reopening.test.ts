@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { tablesInProcess } from '../../src/projections/open.ts'
-import type { EventReader } from '../../src/store/port.ts'
+import type { TablesReader } from '../../src/projections/projection.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from '../support/engine.ts'
 import { appendLog } from '../support/random-log.ts'
@@ -46,8 +46,8 @@ describe('when a file of tables is opened again', () => {
   })
 
   /** The same log as far as `length` events: its identity, and what it answers. */
-  const shortened = (reader: EventReader, length: number): EventReader => ({
-    readStream: reader.readStream,
+  const shortened = (reader: TablesReader, length: number): TablesReader => ({
+    ...reader,
     readAll: (options) => async () => {
       const read = await reader.readAll(options)()
       return E.isLeft(read) ? read : E.right(read.right.filter((event) => Number(event.position.slice(-16)) <= length))
@@ -77,7 +77,7 @@ describe('when a file of tables is opened again', () => {
     const position = await caughtUp(first.tables, store)
     await first.tables.close()
     await append(store, ...job('b'))
-    const rewritten: EventReader = {
+    const rewritten: TablesReader = {
       ...store,
       readStream:
         (...asked) =>
