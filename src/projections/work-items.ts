@@ -1,13 +1,15 @@
 // The table of every work item's last state: what lists are made of and what a start takes the live items from.
-// Narrow rows to filter by stand apart from the states and facts to show, so that a list that must look at many rows reads little. Both tables are keyed by the
-// position of the item's birth and so grow at their end (rules 12), and nothing is indexed by name: names lie in no order, and each would touch a page of its own.
+// Narrow rows to filter by stand apart from what is shown, so that a list that must look at many rows reads little. Of an item to which nothing has happened yet its birth says
+// everything; the others have a state too. All tables are keyed by the position of the item's birth and so grow at their end (rules 12), and nothing is indexed by name: names lie in no order, and each would touch a page of its own.
 // No row stands in more than three of the indexes. History is not here: it is in the log.
 import type { DatabaseSync } from 'node:sqlite'
 import type { WorkItemId } from '../domain/ids.ts'
 import { isLive, surfaceState, type Existing, type WorkItem } from '../domain/work-item/state.ts'
+import { asBorn, isAsBorn } from './as-born.ts'
 import { byName } from './by-name.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
+import type { Birth } from './tables.ts'
 
 const schema = `
   CREATE TABLE work_items (
@@ -20,7 +22,8 @@ const schema = `
   CREATE INDEX requests_by_state ON work_items (scope, state, created) WHERE kind = 'request';
   CREATE INDEX long_tasks_by_state ON work_items (state, created) WHERE kind = 'long-task';
   CREATE INDEX tasks_by_state ON work_items (scope, state, rank, due, created) WHERE kind = 'task';
-  CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL, birth TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
+  CREATE TABLE work_item_births (created INTEGER PRIMARY KEY, at INTEGER NOT NULL, birth TEXT NOT NULL) STRICT;
+  CREATE TABLE work_item_states (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, item TEXT NOT NULL, ending TEXT, late TEXT) STRICT;
   CREATE TABLE book_streams (stream TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 
@@ -88,7 +91,8 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const addItem = db.prepare(
     'INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, tag, task_key, operation, rank, due, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
-  const addState = db.prepare('INSERT INTO work_item_states (created, position, item, birth, ending, late) VALUES (?, ?, ?, ?, ?, ?)')
+  const addBirth = db.prepare('INSERT INTO work_item_births (created, at, birth) VALUES (?, ?, ?)')
+  const addState = db.prepare('INSERT INTO work_item_states (created, position, item, ending, late) VALUES (?, ?, ?, ?, ?)')
   const addQueue = db.prepare('INSERT OR IGNORE INTO book_streams (stream) VALUES (?)')
   // An index is written when a column of it is set, whether it changes or not.
   const setSurface = db.prepare('UPDATE work_items SET state = ? WHERE created = ?')
@@ -96,26 +100,35 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const setDue = db.prepare('UPDATE work_items SET due = ? WHERE created = ?')
   const setState = db.prepare('UPDATE work_item_states SET position = ?, item = ? WHERE created = ?')
   const setFacts = db.prepare('UPDATE work_item_states SET position = ?, item = ?, ending = coalesce(?, ending), late = coalesce(?, late) WHERE created = ?')
-  const find = db.prepare('SELECT created, item FROM work_item_states WHERE created = ?')
+  const find = db.prepare('SELECT b.created, b.at, b.birth, s.item FROM work_item_births b LEFT JOIN work_item_states s ON s.created = b.created WHERE b.created = ?')
   find.setReturnArrays(true)
   const named = byName(db, 'work_items')
-  const removals = ['work_items', 'work_item_states'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
+  const removals = ['work_items', 'work_item_births', 'work_item_states'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
-  const add = ({ workItem, created, after, position }: ItemChange, { birth, ending, late }: Facts): void => {
+  const addItsState = ({ created, after, position }: ItemChange, { ending, late }: Facts): void => {
+    addState.run(created, sequenceOf(position), JSON.stringify(after), ending, late)
+  }
+
+  const add = (change: ItemChange, facts: Facts): void => {
+    const { workItem, created, after } = change
     const { kind, job, task, operation, by } = after
     const { rank, due } = placeOf(after)
     const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, operation?.operation ?? null, rank, due, by]
     addItem.run(created, workItem, kind, scopeOf(after), surfaceState(after), livenessOf(after), ...asked)
-    addState.run(created, sequenceOf(position), JSON.stringify(after), birth, ending, late)
+    addBirth.run(created, after.createdAt, facts.birth)
+    if (!isAsBorn(after)) addItsState(change, facts)
   }
 
-  const update = ({ created, after, position }: ItemChange, before: Existing, { ending, late }: Facts): void => {
+  const update = (change: ItemChange, before: Existing, facts: Facts): void => {
+    const { created, after, position } = change
+    const { ending, late } = facts
     const [state, liveness] = [surfaceState(after), livenessOf(after)]
     if (livenessOf(before) !== liveness) setLiveness.run(state, liveness, created)
     else if (surfaceState(before) !== state) setSurface.run(state, created)
     const { due } = placeOf(after)
     if (placeOf(before).due !== due) setDue.run(due, created)
-    if (ending === null && late === null) setState.run(sequenceOf(position), JSON.stringify(after), created)
+    if (isAsBorn(before)) addItsState(change, facts)
+    else if (ending === null && late === null) setState.run(sequenceOf(position), JSON.stringify(after), created)
     else setFacts.run(sequenceOf(position), JSON.stringify(after), ending, late, created)
   }
 
@@ -132,9 +145,11 @@ const open = (db: DatabaseSync): OpenedProjection => {
     },
     load: (workItem, birth) => {
       const created = birth ?? named(workItem)
-      const row = created === undefined ? undefined : (find.get(created) as unknown as readonly [number, string] | undefined)
+      const row = created === undefined ? undefined : (find.get(created) as unknown as readonly [number, number, string, string | null] | undefined)
+      if (row === undefined) return undefined
       // What stands there was written by this version of the fold: another version's tables have been dropped.
-      return row === undefined ? undefined : { created: row[0], item: JSON.parse(row[1]) as Existing }
+      const item = row[3] === null ? asBorn(JSON.parse(row[2]) as Birth, row[1]) : (JSON.parse(row[3]) as Existing)
+      return { created: row[0], item }
     },
   }
 }
@@ -145,6 +160,7 @@ export const workItems: Projection = {
   schema,
   tables: [
     { name: 'work_items', key: ['created'] },
+    { name: 'work_item_births', key: ['created'] },
     { name: 'work_item_states', key: ['created'] },
     { name: 'book_streams', key: ['stream'] },
   ],

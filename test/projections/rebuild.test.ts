@@ -44,6 +44,7 @@ describe('a comparison of kept tables with rebuilt ones', () => {
       `UPDATE work_item_states SET item = replace(item, '"attempt":1', '"attempt":2') WHERE created = (SELECT min(created) FROM work_item_states WHERE item LIKE '%"attempt":1%')`,
       'work_item_states',
     ],
+    ['a birth', `UPDATE work_item_births SET at = at + 1 WHERE created = (SELECT min(created) FROM work_item_births)`, 'work_item_births'],
     ['a filter column', `UPDATE work_items SET label = 'planted' WHERE created = (SELECT min(created) FROM work_items)`, 'work_items'],
     ['a fact', `UPDATE work_item_states SET ending = NULL WHERE created = (SELECT min(created) FROM work_item_states WHERE ending IS NOT NULL)`, 'work_item_states'],
     ['a count', 'UPDATE statistics_states SET count = count + 1 WHERE rowid_of = 1', 'statistics_states'],
@@ -51,7 +52,7 @@ describe('a comparison of kept tables with rebuilt ones', () => {
     ['what a caller has', `UPDATE request_usage SET bytes = bytes + 1 WHERE (contract, caller) = (SELECT contract, caller FROM request_usage LIMIT 1)`, 'request_usage'],
     ['what is retired', `UPDATE retired SET since = since + 1 WHERE position = (SELECT min(position) FROM retired)`, 'retired'],
     ['a row that is gone', 'DELETE FROM work_items WHERE created = (SELECT min(created) FROM work_items)', 'work_items'],
-    ['a row too many', `INSERT INTO work_item_states (created, position, item, birth) VALUES (999999, 1, '{}', '{}')`, 'work_item_states'],
+    ['a row too many', `INSERT INTO work_item_states (created, position, item) VALUES (999999, 1, '{}')`, 'work_item_states'],
   ])('finds %s', async (_, sql, table) => {
     const { store, keptFile } = await kept()
     plant(keptFile, sql.replace('rowid_of = 1', `(kind, scope, state) = (SELECT kind, scope, state FROM statistics_states LIMIT 1)`))
