@@ -7,6 +7,7 @@ import { SETTLING } from '../domain/work-item/events.ts'
 import { isOwing, type WorkItem } from '../domain/work-item/state.ts'
 import { byName } from './by-name.ts'
 import { askDue } from './due.ts'
+import { insertsInto } from './inserts.ts'
 import type { Fact, ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 import type { Due, RetiredFilter } from './tables.ts'
@@ -43,18 +44,20 @@ const sinceOf = (after: WorkItem, { time }: Fact): number => {
 }
 
 const open = (db: DatabaseSync): OpenedProjection => {
-  const add = db.prepare('INSERT INTO retired (created, position, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
+  const newRows = insertsInto(db, 'retired', ['created', 'position', 'work_item', 'kind', 'since'])
   const drop = db.prepare('DELETE FROM retired WHERE created = ?')
   const named = byName(db, 'retired')
   return {
     apply: ({ changes }) => {
+      const rows = newRows()
       for (const change of changes) {
         const { workItem, created, before, after } = change
         if (isErased(after) && !isErased(before)) drop.run(change.replaces ?? named(workItem) ?? created)
         if (!isRetired(after) || isRetired(before)) continue
         const fact = retiredBy(change)
-        if (fact !== undefined) add.run(created, sequenceOf(fact.position), workItem, after.kind, sinceOf(after, fact))
+        if (fact !== undefined) rows.add(created, sequenceOf(fact.position), workItem, after.kind, sinceOf(after, fact))
       }
+      rows.write()
     },
   }
 }

@@ -7,6 +7,7 @@ import type { WorkItemId } from '../domain/ids.ts'
 import { isLive, surfaceState, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import { asBorn, isAsBorn } from './as-born.ts'
 import { byName } from './by-name.ts'
+import { insertsInto } from './inserts.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 import type { Birth } from './tables.ts'
@@ -88,11 +89,9 @@ const shownFacts = (change: ItemChange): Facts => {
 }
 
 const open = (db: DatabaseSync): OpenedProjection => {
-  const addItem = db.prepare(
-    'INSERT INTO work_items (created, work_item, kind, scope, state, live, server, label, tag, task_key, operation, rank, due, made_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-  )
-  const addBirth = db.prepare('INSERT INTO work_item_births (created, at, birth) VALUES (?, ?, ?)')
-  const addState = db.prepare('INSERT INTO work_item_states (created, position, item, ending, late) VALUES (?, ?, ?, ?, ?)')
+  const newItems = insertsInto(db, 'work_items', 'created work_item kind scope state live server label tag task_key operation rank due made_by'.split(' '))
+  const newBirths = insertsInto(db, 'work_item_births', ['created', 'at', 'birth'])
+  const newStates = insertsInto(db, 'work_item_states', ['created', 'position', 'item', 'ending', 'late'])
   const addQueue = db.prepare('INSERT OR IGNORE INTO book_streams (stream) VALUES (?)')
   // An index is written when a column of it is set, whether it changes or not.
   const setSurface = db.prepare('UPDATE work_items SET state = ? WHERE created = ?')
@@ -105,43 +104,55 @@ const open = (db: DatabaseSync): OpenedProjection => {
   const named = byName(db, 'work_items')
   const removals = ['work_items', 'work_item_births', 'work_item_states'].map((table) => db.prepare(`DELETE FROM ${table} WHERE created = ?`))
 
-  const addItsState = ({ created, after, position }: ItemChange, { ending, late }: Facts): void => {
-    addState.run(created, sequenceOf(position), JSON.stringify(after), ending, late)
-  }
+  /** Takes in the changes of one batch. */
+  const batch = () => {
+    const [items, births, states] = [newItems(), newBirths(), newStates()]
 
-  const add = (change: ItemChange, facts: Facts): void => {
-    const { workItem, created, after } = change
-    const { kind, job, task, operation, by } = after
-    const { rank, due } = placeOf(after)
-    const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, operation?.operation ?? null, rank, due, by]
-    addItem.run(created, workItem, kind, scopeOf(after), surfaceState(after), livenessOf(after), ...asked)
-    addBirth.run(created, after.createdAt, facts.birth)
-    if (!isAsBorn(after)) addItsState(change, facts)
-  }
+    const addState = ({ created, after, position }: ItemChange, { ending, late }: Facts): void => states.add(created, sequenceOf(position), JSON.stringify(after), ending, late)
 
-  const update = (change: ItemChange, before: Existing, facts: Facts): void => {
-    const { created, after, position } = change
-    const { ending, late } = facts
-    const [state, liveness] = [surfaceState(after), livenessOf(after)]
-    if (livenessOf(before) !== liveness) setLiveness.run(state, liveness, created)
-    else if (surfaceState(before) !== state) setSurface.run(state, created)
-    const { due } = placeOf(after)
-    if (placeOf(before).due !== due) setDue.run(due, created)
-    if (isAsBorn(before)) addItsState(change, facts)
-    else if (ending === null && late === null) setState.run(sequenceOf(position), JSON.stringify(after), created)
-    else setFacts.run(sequenceOf(position), JSON.stringify(after), ending, late, created)
-  }
+    const add = (change: ItemChange, facts: Facts): void => {
+      const { workItem, created, after } = change
+      const { kind, job, task, operation, by } = after
+      const { rank, due } = placeOf(after)
+      const asked = [job?.server ?? null, job?.label ?? null, task?.tag ?? null, task?.key ?? null, operation?.operation ?? null, rank, due, by]
+      items.add(created, workItem, kind, scopeOf(after), surfaceState(after), livenessOf(after), ...asked)
+      births.add(created, after.createdAt, facts.birth)
+      if (!isAsBorn(after)) addState(change, facts)
+    }
 
-  return {
-    apply: ({ changes, bookStreams }) => {
-      for (const stream of bookStreams) addQueue.run(stream)
-      for (const change of changes) {
+    const update = (change: ItemChange, before: Existing, facts: Facts): void => {
+      const { created, after, position } = change
+      const { ending, late } = facts
+      const [state, liveness] = [surfaceState(after), livenessOf(after)]
+      if (livenessOf(before) !== liveness) setLiveness.run(state, liveness, created)
+      else if (surfaceState(before) !== state) setSurface.run(state, created)
+      const { due } = placeOf(after)
+      if (placeOf(before).due !== due) setDue.run(due, created)
+      if (isAsBorn(before)) addState(change, facts)
+      else if (ending === null && late === null) setState.run(sequenceOf(position), JSON.stringify(after), created)
+      else setFacts.run(sequenceOf(position), JSON.stringify(after), ending, late, created)
+    }
+
+    return {
+      take: (change: ItemChange): void => {
         const { before } = change
         if (isErased(change.after)) {
           for (const remove of removals) remove.run(change.replaces ?? change.created)
         } else if (before.status === 'absent') add(change, shownFacts(change))
         else update(change, before, shownFacts(change))
-      }
+      },
+      write: (): void => {
+        for (const rows of [items, births, states]) rows.write()
+      },
+    }
+  }
+
+  return {
+    apply: ({ changes, bookStreams }) => {
+      for (const stream of bookStreams) addQueue.run(stream)
+      const { take, write } = batch()
+      for (const change of changes) take(change)
+      write()
     },
     load: (workItem, birth) => {
       const created = birth ?? named(workItem)
