@@ -126,15 +126,13 @@ const takeInto = (draft: Draft, event: WorkItemEvent, recorded: RecordedEvent): 
 
 /** Items that these events go on with and that are not at hand. */
 const missingIn = (events: readonly RecordedEvent[], live: ReadonlyMap<WorkItemId, unknown>): readonly WorkItemId[] => {
-  const met = new Set<WorkItemId>()
-  const missing: WorkItemId[] = []
+  const missing = new Set<WorkItemId>()
   for (const { stream, revision } of events) {
-    const workItem = workItemOf(stream)
-    if (workItem === undefined || met.has(workItem) || live.has(workItem)) continue
-    met.add(workItem)
-    if (revision > 0) missing.push(workItem)
+    const workItem = revision === 0 ? undefined : workItemOf(stream)
+    if (workItem !== undefined && !live.has(workItem)) missing.add(workItem)
   }
-  return missing
+  if (missing.size > 0) for (const { stream, revision } of events) if (revision === 0) missing.delete(workItemOf(stream) ?? '')
+  return [...missing]
 }
 
 const draftOf = (workItem: WorkItemId, known: Omit<Known, 'position'> | undefined, recorded: RecordedEvent, born?: number): Draft => {

@@ -10,6 +10,7 @@ import { realWorld } from '../../src/world.ts'
 import { right } from '../support/engine.ts'
 import { appendLog } from '../support/random-log.ts'
 import { everyAnswer, rebuiltTables } from '../support/replay.ts'
+import { completed, jobLeased, sampleEvents } from '../support/samples.ts'
 import { append, caughtUp, fixedLog, freshStore, idsOf, job, openFile, openFor, pageOf, rowsIn, temporary } from '../support/tables.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
@@ -28,6 +29,25 @@ describe('when a file of tables is opened again', () => {
     await caughtUp(second.tables, store)
     expect(await everyAnswer(second.tables)).toEqual(await everyAnswer(await rebuiltTables(store)))
     expect([...first.said, ...second.said]).toEqual([])
+  })
+
+  it('takes an item up from what it kept, settled or not, without a look at what happened to it', async () => {
+    const [store, file] = [freshStore(), join(temporary(), 'tables.db')]
+    const first = await openFile(file, store)
+    for (const id of ['a', 'b', 'c']) await append(store, ...job(id))
+    for (const id of ['b', 'c']) await append(store, `job/${id}`, jobLeased())
+    await append(store, 'job/c', completed)
+    await caughtUp(first.tables, store)
+    await first.tables.close()
+    await append(store, 'job/a', jobLeased())
+    await append(store, 'job/b', completed)
+    await append(store, 'job/c', sampleEvents.LateResultRecorded)
+    const read: unknown[] = []
+    const second = await openFile(file, { ...store, readStream: (stream, options) => (read.push([stream, options]), store.readStream(stream, options)) })
+    read.length = 0
+    await caughtUp(second.tables, store)
+    expect(read).toEqual([])
+    expect(await everyAnswer(second.tables)).toEqual(await everyAnswer(await rebuiltTables(store)))
   })
 
   it('is made anew over another log', async () => {
