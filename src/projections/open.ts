@@ -54,7 +54,7 @@ const questions = (post: (message: ToThread) => void) => {
 }
 
 /** The tables let the log run ahead for so long where nobody asks: what happens to one item meanwhile is written once, and commands have the processor to themselves. */
-const PACE_MS = 100
+const PACE_MS = 250
 
 /**
  * Tells the thread where the log ends, one message at a time and not at once: while it is busy, and for a little while after news, only the newest head is remembered.
