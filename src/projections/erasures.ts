@@ -7,7 +7,7 @@ import { ERASED_DATA, type EventReader, type Position } from '../store/port.ts'
 const EVENTS_A_PAGE = 5_000
 
 /** The same reader, and how many erased events its whole log has shown. */
-export const countingErased = (reader: EventReader): { readonly reader: EventReader; readonly erased: () => number } => {
+export const countingErased = <Reader extends EventReader>(reader: Reader): { readonly reader: Reader; readonly erased: () => number } => {
   let erased = 0
   return {
     reader: {

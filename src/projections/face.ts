@@ -1,6 +1,7 @@
 // The tables as the engine and the api see them, over a core that may be in this thread or in another: texts become rows here, and waits for positions are kept here.
 import { StoreFault, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
+import { itemOf, type StoredRow } from './as-born.ts'
 import type { ListText, LiveText, Statistics, UsageAnswer } from './runner.ts'
 import type { DueFilter, DuePage, ItemFilter, ItemRow, Page, RequestFilter, RetiredFilter, StatisticsFilter, Tables, TablesStatus, UsageFilter } from './tables.ts'
 
@@ -60,10 +61,21 @@ const waiters = (world: World) => {
 }
 
 /** Rows come from tables that this version of the fold wrote, so their JSON is trusted as it is. */
-const rowsOf = (text: string): readonly ItemRow[] => JSON.parse(text) as readonly ItemRow[]
+const rowsOf = (text: string): readonly ItemRow[] =>
+  (JSON.parse(text) as readonly StoredRow[]).map((row) => ({
+    workItem: row.workItem,
+    item: itemOf(row),
+    birth: row.birth,
+    ending: row.ending,
+    late: row.late,
+    position: row.position,
+  }))
 const pageOf = (page: ListText): Page<ItemRow> | { readonly invalid: 'cursor' } => ('invalid' in page ? page : { ...page, items: rowsOf(page.items) })
 type LiveItems = Awaited<ReturnType<Tables['liveItems']>>['items']
-const liveOf = (chunks: readonly string[]): LiveItems => chunks.flatMap((chunk) => JSON.parse(chunk) as LiveItems)
+const liveOf = (chunks: readonly string[]): LiveItems =>
+  chunks.flatMap((chunk) =>
+    (JSON.parse(chunk) as readonly StoredRow[]).map((row) => ({ workItem: row.workItem, item: itemOf(row) as LiveItems[number]['item'], position: row.position })),
+  )
 
 export const tablesFace = (link: Link, world: World, initial: TablesStatus): Face => {
   const waiting = waiters(world)

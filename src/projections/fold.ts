@@ -10,7 +10,7 @@ import { queueOfStream } from '../domain/queue/config.ts'
 import { evolve } from '../domain/work-item/evolve.ts'
 import { absent, isLive, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import { ERASED_DATA, StoreFault, type EventReader, type Position, type RecordedEvent } from '../store/port.ts'
-import type { Batch, Fact, ItemChange, Known, LoadItem } from './projection.ts'
+import type { Batch, Fact, ItemChange, Known } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 
 /** Raised when `evolve` makes something else of the same events, or another kind of stream has a book: states that were kept under another number are folded anew (rules 12). */
@@ -90,27 +90,25 @@ export const loadFromLog = async (reader: EventReader, workItem: WorkItemId, rev
   return E.isLeft(events) ? events : foldStream(events.right)
 }
 
-/** Where an item may have been born whose events were erased: at the stream's first event, or at a tombstone that was erased too. The newest first. */
-const birthsAmong = (events: readonly RecordedEvent[]): readonly number[] =>
-  events
-    .filter((recorded) => recorded.revision === 0 || isTombstone(recorded))
-    .map(({ position }) => sequenceOf(position))
-    .toReversed()
-
 interface Draft {
   readonly workItem: WorkItemId
   readonly before: WorkItem
   readonly facts: Fact[]
+  /** Of the stream's first event, as far as anybody knows. */
+  readonly born: number | undefined
   created: number
   replaces: number | undefined
   after: WorkItem
   position: Position
 }
 
+/** What is known of these items; those that nobody knows are not in it. */
+export type LoadItems = (workItems: readonly WorkItemId[]) => Promise<E.Either<StoreFault, ReadonlyMap<WorkItemId, Omit<Known, 'position'>>>>
+
 export interface FoldOptions {
   readonly reader: EventReader
-  /** Looks an item up in tables that stand exactly where this fold stands. */
-  readonly load?: LoadItem | undefined
+  /** Looks items up in tables that stand exactly where this fold stands. */
+  readonly load?: LoadItems | undefined
   /** Live items to begin with. */
   readonly live?: Iterable<readonly [WorkItemId, Known]> | undefined
 }
@@ -118,7 +116,7 @@ export interface FoldOptions {
 const takeInto = (draft: Draft, event: WorkItemEvent, recorded: RecordedEvent): void => {
   const begins = isTombstone(event)
   if (begins) {
-    if (draft.before.status !== 'absent') draft.replaces ??= draft.created
+    draft.replaces ??= draft.born
     draft.created = sequenceOf(recorded.position)
   }
   draft.after = evolve(draft.after, event, recorded)
@@ -126,31 +124,43 @@ const takeInto = (draft: Draft, event: WorkItemEvent, recorded: RecordedEvent): 
   draft.position = recorded.position
 }
 
+/** Items that these events go on with and that are not at hand. */
+const missingIn = (events: readonly RecordedEvent[], live: ReadonlyMap<WorkItemId, unknown>): readonly WorkItemId[] => {
+  const missing = new Set<WorkItemId>()
+  for (const { stream, revision } of events) {
+    const workItem = revision === 0 ? undefined : workItemOf(stream)
+    if (workItem !== undefined && !live.has(workItem)) missing.add(workItem)
+  }
+  if (missing.size > 0) for (const { stream, revision } of events) if (revision === 0) missing.delete(workItemOf(stream) ?? '')
+  return [...missing]
+}
+
+const draftOf = (workItem: WorkItemId, known: Omit<Known, 'position'> | undefined, recorded: RecordedEvent, born?: number): Draft => {
+  const before = known?.item ?? absent
+  const created = known?.created ?? sequenceOf(recorded.position)
+  return {
+    workItem,
+    before,
+    after: before,
+    facts: [],
+    born: known?.created ?? born ?? (recorded.revision === 0 ? created : undefined),
+    created,
+    replaces: undefined,
+    position: recorded.position,
+  }
+}
+
 export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): Fold => {
   const live = new Map<WorkItemId, Known>(initial)
 
-  const begin = async (workItem: WorkItemId, recorded: RecordedEvent): Promise<E.Either<FoldFailure, Draft>> => {
-    const kept = load?.(workItem)
-    if (kept !== undefined) return E.right(draftOf(workItem, kept, recorded))
+  /** The item as its stream says, or as little as is left of it there. */
+  const fromStream = async (workItem: WorkItemId, recorded: RecordedEvent): Promise<E.Either<FoldFailure, Draft>> => {
     const events = await eventsBefore(reader, workItem, recorded.revision)
     if (E.isLeft(events)) return events
     const found = foldStream(events.right)
     if (E.isLeft(found)) return found
-    return E.right(draftOf(workItem, found.right ?? (isTombstone(recorded) ? loadErased(workItem, events.right) : undefined), recorded))
-  }
-
-  /** What a tombstone is for: the log does not say any more what the item was, but tables that saw it still do. */
-  const loadErased = (workItem: WorkItemId, events: readonly RecordedEvent[]): Omit<Known, 'position'> | undefined => {
-    for (const created of load === undefined ? [] : birthsAmong(events)) {
-      const kept = load?.(workItem, created)
-      if (kept !== undefined) return kept
-    }
-    return undefined
-  }
-
-  const draftOf = (workItem: WorkItemId, known: Omit<Known, 'position'> | undefined, recorded: RecordedEvent): Draft => {
-    const before = known?.item ?? absent
-    return { workItem, before, after: before, facts: [], created: known?.created ?? sequenceOf(recorded.position), replaces: undefined, position: recorded.position }
+    const [first] = events.right
+    return E.right(draftOf(workItem, found.right, recorded, first?.revision === 0 ? sequenceOf(first.position) : undefined))
   }
 
   const take: Fold['take'] = async (events) => {
@@ -158,6 +168,9 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
     const bookStreams: string[] = []
     let count = 0
     let failure: FoldFailure | undefined
+    const missing = load === undefined ? [] : missingIn(events, live)
+    const loaded = load === undefined || missing.length === 0 ? undefined : await load(missing)
+    if (loaded !== undefined && E.isLeft(loaded)) return loaded
     for (const recorded of events) {
       const workItem = recorded.data === ERASED_DATA ? undefined : workItemOf(recorded.stream)
       if (workItem !== undefined) {
@@ -168,10 +181,10 @@ export const createFold = ({ reader, load, live: initial = [] }: FoldOptions): F
         }
         let draft = drafts.get(workItem)
         if (draft === undefined) {
-          const known = live.get(workItem)
+          const known = live.get(workItem) ?? loaded?.right.get(workItem)
           if (known !== undefined || recorded.revision === 0) draft = draftOf(workItem, known, recorded)
           else {
-            const begun = await begin(workItem, recorded)
+            const begun = await fromStream(workItem, recorded)
             if (E.isLeft(begun)) {
               failure = begun.left
               break

@@ -1,12 +1,12 @@
 // Opens the tables: in a thread of their own with a connection of their own to the log, so that lists and folding take nothing from the engine's thread;
 // or in this thread, over any reader, for the store in memory and for tests.
 import { Worker } from 'node:worker_threads'
-import { StoreFault, type EventReader, type Position } from '../store/port.ts'
+import { StoreFault, type Position } from '../store/port.ts'
 import { realWorld, type Cancel, type World } from '../world.ts'
 import { tablesFace, type Face, type Link } from './face.ts'
 import { projections as allProjections } from './index.ts'
 import type { FromThread, LogPlace, Question, ThreadData, ToThread } from './messages.ts'
-import type { Projection } from './projection.ts'
+import type { Projection, TablesReader } from './projection.ts'
 import { openCore, type ListText, type LiveText, type Statistics, type UsageAnswer } from './runner.ts'
 import type { DuePage, Tables, TablesStatus } from './tables.ts'
 
@@ -54,7 +54,7 @@ const questions = (post: (message: ToThread) => void) => {
 }
 
 /** The tables let the log run ahead for so long where nobody asks: what happens to one item meanwhile is written once, and commands have the processor to themselves. */
-const PACE_MS = 100
+const PACE_MS = 250
 
 /**
  * Tells the thread where the log ends, one message at a time and not at once: while it is busy, and for a little while after news, only the newest head is remembered.
@@ -167,7 +167,7 @@ export const openTables = ({ file, world = realWorld, onProgress, onLog, ...log 
 export interface InProcessOptions extends TablesOptions {
   /** Path, or `:memory:`. */
   readonly file: string
-  readonly reader: EventReader
+  readonly reader: TablesReader
   readonly projections?: readonly Projection[]
 }
 

@@ -3,7 +3,10 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { WorkItemId } from '../domain/ids.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import type { Existing, WorkItem } from '../domain/work-item/state.ts'
-import type { Position } from '../store/port.ts'
+import type { EventReader, EventStore, Position } from '../store/port.ts'
+
+/** What tables are made from. */
+export type TablesReader = EventReader & Pick<EventStore, 'readFirst'>
 
 /** A work item as folded up to some position. */
 export interface Known {
@@ -27,7 +30,10 @@ export interface Fact {
 export interface ItemChange {
   readonly workItem: WorkItemId
   readonly created: number
-  /** Where it was born before the batch, when a tombstone in the batch is its birth now: what is kept under that number goes. */
+  /**
+   * Where it was born, when a tombstone in the batch is its birth now: what is kept under that number goes. Undefined too where neither the log nor the tables
+   * can say it any more, since its first event is pruned.
+   */
   readonly replaces?: number | undefined
   /** As it was before the batch. */
   readonly before: WorkItem
@@ -50,14 +56,12 @@ export interface Batch {
 export interface OpenedProjection {
   /** Writes a batch; runs inside a transaction. A throw stops this projection and takes back what it wrote of the batch (rules 15). */
   readonly apply: (batch: Batch) => void
-  /**
-   * A live item as these tables know it, for a projection that keeps whole states: it spares the fold a read of the item's stream. With the number of its
-   * birth, an item that may have settled too.
-   */
+  /** An item as these tables know it, for a projection that keeps whole states: it spares the fold a read of the item's stream. */
   readonly load?: LoadItem
 }
 
-export type LoadItem = (workItem: WorkItemId, created?: number) => Omit<Known, 'position'> | undefined
+/** `created`: number in the position of its birth; undefined where the log does not tell it any more. */
+export type LoadItem = (workItem: WorkItemId, created: number | undefined) => Omit<Known, 'position'> | undefined
 
 export interface TableOfProjection {
   readonly name: string

@@ -9,7 +9,7 @@ import type { EventReader, Position } from '../store/port.ts'
 import { realWorld, type World } from '../world.ts'
 import { countingErased, erasedAfter } from './erasures.ts'
 import { projections as allProjections } from './index.ts'
-import type { Projection, TableOfProjection } from './projection.ts'
+import type { Projection, TableOfProjection, TablesReader } from './projection.ts'
 import { openCore } from './runner.ts'
 import { turn } from './session.ts'
 import { followedTo, mismatch, versionOf } from './tables-file.ts'
@@ -35,7 +35,7 @@ export interface Comparison {
 }
 
 export interface CompareOptions {
-  readonly reader: EventReader
+  readonly reader: TablesReader
   /** Tables file; opened for reading only, from one moment. A server may be using it. */
   readonly keptFile: string
   readonly onProgress?: ((progress: { readonly position: Position; readonly events: number }) => void) | undefined

@@ -32,19 +32,18 @@ export const openRecent = (db: DatabaseSync) => {
      ON CONFLICT DO UPDATE SET ${newer('inserted')}, ${newer('leased')}, ${newer('completed')}, slot = max(slot, excluded.slot)`,
   )
   return {
-    /** Sums of one batch, written once. */
-    batch: () => {
-      const sums = new Map<string, { readonly scope: string; readonly slot: number } & RecentCounts>()
+    /** Sums of one batch for a queue, written once. */
+    batch: (scope: string) => {
+      const sums = new Map<number, RecentCounts>()
       return {
-        add: (scope: string, time: number, what: keyof RecentCounts): void => {
+        add: (time: number, what: keyof RecentCounts): void => {
           const slot = slotOf(time)
-          const key = `${slot} ${scope}`
-          const sum = sums.get(key) ?? { scope, slot, inserted: 0, leased: 0, completed: 0 }
+          let sum = sums.get(slot)
+          if (sum === undefined) sums.set(slot, (sum = { inserted: 0, leased: 0, completed: 0 }))
           sum[what] += 1
-          sums.set(key, sum)
         },
         write: (): void => {
-          for (const { scope, slot, inserted, leased, completed } of sums.values()) add.run(scope, slot % RING, slot, inserted, leased, completed)
+          for (const [slot, { inserted, leased, completed }] of sums) add.run(scope, slot % RING, slot, inserted, leased, completed)
         },
       }
     },

@@ -4,7 +4,9 @@ import type { DatabaseSync } from 'node:sqlite'
 import { kept, NO_USAGE, plus, type Usage } from '../domain/policy/quota.ts'
 import { expiryOf } from '../domain/policy/release.ts'
 import { surfaceState, type Existing } from '../domain/work-item/state.ts'
+import { byName } from './by-name.ts'
 import type { ItemChange, OpenedProjection, Projection } from './projection.ts'
+import { isErased } from './work-items.ts'
 
 const schema = `
   CREATE TABLE requests (
@@ -13,7 +15,6 @@ const schema = `
   ) STRICT;
   CREATE INDEX requests_by_caller ON requests (contract, caller, created);
   CREATE INDEX requests_by_expiry ON requests (expires_at) WHERE expires_at IS NOT NULL;
-  CREATE UNIQUE INDEX requests_by_name ON requests (work_item);
   CREATE TABLE request_usage (
     contract TEXT NOT NULL, caller TEXT NOT NULL, pending INTEGER NOT NULL, unreleased INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (contract, caller)
   ) STRICT, WITHOUT ROWID;
@@ -45,16 +46,18 @@ const open = (db: DatabaseSync): OpenedProjection => {
     'INSERT INTO requests (created, work_item, contract, caller, state, settled_at, expires_at, pending, unreleased, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
   const set = db.prepare('UPDATE requests SET state = ?, settled_at = ?, expires_at = ?, pending = ?, unreleased = ?, bytes = ? WHERE created = ?')
-  const drop = db.prepare('DELETE FROM requests WHERE work_item = ? RETURNING contract, caller, pending, unreleased, bytes')
+  const named = byName(db, 'requests')
+  const drop = db.prepare('DELETE FROM requests WHERE created = ? RETURNING contract, caller, pending, unreleased, bytes')
   const sum = db.prepare(
     `INSERT INTO request_usage (contract, caller, pending, unreleased, bytes) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET pending = pending + excluded.pending, unreleased = unreleased + excluded.unreleased, bytes = bytes + excluded.bytes RETURNING pending, unreleased`,
   )
   const forget = db.prepare('DELETE FROM request_usage WHERE contract = ? AND caller = ?')
 
-  /** The row as it stands leaves, whatever is known of the item: of one whose stream was erased nothing but its name is. */
-  const leave = (workItem: string, usage: ReturnType<typeof tally>): void => {
-    const row = drop.get(workItem) as unknown as Row | undefined
+  /** The row as it stands leaves, whatever is known of the item: of one whose stream was erased nothing but its name may be. */
+  const leave = ({ workItem, created, before, after, replaces }: ItemChange, usage: ReturnType<typeof tally>): void => {
+    const isTold = !isErased(after) || isErased(before)
+    const row = drop.get(isTold ? created : (replaces ?? named(workItem) ?? created)) as unknown as Row | undefined
     if (row !== undefined) usage.add(row, -1)
   }
 
@@ -75,7 +78,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
         const { workItem, created, before, after } = change
         if (after.kind !== 'request') continue
         const row = kept(after)
-        if (row === undefined) leave(workItem, usage)
+        if (row === undefined) leave(change, usage)
         else if (before.status === 'absent') {
           add.run(created, workItem, row.contract, row.caller, surfaceState(after), ...timesOf(after), row.pending, row.unreleased, row.bytes)
           usage.add(row, 1)
@@ -92,7 +95,7 @@ const open = (db: DatabaseSync): OpenedProjection => {
 
 export const requests: Projection = {
   name: 'requests',
-  version: 2,
+  version: 3,
   schema,
   tables: [
     { name: 'requests', key: ['created'] },

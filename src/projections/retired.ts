@@ -5,7 +5,9 @@ import { expiryOf, hasNoReply } from '../domain/policy/release.ts'
 import type { WorkItemEventType } from '../domain/work-item/events.ts'
 import { SETTLING } from '../domain/work-item/events.ts'
 import { isOwing, type WorkItem } from '../domain/work-item/state.ts'
+import { byName } from './by-name.ts'
 import { askDue } from './due.ts'
+import { insertsInto } from './inserts.ts'
 import type { Fact, ItemChange, OpenedProjection, Projection } from './projection.ts'
 import { sequenceOf } from './sequence.ts'
 import type { Due, RetiredFilter } from './tables.ts'
@@ -13,9 +15,8 @@ import { isErased } from './work-items.ts'
 
 /** By time rather than by place: a clock that once ran ahead then holds up nothing but what it dated. Within one time they lie in log order. */
 const schema = `
-  CREATE TABLE retired (position INTEGER PRIMARY KEY, created INTEGER NOT NULL, work_item TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
-  CREATE INDEX retired_by_time ON retired (kind, since);
-  CREATE UNIQUE INDEX retired_by_name ON retired (work_item);
+  CREATE TABLE retired (created INTEGER PRIMARY KEY, position INTEGER NOT NULL, work_item TEXT NOT NULL, kind TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+  CREATE INDEX retired_by_time ON retired (kind, since, position);
 `
 
 /** Nothing can come any more that anybody waits for. What ended without a reply waits for no release. */
@@ -43,26 +44,29 @@ const sinceOf = (after: WorkItem, { time }: Fact): number => {
 }
 
 const open = (db: DatabaseSync): OpenedProjection => {
-  const add = db.prepare('INSERT INTO retired (position, created, work_item, kind, since) VALUES (?, ?, ?, ?, ?)')
-  const drop = db.prepare('DELETE FROM retired WHERE work_item = ?')
+  const newRows = insertsInto(db, 'retired', ['created', 'position', 'work_item', 'kind', 'since'])
+  const drop = db.prepare('DELETE FROM retired WHERE created = ?')
+  const named = byName(db, 'retired')
   return {
     apply: ({ changes }) => {
+      const rows = newRows()
       for (const change of changes) {
         const { workItem, created, before, after } = change
-        if (isErased(after)) drop.run(workItem)
+        if (isErased(after) && !isErased(before)) drop.run(change.replaces ?? named(workItem) ?? created)
         if (!isRetired(after) || isRetired(before)) continue
         const fact = retiredBy(change)
-        if (fact !== undefined) add.run(sequenceOf(fact.position), created, workItem, after.kind, sinceOf(after, fact))
+        if (fact !== undefined) rows.add(created, sequenceOf(fact.position), workItem, after.kind, sinceOf(after, fact))
       }
+      rows.write()
     },
   }
 }
 
 export const retired: Projection = {
   name: 'retired',
-  version: 3,
+  version: 4,
   schema,
-  tables: [{ name: 'retired', key: ['position'] }],
+  tables: [{ name: 'retired', key: ['created'] }],
   outlivesErasure: true,
   open,
 }

@@ -16,7 +16,7 @@ export type CoreOptions = Omit<SessionOptions, 'onLog' | 'onMoved'> & Partial<Pi
 export interface LiveText {
   /** Undefined: the tables hold nothing yet. */
   readonly position: Position | undefined
-  /** JSON arrays of `{ workItem, item, position }`. */
+  /** JSON arrays of `StoredRow`s, without what is only shown. */
   readonly chunks: readonly string[]
   /** Streams of queues, as of the same position. */
   readonly bookStreams: readonly string[]

@@ -1,9 +1,9 @@
 // One opening of the tables file and all that hangs on it: lanes, positions, what has stopped, prepared questions. And how it is taken on, slice by slice.
 import * as E from 'fp-ts/lib/Either.js'
-import { StoreFault, type EventReader, type Position } from '../store/port.ts'
+import { StoreFault, type Position } from '../store/port.ts'
 import type { World } from '../world.ts'
 import { lanesOf, mergeLevel, stepLane, type Lane } from './lane.ts'
-import type { Projection } from './projection.ts'
+import type { Projection, TablesReader } from './projection.ts'
 import { askRequests, type RequestQuestions } from './request-lists.ts'
 import { askRetired } from './retired.ts'
 import { positionAt } from './sequence.ts'
@@ -15,7 +15,7 @@ import { askWorkItems, type WorkItemQuestions } from './work-item-lists.ts'
 export interface SessionOptions {
   /** Path, or `:memory:`. */
   readonly file: string
-  readonly reader: EventReader
+  readonly reader: TablesReader
   readonly projections: readonly Projection[]
   readonly world: World
   /** Told in a sentence what an operator should know: made anew, stopped, tried again. */

@@ -26,7 +26,8 @@ const schema = `
 /** Beside the states of the surface: dead letters, which also count as failed. */
 const DEAD_LETTER = 'deadLetter'
 
-type Times = 'run' | 'wait'
+const TIMES = ['run', 'wait'] as const
+type Times = (typeof TIMES)[number]
 
 /** How long a completed item ran under its last lease, in milliseconds; undefined when the batch did not complete it. It may be erased in the same batch. */
 const runMsOf = ({ before, facts }: ItemChange): number | undefined => {
@@ -69,27 +70,33 @@ const scopeOfChange = ({ before, after, facts }: ItemChange): string | undefined
   return born.status === 'absent' || isErased(born) ? undefined : scopeOf(born)
 }
 
-/** States in which the item is counted. */
-const countedStates = (item: WorkItem): readonly string[] => {
-  if (item.status === 'absent' || isErased(item)) return []
-  return item.status === 'deadLetter' ? [surfaceState(item), DEAD_LETTER] : [surfaceState(item)]
+/** Sums of one batch by something, so that it touches each row once. */
+const tally = <Key>() => {
+  const sums = new Map<Key, number>()
+  return { add: (key: Key, count: number): void => void sums.set(key, (sums.get(key) ?? 0) + count), sums }
 }
 
-/** Sums of numbers by a key of several parts, so that a batch touches each row once. */
-const tally = <Key extends readonly (string | number)[]>() => {
-  const sums = new Map<string, { readonly key: Key; count: number; longest: number }>()
+/** How often something took so long, by buckets. */
+const timing = () => {
+  const sums = new Map<number, { count: number; longest: number }>()
   return {
-    add: (key: Key, count: number, longest = 0): void => {
-      const name = key.join(' ')
-      const sum = sums.get(name)
-      if (sum === undefined) sums.set(name, { key, count, longest })
+    add: (ms: number): void => {
+      const bucket = bucketOf(ms)
+      const sum = sums.get(bucket)
+      if (sum === undefined) sums.set(bucket, { count: 1, longest: ms })
       else {
-        sum.count += count
-        sum.longest = Math.max(sum.longest, longest)
+        sum.count += 1
+        sum.longest = Math.max(sum.longest, ms)
       }
     },
-    sums: () => sums.values(),
+    sums,
   }
+}
+
+const countStates = (states: ReturnType<typeof tally<string>>, item: WorkItem, count: number): void => {
+  if (item.status === 'absent' || isErased(item)) return
+  states.add(surfaceState(item), count)
+  if (item.status === 'deadLetter') states.add(DEAD_LETTER, count)
 }
 
 /** A row of nothing is no row: else the tables would remember in which batches they were made. */
@@ -110,35 +117,54 @@ const open = (db: DatabaseSync): OpenedProjection => {
   )
   const recent = openRecent(db)
   const totals = openTotals(db)
+
+  /** Sums of one batch for one kind and scope. */
+  const sumsOf = (kind: Kind, scope: string) => {
+    const states = tally<string>()
+    const due = tally<number>()
+    const times = { run: timing(), wait: timing() }
+    const lately = recent.batch(scope)
+    const ever = totals.batch(scope)
+    const addTask = (change: ItemChange): void => {
+      for (const ms of waitMsOf(change)) times.wait.add(ms)
+      recentOf(change, lately.add)
+      for (const { event } of change.facts) ever.add(event.type)
+    }
+    return {
+      add: (change: ItemChange): void => {
+        const { before, after } = change
+        countStates(states, before, -1)
+        countStates(states, after, 1)
+        const ran = runMsOf(change)
+        if (ran !== undefined) times.run.add(ran)
+        const [dueBefore, dueAfter] = [dueSecond(before), dueSecond(after)]
+        if (dueBefore !== undefined) due.add(dueBefore, -1)
+        if (dueAfter !== undefined) due.add(dueAfter, 1)
+        if (kind === 'task') addTask(change)
+      },
+      write: (): void => {
+        for (const [state, count] of states.sums) countState([kind, scope, state], count)
+        for (const [second, count] of due.sums) countDue([scope, second], count)
+        for (const what of TIMES) for (const [bucket, { count, longest }] of times[what].sums) took.run(kind, scope, what, bucket, count, longest)
+        lately.write()
+        ever.write()
+      },
+    }
+  }
+
   return {
     apply: ({ changes }) => {
-      const states = tally<[Kind, string, string]>()
-      const due = tally<[string, number]>()
-      const times = tally<[Kind, string, Times, number]>()
-      const lately = recent.batch()
-      const ever = totals.batch()
+      const sums = new Map<string, ReturnType<typeof sumsOf>>()
       for (const change of changes) {
-        const { before, after } = change
-        const { kind } = after
+        const { kind } = change.after
         const scope = scopeOfChange(change)
         if (scope === undefined) continue
-        for (const state of countedStates(before)) states.add([kind, scope, state], -1)
-        for (const state of countedStates(after)) states.add([after.kind, scopeOf(after), state], 1)
-        const ran = runMsOf(change)
-        if (ran !== undefined) times.add([kind, scope, 'run', bucketOf(ran)], 1, ran)
-        const [dueBefore, dueAfter] = [dueSecond(before), dueSecond(after)]
-        if (dueBefore !== undefined) due.add([scope, dueBefore], -1)
-        if (dueAfter !== undefined) due.add([scopeOf(after), dueAfter], 1)
-        if (kind !== 'task') continue
-        for (const ms of waitMsOf(change)) times.add([kind, scope, 'wait', bucketOf(ms)], 1, ms)
-        recentOf(change, (time, what) => lately.add(scope, time, what))
-        for (const { event } of change.facts) ever.add(scope, event.type)
+        const key = `${kind} ${scope}`
+        let sum = sums.get(key)
+        if (sum === undefined) sums.set(key, (sum = sumsOf(kind, scope)))
+        sum.add(change)
       }
-      for (const { key, count } of states.sums()) countState(key, count)
-      for (const { key, count } of due.sums()) countDue(key, count)
-      for (const { key, count, longest } of times.sums()) took.run(...key, count, longest)
-      lately.write()
-      ever.write()
+      for (const sum of sums.values()) sum.write()
     },
   }
 }

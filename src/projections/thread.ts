@@ -1,11 +1,11 @@
 // The thread of the tables: composes the core with the real world and a connection of its own to the log, and answers messages. Started by open.ts.
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { openKurrentStore } from '../store/kurrent/store.ts'
-import type { EventReader } from '../store/port.ts'
 import { openSqliteReader } from '../store/sqlite/log-reader.ts'
 import { realWorld } from '../world.ts'
 import { projections } from './index.ts'
 import type { FromThread, LogPlace, Question, ThreadData, ToThread } from './messages.ts'
+import type { TablesReader } from './projection.ts'
 import { openCore, type Core } from './runner.ts'
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
@@ -30,7 +30,7 @@ const valueFor = (core: Core, question: Question) => {
 }
 
 interface OwnReader {
-  readonly reader: EventReader
+  readonly reader: TablesReader
   readonly close: () => Promise<void>
 }
 

@@ -37,19 +37,19 @@ export const openTotals = (db: DatabaseSync) => {
      ON CONFLICT DO UPDATE SET ${TOTALS.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`,
   )
   return {
-    /** Sums of one batch, written once. */
-    batch: () => {
-      const sums = new Map<string, Record<TotalName, number>>()
+    /** Sums of one batch for a queue, written once. */
+    batch: (scope: string) => {
+      const sum: Record<TotalName, number> = { ...NO_TOTALS }
+      let isNothing = true
       return {
-        add: (scope: string, type: WorkItemEventType): void => {
+        add: (type: WorkItemEventType): void => {
           const name = BY_EVENT.get(type)
           if (name === undefined) return
-          const sum = sums.get(scope) ?? { ...NO_TOTALS }
           sum[name] += 1
-          sums.set(scope, sum)
+          isNothing = false
         },
         write: (): void => {
-          for (const [scope, sum] of sums) add.run(scope, ...TOTALS.map((name) => sum[name]))
+          if (!isNothing) add.run(scope, ...TOTALS.map((name) => sum[name]))
         },
       }
     },

@@ -69,7 +69,7 @@ export const walksOf = (filter: ItemFilter): readonly Walk[] => {
           ['state', state],
         ]),
       ]
-    return [walkOf("work_items INDEXED BY work_items_by_scope WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
+    return [walkOf("work_items INDEXED BY work_items_live WHERE kind = 'task' AND live = 1 AND scope = ?", [scope], { ...filter, live: undefined }, [['state', state]])]
   }
   if (kind === 'request') {
     if (scope === undefined)
@@ -141,16 +141,21 @@ export const sqlOf = (order: Order, { from, rest }: Walk): readonly string[] => 
   return behind.map(({ sql }) => `SELECT ${columns}, ${rest === '' ? '1' : rest} FROM ${from} AND ${sql} ORDER BY ${sort} LIMIT ?`)
 }
 
-/** An item as JSON text of an `ItemRow`, so that a thread can hand it on as it is. */
+/** An item as JSON text of a `StoredRow`, so that a thread can hand it on as it is. */
 type ItemText = string
 
-type ShownRow = readonly [workItem: string, position: number, item: string, birth: string, ending: string | null, late: string | null]
+type StateRow = readonly [workItem: string, created: number, at: number, birth: string, position: number | null, item: string | null]
+type ShownRow = readonly [...StateRow, ending: string | null, late: string | null]
 
-const textOf = ([workItem, position, item, birth, ending, late]: ShownRow, incarnation: string): ItemText =>
-  `{"workItem":${JSON.stringify(workItem)},"position":"${positionAt(incarnation, position)}","item":${item},"birth":${birth}` +
-  `${ending === null ? '' : `,"ending":${ending}`}${late === null ? '' : `,"late":${late}`}}`
+/** Without the closing brace. Of an item without a state of its own, its birth and when that was. */
+const openTextOf = ([workItem, created, at, birth, position, item]: StateRow | ShownRow, incarnation: string, isBirthShown: boolean): string =>
+  `{"workItem":${JSON.stringify(workItem)},"position":"${positionAt(incarnation, position ?? created)}"` +
+  `${item === null ? `,"at":${at}` : `,"item":${item}`}${item === null || isBirthShown ? `,"birth":${birth}` : ''}`
 
-/** A page: a JSON array of `ItemRow`s. */
+const textOf = (row: ShownRow, incarnation: string): ItemText =>
+  `${openTextOf(row, incarnation, true)}${row[6] === null ? '' : `,"ending":${row[6]}`}${row[7] === null ? '' : `,"late":${row[7]}`}}`
+
+/** A page: a JSON array of `StoredRow`s. */
 export interface PageText {
   readonly items: string
   readonly next?: string
@@ -162,7 +167,7 @@ export interface WorkItemQuestions {
   readonly list: (filter: ItemFilter) => Promise<PageText | { readonly invalid: 'cursor' }>
   /** A page of the items that these ways find. */
   readonly page: (paging: Paging, walks: readonly Walk[]) => Promise<PageText | { readonly invalid: 'cursor' }>
-  /** All live items in the order of their birth, as JSON arrays of `{ workItem, item, position }`; one read, one moment. */
+  /** All live items in the order of their birth, as JSON arrays of `StoredRow`s with nothing to show; one read, one moment. */
   readonly liveItems: () => readonly string[]
   /** Streams of all queues, contracts and nodes that the log has. */
   readonly bookStreams: () => readonly string[]
@@ -172,12 +177,9 @@ const ITEMS_A_CHUNK = 1_000
 
 /** `turn` resolves after others had theirs. */
 export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => Promise<void>): WorkItemQuestions => {
-  const show = db.prepare(
-    'SELECT w.work_item, s.position, s.item, f.birth, f.ending, f.late FROM work_items w JOIN work_item_states s ON s.created = w.created JOIN work_item_facts f ON f.created = w.created WHERE w.created = ?',
-  )
-  const live = db.prepare(
-    'SELECT w.work_item, s.position, s.item FROM work_items w INDEXED BY work_items_live JOIN work_item_states s ON s.created = w.created WHERE w.live = 1 ORDER BY w.created',
-  )
+  const kept = (from: string): string => `FROM ${from} JOIN work_item_births b ON b.created = w.created LEFT JOIN work_item_states s ON s.created = w.created`
+  const show = db.prepare(`SELECT w.work_item, w.created, b.at, b.birth, s.position, s.item, s.ending, s.late ${kept('work_items w')} WHERE w.created = ?`)
+  const live = db.prepare(`SELECT w.work_item, w.created, b.at, b.birth, s.position, s.item ${kept('work_items w INDEXED BY work_items_live')} WHERE w.live = 1 ORDER BY w.created`)
   for (const statement of [show, live]) statement.setReturnArrays(true)
 
   /** The next rows of a walk behind a place: all that were looked at, and the places of those that are in the list. */
@@ -243,8 +245,8 @@ export const askWorkItems = (db: DatabaseSync, incarnation: string, turn: () => 
   const liveItems = (): readonly string[] => {
     const chunks: string[] = []
     let texts: string[] = []
-    for (const [workItem, position, item] of live.iterate() as unknown as Iterable<readonly [string, number, string]>) {
-      texts.push(`{"workItem":${JSON.stringify(workItem)},"position":"${positionAt(incarnation, position)}","item":${item}}`)
+    for (const row of live.iterate() as unknown as Iterable<StateRow>) {
+      texts.push(`${openTextOf(row, incarnation, false)}}`)
       if (texts.length < ITEMS_A_CHUNK) continue
       chunks.push(`[${texts.join(',')}]`)
       texts = []

@@ -1,6 +1,7 @@
 // The fold in memory: live items as the whole log makes them, and what it does with events that it cannot or need not read.
 import { hash } from 'node:crypto'
 import fc from 'fast-check'
+import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { streamOf } from '../../src/domain/ids.ts'
 import { encodeEvent } from '../../src/domain/work-item/codec.ts'
@@ -97,9 +98,9 @@ describe('a fold that has let go of an item', () => {
     const kept = { ...(itemAfter(job('a')[1]) as Existing), phase: 'as the tables have it' }
     const fold = createFold({
       reader: store,
-      load: (workItem) => {
-        asked.push(workItem)
-        return workItem === 'job/a' ? { created: 1, item: kept } : undefined
+      load: async (workItems) => {
+        asked.push(...workItems)
+        return E.right(new Map([['job/a', { created: 1, item: kept }]]))
       },
     })
     fold.keep(right(await fold.take(events.slice(0, 2))))

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { projections } from '../../src/projections/index.ts'
-import type { Projection } from '../../src/projections/projection.ts'
+import type { Projection, TablesReader } from '../../src/projections/projection.ts'
 import { isErased } from '../../src/projections/work-items.ts'
 import { openCore } from '../../src/projections/runner.ts'
-import { StoreFault, type EventReader } from '../../src/store/port.ts'
+import { StoreFault } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from '../support/engine.ts'
 import { appendLog } from '../support/random-log.ts'
@@ -125,7 +125,7 @@ describe('when a projection throws', () => {
         ...projection,
         open: (db) => {
           const opened = projection.open(db)
-          return { ...opened, apply: (batch) => ((batches += 1) === 2 ? fail() : opened.apply(batch)) }
+          return { ...opened, apply: (batch) => ((batches += 1) >= 2 ? fail() : opened.apply(batch)) }
         },
       }
     })
@@ -181,7 +181,7 @@ describe('when the log cannot be read', () => {
   it('tries again after a while, and says so once', async () => {
     const [store, world] = [freshStore(), virtualWorld()]
     let isDown = true
-    const flaky: EventReader = { ...store, readAll: (options) => (isDown ? async () => E.left(new StoreFault('unavailable', 'The disk is away')) : store.readAll(options)) }
+    const flaky: TablesReader = { ...store, readAll: (options) => (isDown ? async () => E.left(new StoreFault('unavailable', 'The disk is away')) : store.readAll(options)) }
     const said: string[] = []
     const tables = await openFor({ reader: flaky, world, onLog: (text) => said.push(text) })
     await append(store, ...job('a'))

@@ -5,11 +5,12 @@ import { DatabaseSync } from 'node:sqlite'
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { tablesInProcess } from '../../src/projections/open.ts'
-import type { EventReader } from '../../src/store/port.ts'
+import type { TablesReader } from '../../src/projections/projection.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from '../support/engine.ts'
 import { appendLog } from '../support/random-log.ts'
 import { everyAnswer, rebuiltTables } from '../support/replay.ts'
+import { completed, jobLeased, sampleEvents } from '../support/samples.ts'
 import { append, caughtUp, fixedLog, freshStore, idsOf, job, openFile, openFor, pageOf, rowsIn, temporary } from '../support/tables.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
@@ -30,6 +31,25 @@ describe('when a file of tables is opened again', () => {
     expect([...first.said, ...second.said]).toEqual([])
   })
 
+  it('takes an item up from what it kept, settled or not, without a look at what happened to it', async () => {
+    const [store, file] = [freshStore(), join(temporary(), 'tables.db')]
+    const first = await openFile(file, store)
+    for (const id of ['a', 'b', 'c']) await append(store, ...job(id))
+    for (const id of ['b', 'c']) await append(store, `job/${id}`, jobLeased())
+    await append(store, 'job/c', completed)
+    await caughtUp(first.tables, store)
+    await first.tables.close()
+    await append(store, 'job/a', jobLeased())
+    await append(store, 'job/b', completed)
+    await append(store, 'job/c', sampleEvents.LateResultRecorded)
+    const read: unknown[] = []
+    const second = await openFile(file, { ...store, readStream: (stream, options) => (read.push([stream, options]), store.readStream(stream, options)) })
+    read.length = 0
+    await caughtUp(second.tables, store)
+    expect(read).toEqual([])
+    expect(await everyAnswer(second.tables)).toEqual(await everyAnswer(await rebuiltTables(store)))
+  })
+
   it('is made anew over another log', async () => {
     const [store, file] = [freshStore(), join(temporary(), 'tables.db')]
     await append(store, ...job('a'))
@@ -46,8 +66,8 @@ describe('when a file of tables is opened again', () => {
   })
 
   /** The same log as far as `length` events: its identity, and what it answers. */
-  const shortened = (reader: EventReader, length: number): EventReader => ({
-    readStream: reader.readStream,
+  const shortened = (reader: TablesReader, length: number): TablesReader => ({
+    ...reader,
     readAll: (options) => async () => {
       const read = await reader.readAll(options)()
       return E.isLeft(read) ? read : E.right(read.right.filter((event) => Number(event.position.slice(-16)) <= length))
@@ -77,7 +97,7 @@ describe('when a file of tables is opened again', () => {
     const position = await caughtUp(first.tables, store)
     await first.tables.close()
     await append(store, ...job('b'))
-    const rewritten: EventReader = {
+    const rewritten: TablesReader = {
       ...store,
       readStream:
         (...asked) =>

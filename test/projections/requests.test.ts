@@ -9,6 +9,7 @@ import { encodeEvent } from '../../src/domain/work-item/codec.ts'
 import type { EventOfType, Release, WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import { evolve } from '../../src/domain/work-item/evolve.ts'
 import { absent, isOwing, surfaceState, type SurfaceState, type WorkItem } from '../../src/domain/work-item/state.ts'
+import { projections } from '../../src/projections/index.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import { requestWalkOf } from '../../src/projections/request-lists.ts'
 import { requests } from '../../src/projections/requests.ts'
@@ -22,7 +23,7 @@ import { right } from '../support/engine.ts'
 import { appendLog, CALLERS, CONTRACTS, draws, randomLog, type Said } from '../support/random-log.ts'
 import { everyAnswer, everyRow, rebuiltTables } from '../support/replay.ts'
 import { BIRTH, completed, jobLeased } from '../support/samples.ts'
-import { append, caughtUp, freshStore, job, openFor, task, temporary } from '../support/tables.ts'
+import { append, caughtUp, freshStore, job, openFor, rowsIn, task, temporary } from '../support/tables.ts'
 
 const DAY_MS = 86_400_000
 
@@ -427,6 +428,41 @@ describe('of an item whose stream was erased', () => {
     expect(await dueOf((filter) => tables.retired({ ...filter, kind: 'job' }), Number.MAX_SAFE_INTEGER)).toEqual([])
     await tables.close()
     expect((await compareWithRebuilt({ reader: store, keptFile: file, projections: given })).differences).toEqual([])
+  })
+})
+
+describe('of an item whose beginning was pruned before the tables came to its tombstone', () => {
+  it.each([
+    ['beside the work items', projections],
+    ['alone', [requests, retired]],
+  ])('nothing is left, as its name finds its rows: %s', async (_, given) => {
+    const [store, file] = [freshStore(), join(temporary(), 'tables.db')]
+    const first = await openFor({ file, reader: store, projections: given })
+    const [workItem, birth] = accepted('orders', 'anna', '1')
+    await append(store, workItem, birth, jobLeased(), replied())
+    await append(store, ...accepted('orders', 'anna', '2'))
+    await append(store, ...job('a'))
+    await append(store, 'job/a', jobLeased(), completed)
+    await caughtUp(first, store)
+    await first.close()
+    await eraseWithTombstone(store, workItem, erased('request'))
+    await eraseWithTombstone(store, 'job/a', erased('job'))
+    await append(store, ...job('b'))
+    expect(right(await store.prune({ before: right(await store.head()()).position })()).pruned).toBe(6)
+
+    const second = await openFor({ file, reader: store, projections: given })
+    await caughtUp(second, store)
+    expect(await usageOf(second, {})).toMatchObject([{ pending: 1, unreleased: 0, bytes: 10 }])
+    expect(await dueOf((filter) => second.retired({ ...filter, kind: 'job' }), Number.MAX_SAFE_INTEGER)).toEqual([])
+    const rebuilt = await rebuiltTables(store)
+    if (given === projections) expect(await everyAnswer(second)).toMatchObject({ ...((await everyAnswer(rebuilt)) as object), statistics: expect.anything() })
+    await Promise.all([second.close(), rebuilt.close()])
+    expect((await compareWithRebuilt({ reader: store, keptFile: file, projections: given, erased: 6 })).differences).toEqual([])
+
+    const named = (): readonly unknown[] => rowsIn(file, "SELECT name FROM sqlite_schema WHERE name LIKE '%by_name'")
+    expect(named()).not.toEqual([])
+    await (await openFor({ file, reader: store, projections: given })).close()
+    expect(named()).toEqual([])
   })
 })
 

@@ -360,7 +360,9 @@ describe('the way SQLite goes about a list', () => {
     expect(wayOf({ scope: 'mail' })).toBe('SEARCH work_items USING COVERING INDEX work_items_by_scope (kind=? AND scope=? AND created<?)')
     expect(wayOf({ state: 'lost' })).toBe('SEARCH work_items USING COVERING INDEX jobs_by_state (state=? AND created<?)')
     expect(wayOf({ state: 'lost', scope: 'mail', label: 'x' })).toBe('SEARCH work_items USING INDEX jobs_by_state (state=? AND created<?)')
-    expect(wayOf({ kind: 'task', scope: 'shop/mail', live: true, order: 'oldest' })).toBe('SEARCH work_items USING INDEX work_items_by_scope (kind=? AND scope=? AND created>?)')
+    expect(wayOf({ kind: 'task', scope: 'shop/mail', live: true, order: 'oldest' })).toBe(
+      'SEARCH work_items USING COVERING INDEX work_items_live (kind=? AND scope=? AND created>?)',
+    )
     expect(wayOf({ kind: 'long-task', scope: 'nas-1' })).toBe('SEARCH work_items USING COVERING INDEX work_items_by_scope (kind=? AND scope=? AND created<?)')
     expect(wayOf({ kind: 'long-task', state: 'running' })).toBe('SEARCH work_items USING COVERING INDEX long_tasks_by_state (state=? AND created<?)')
     expect(wayOf({ kind: 'long-task', scope: 'nas-1', state: 'running' })).toBe('SEARCH work_items USING INDEX long_tasks_by_state (state=? AND created<?)')
@@ -396,6 +398,6 @@ describe('the way SQLite goes about a list', () => {
     )
     const indexesOf = ({ kind, live }: { kind: string; live: number }): number =>
       (db.prepare(`SELECT ${conditions.map((condition) => `(${condition})`).join(' + ')} AS count FROM (SELECT ? AS kind, ? AS live)`).get(kind, live) as { count: number }).count
-    expect(rows.map(indexesOf)).toEqual([3, 2, 3, 1, 3, 2, 3, 2])
+    expect(rows.map(indexesOf)).toEqual([3, 2, 2, 1, 3, 2, 3, 2])
   })
 })

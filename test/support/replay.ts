@@ -3,9 +3,9 @@ import { expect } from 'vitest'
 import type { Engine } from '../../src/engine/engine.ts'
 import { foldLive } from '../../src/projections/fold.ts'
 import { tablesInProcess } from '../../src/projections/open.ts'
+import type { TablesReader } from '../../src/projections/projection.ts'
 import { compareWithRebuilt } from '../../src/projections/rebuild.ts'
 import type { ItemRow, Tables } from '../../src/projections/tables.ts'
-import type { EventReader } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from './engine.ts'
 
@@ -53,7 +53,7 @@ export const everyAnswer = async (tables: Tables): Promise<unknown> => {
 }
 
 /** Tables folded from the first event on, in memory. */
-export const rebuiltTables = async (reader: EventReader): Promise<Tables> => {
+export const rebuiltTables = async (reader: TablesReader): Promise<Tables> => {
   const tables = await tablesInProcess({ file: ':memory:', reader, world: realWorld })
   const { position } = right(await reader.head()())
   tables.follow(position)
@@ -67,7 +67,7 @@ export const rebuiltTables = async (reader: EventReader): Promise<Tables> => {
  */
 export const expectReplayEqual = async (
   engine: Pick<Engine, 'live' | 'status' | 'tables'>,
-  reader: EventReader,
+  reader: TablesReader,
   { keptFile }: { readonly keptFile?: string } = {},
 ): Promise<void> => {
   const { position } = right(await reader.head()())

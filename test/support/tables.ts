@@ -10,10 +10,10 @@ import type { WorkItemEvent } from '../../src/domain/work-item/events.ts'
 import type { OperationFacts } from '../../src/domain/work-item/state.ts'
 import { projections } from '../../src/projections/index.ts'
 import { tablesInProcess, type InProcessOptions } from '../../src/projections/open.ts'
-import type { Projection } from '../../src/projections/projection.ts'
+import type { Projection, TablesReader } from '../../src/projections/projection.ts'
 import type { ItemFilter, ItemRow, Page, Tables } from '../../src/projections/tables.ts'
 import { memoryStore, type MemoryStore } from '../../src/store/memory.ts'
-import type { EventReader, EventStore, Position } from '../../src/store/port.ts'
+import type { EventStore, Position } from '../../src/store/port.ts'
 import { realWorld } from '../../src/world.ts'
 import { right } from './engine.ts'
 import { ITEMS, randomLog } from './random-log.ts'
@@ -98,7 +98,7 @@ export const fixedLog = (length: number) => {
 }
 
 /** Opens a file of tables and hears what it says. */
-export const openFile = async (file: string, reader: EventReader, given: readonly Projection[] = projections): Promise<{ readonly tables: Tables; readonly said: string[] }> => {
+export const openFile = async (file: string, reader: TablesReader, given: readonly Projection[] = projections): Promise<{ readonly tables: Tables; readonly said: string[] }> => {
   const said: string[] = []
   return { tables: await openFor({ file, reader, projections: given, onLog: (text) => said.push(text) }), said }
 }
