@@ -30,8 +30,11 @@ export interface LogWriter {
   readonly close: () => void
 }
 
-/** Enough that the index pages of the streams in use stay in memory: 64 MiB. */
-const CACHE = 'PRAGMA cache_size = -65536; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
+/**
+ * Enough that the pages that commits change again and again stay in memory: 16 MiB. Pages beyond come from the system's own cache for less than SQLite
+ * takes to walk over all of a larger one, which it does in each commit that moves pages about.
+ */
+const CACHE = 'PRAGMA cache_size = -16384; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
 
 /** How long an offline tool that holds the write lock is waited for. */
 const BUSY_TIMEOUT_MS = 1_000
