@@ -14,26 +14,32 @@ export interface Heads {
   readonly forget: () => void
 }
 
+/**
+ * Two generations, the younger of at most half as many: once it is full it becomes the older, and what was the older is forgotten. One map from which
+ * the oldest is deleted would be walked over from its front, where the deleted ones were, after each commit.
+ */
 export const headsOf = (db: DatabaseSync, max = STREAMS_MAX): Heads => {
   const last = db.prepare('SELECT max(revision) FROM events WHERE stream = ?', { returnArrays: true })
-  const known = new Map<string, number>()
+  let young = new Map<string, number>()
+  let old = new Map<string, number>()
   return {
     of: (stream) => {
-      const remembered = known.get(stream)
+      const remembered = young.get(stream) ?? old.get(stream)
       if (remembered !== undefined) return remembered
       const [revision] = last.get(stream) as unknown as readonly [number | null]
       return revision ?? -1
     },
     moved: (stream, revision) => {
-      known.delete(stream)
-      known.set(stream, revision)
+      young.set(stream, revision)
     },
     trim: () => {
-      for (const stream of known.keys()) {
-        if (known.size <= max) return
-        known.delete(stream)
-      }
+      if (young.size < max / 2) return
+      old = young
+      young = new Map()
     },
-    forget: () => known.clear(),
+    forget: () => {
+      young.clear()
+      old.clear()
+    },
   }
 }

@@ -3,6 +3,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { dataDigestOf, genesis, linkDigest, type Digest } from '../chain.ts'
 import { EXPECT_ANY, PRUNE, conflictResult, type Batch, type Outcome } from './batch.ts'
+import { checkpointerOf } from './checkpoint.ts'
 import { assertSqliteVersion, makeDurable } from './checks.ts'
 import { eraserOf, prunerOf } from './erasure.ts'
 import { describeError, isBusy, isFull, isNotADatabase } from './errors.ts'
@@ -29,8 +30,11 @@ export interface LogWriter {
   readonly close: () => void
 }
 
-/** Enough that the index pages of the streams in use stay in memory: 64 MiB. */
-const CACHE = 'PRAGMA cache_size = -65536; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
+/**
+ * Enough that the pages that commits change again and again stay in memory: 16 MiB. Pages beyond come from the system's own cache for less than SQLite
+ * takes to walk over all of a larger one, which it does in each commit that moves pages about.
+ */
+const CACHE = 'PRAGMA cache_size = -16384; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
 
 /** How long an offline tool that holds the write lock is waited for. */
 const BUSY_TIMEOUT_MS = 1_000
@@ -74,10 +78,12 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   const inserts = insertsInto(db)
   const erase = eraserOf(db)
   const prune = prunerOf(db)
+  const checkpointer = checkpointerOf(db, settings.checkpointPages)
   let tail = readTail()
 
   const write = (batch: Batch): readonly number[] => {
     const results: number[] = []
+    let gone = 0
     const next: Tail = { ...tail }
     const cursor = { text: 0, number: 0, payload: 0 }
     for (let operation = 0; operation < batch.operations; operation += 1) {
@@ -86,7 +92,9 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
       const count = batch.numbers[cursor.number++] as number
       if (count === PRUNE) {
         inserts.flush()
-        results.push(...prune(batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number))
+        const [pruned, more] = prune(batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number)
+        gone += pruned
+        results.push(pruned, more)
         continue
       }
       const events = Math.abs(count)
@@ -99,7 +107,9 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
       results.push(last + events)
       if (count < 0) {
         inserts.flush()
-        results.push(erase(stream))
+        const erased = erase(stream)
+        gone += erased
+        results.push(erased)
       }
       for (let index = 1; index <= events; index += 1) inserts.add(rowOf(batch, cursor, stream, last + index, next))
       heads.moved(stream, last + events)
@@ -108,6 +118,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
     commit.run()
     tail = next
     heads.trim()
+    checkpointer.grown(batch, gone)
     return results
   }
 
@@ -141,7 +152,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
         return { kind: 'refused', message: `The disk is full: ${describeError(cause)}` }
       }
     },
-    checkpoint: checkpointerOf(db, settings.checkpointPages),
+    checkpoint: checkpointer.run,
     close: () => {
       db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       db.close()
@@ -177,19 +188,4 @@ const rowOf = (batch: Batch, cursor: Cursor, stream: string, revision: number, t
   tail.sequence += 1
   tail.digest = linkDigest(tail.digest, tail.sequence, { stream, revision, id, type, v, time, meta }, dataDigestOf(payload === undefined ? { data } : { data, payload }))
   return [tail.sequence, stream, revision, id, type, v, time, data, meta, payload ?? null, tail.digest]
-}
-
-/** A checkpoint beside the commits rather than in them: nobody waits for it unless an append arrives meanwhile. */
-const checkpointerOf = (db: DatabaseSync, pages: number): (() => void) => {
-  const size = db.prepare('PRAGMA wal_checkpoint(NOOP)', { returnArrays: true })
-  const copy = db.prepare('PRAGMA wal_checkpoint(PASSIVE)')
-  return () => {
-    const [, written, copied] = size.get() as unknown as readonly [number, number, number]
-    if (written - copied < pages) return
-    try {
-      copy.get()
-    } catch (cause) {
-      if (!isFull(cause)) throw cause
-    }
-  }
 }

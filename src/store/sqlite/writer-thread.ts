@@ -1,6 +1,7 @@
 // The writer's thread as seen from the engine's: started, spoken to by messages, and given up on the first sign that it cannot be trusted.
 import { Worker } from 'node:worker_threads'
 import type { Batch, FromWriter, Outcome, ToWriter } from './batch.ts'
+import { newBell, ring, type Bell } from './bell.ts'
 import type { LogWriterSettings } from './log-writer.ts'
 import { StoreOpenError } from './open-error.ts'
 import type { Identity } from './schema.ts'
@@ -20,6 +21,12 @@ export interface WriterThread {
   readonly close: () => Promise<void>
 }
 
+/** What the thread is started with. */
+export interface WriterData {
+  readonly settings: LogWriterSettings
+  readonly bell: Bell
+}
+
 /** Compiled code lies beside compiled code. */
 const WRITER = new URL(import.meta.url.endsWith('.ts') ? './writer.ts' : './writer.js', import.meta.url)
 
@@ -29,12 +36,17 @@ const YOUNG = { maxYoungGenerationSizeMb: 24 }
 /** Starts the thread and resolves when the file is open for writing; rejects with StoreOpenError. */
 export const startWriter = (settings: LogWriterSettings): Promise<WriterThread> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(WRITER, { workerData: settings, name: 'stint-writer', resourceLimits: YOUNG })
+    const bell = newBell()
+    const data: WriterData = { settings, bell }
+    const worker = new Worker(WRITER, { workerData: data, name: 'stint-writer', resourceLimits: YOUNG })
     const exited = new Promise<void>((ended) => worker.once('exit', () => ended()))
     let listener: WriterListener | undefined
     let closing = false
 
-    const post = (message: ToWriter, transfer: ArrayBuffer[] = []): void => worker.postMessage(message, transfer)
+    const post = (message: ToWriter, transfer: ArrayBuffer[] = []): void => {
+      worker.postMessage(message, transfer)
+      ring(bell)
+    }
     const fail = (cause: Error): void => {
       if (listener === undefined) reject(new StoreOpenError('io', `The writer did not start: ${cause.message}`, { cause }))
       else listener.fatal(cause)
