@@ -2,6 +2,7 @@
 import type { WorkItemId } from '../../domain/ids.ts'
 import { contractOfRequest } from '../../domain/ids.ts'
 import { isHeld, type Existing } from '../../domain/work-item/state.ts'
+import { createOldestFirst } from '../oldest-first.ts'
 
 /** Ended leases that are still found, so that a reply said again is answered as the first. */
 const ENDED_KEPT = 10_000
@@ -15,7 +16,7 @@ const keyOf = (contract: string, id: string, lease: string): string => `${contra
 
 export const createHeldRequests = (): HeldRequests => {
   const held = new Map<string, WorkItemId>()
-  const ended = new Map<string, WorkItemId>()
+  const ended = createOldestFirst<string, WorkItemId>()
 
   const keyIn = (workItem: WorkItemId, lease: string): string | undefined => {
     const names = contractOfRequest(workItem)
@@ -28,7 +29,7 @@ export const createHeldRequests = (): HeldRequests => {
       const last = after.ended === undefined ? undefined : keyIn(workItem, after.ended.token)
       if (last !== undefined && held.delete(last)) {
         ended.set(last, workItem)
-        const oldest = ended.size > ENDED_KEPT ? ended.keys().next().value : undefined
+        const oldest = ended.size() > ENDED_KEPT ? ended.oldest() : undefined
         if (oldest !== undefined) ended.delete(oldest)
       }
       const now = isHeld(after) ? keyIn(workItem, after.lease.token) : undefined
