@@ -1,13 +1,13 @@
 // Fingerprints of content: equal for equal JSON, whatever the order of its keys, as long as reading it as JSON loses nothing of it.
 import { hash } from 'node:crypto'
 
-/** Whether its JSON is canonical as it stands: no key before one that sorts ahead of it, nothing undefined. */
+/** Whether its JSON is canonical as it stands: no key before one that sorts ahead of it. What is undefined within it is left out, or null, either way. */
 const isCanonical = (value: unknown): boolean => {
-  if (typeof value !== 'object' || value === null) return value !== undefined
+  if (typeof value !== 'object' || value === null) return true
   if (Array.isArray(value)) return value.every(isCanonical)
-  let last: string | undefined
+  let last = ''
   for (const key of Object.keys(value)) {
-    if ((last !== undefined && key < last) || !isCanonical((value as Readonly<Record<string, unknown>>)[key])) return false
+    if (key < last || !isCanonical((value as Readonly<Record<string, unknown>>)[key])) return false
     last = key
   }
   return true
@@ -22,11 +22,14 @@ const sorted = (value: unknown): string => {
 }
 
 /** JSON with sorted keys and without what is undefined. */
-export const canonicalJson = (value: unknown): string => (isCanonical(value) ? JSON.stringify(value) : sorted(value))
+export const canonicalJson = (value: unknown): string => (value !== undefined && isCanonical(value) ? JSON.stringify(value) : sorted(value))
 
-/** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. */
-export const contentDigest = (value: unknown, bytes?: Uint8Array): string =>
-  hash('sha256', bytes === undefined ? canonicalJson(value) : Buffer.concat([Buffer.from(`${canonicalJson(value)}\n`), bytes]), 'base64url')
+/** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. Bytes that are text in UTF-8 may be given as the text: that is cheaper. */
+export const contentDigest = (value: unknown, bytes?: Uint8Array | string): string => {
+  const json = canonicalJson(value)
+  if (bytes === undefined) return hash('sha256', json, 'base64url')
+  return hash('sha256', typeof bytes === 'string' ? `${json}\n${bytes}` : Buffer.concat([Buffer.from(`${json}\n`), bytes]), 'base64url')
+}
 
 const JSON_MEDIA_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
 export const isJsonMediaType = (mediaType: string): boolean => JSON_MEDIA_TYPE.test(mediaType)
