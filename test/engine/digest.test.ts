@@ -62,6 +62,12 @@ describe('the digest of content', () => {
     expect(contentDigest({ b: 1, a: undefined }, text)).toBe(contentDigest({ a: undefined, b: 1 }, Buffer.from(text)))
   })
 
+  it('is that of what is asked about, not of what was asked about before', () => {
+    const [one, other] = [contentDigest({ completed: {} }), contentDigest({ completed: { result: 1 } })]
+    expect(one).not.toBe(other)
+    expect([contentDigest({ completed: {} }), contentDigest({ completed: {} })]).toEqual([one, one])
+  })
+
   it('is what it has always been, as it stands in logs', () => {
     expect(contentDigest({ tag: 'a', priority: undefined, key: undefined, delaySeconds: 0, mediaType: 'application/json' }, Buffer.from('{"n":1}'))).toBe(
       'xsbPbm75q69CMl-d4f9isLHhevODuyO0eKL0VDvJ9Tc',
