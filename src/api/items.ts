@@ -3,7 +3,7 @@ import * as E from 'fp-ts/lib/Either.js'
 import type { TypeOf } from 'io-ts'
 import type { ItemRow, Page } from '../projections/tables.ts'
 import type { directiveBody, givenAnswer, historyEvent, reportAnswer, ReportBody, why } from '../wire/items.ts'
-import { surfaceState, type Existing, type WorkItemId } from '../wire/words.ts'
+import { nameIn, surfaceState, type Existing, type WorkItemId } from '../wire/words.ts'
 import { contentDigest } from '../engine/digest.ts'
 import type { CommandToDo, Done } from '../engine/engine.ts'
 import { execute, ok, type Call, type Handled } from './call.ts'
@@ -11,7 +11,7 @@ import { answerVersion, type Version } from './change-wait.ts'
 import { outboxText, outboxView } from './outbox-view.ts'
 import { maySee } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
-import { eventView, leaseView, nameOf, receiptView, whyView, type Shown } from './views.ts'
+import { eventView, leaseView, receiptView, whyView, type Shown } from './views.ts'
 
 /** Items a page, unless the caller says otherwise. */
 const PAGE = 100
@@ -128,7 +128,7 @@ export const reportCommand = (subject: string, body: ReportBody, pauseMs = 0): E
 export const isLate = (item: Existing, digest: string | undefined): boolean => digest !== undefined && item.status === 'settled' && item.late?.digest === digest
 
 export const reportView = (workItem: WorkItemId, { item, recorded }: Done, digest: string | undefined): TypeOf<typeof reportAnswer> => ({
-  id: nameOf(workItem),
+  id: nameIn(workItem),
   directive: item.will,
   state: surfaceState(item),
   recorded,

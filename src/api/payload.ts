@@ -8,6 +8,8 @@ import { invalid, type Problem } from './problem.ts'
 export interface Payload {
   readonly mediaType: string
   readonly bytes: Uint8Array | undefined
+  /** What the bytes are in UTF-8, where they were made from it. */
+  readonly text?: string | undefined
 }
 
 const bad = (path: string, code: FieldError['code'], detail: string): E.Either<Problem, never> => E.left(invalid([{ path, code, detail }]))
@@ -27,6 +29,7 @@ export const payloadOf = ({ payload, payloadBase64, mediaType }: InsertBody): E.
   if (payloadBase64 !== undefined) return fromBase64(payloadBase64, mediaType)
   if (payload === undefined) return E.right({ mediaType: mediaType ?? 'application/json', bytes: undefined })
   if (mediaType !== undefined && !isJsonMediaType(mediaType)) return bad('/mediaType', 'choice', 'Expected a JSON media type; send other payloads in payloadBase64.')
-  const bytes = Buffer.from(JSON.stringify(payload))
-  return bytes.length > PAYLOAD_BYTES_MAX ? tooLong('/payload', bytes.length) : E.right({ mediaType: mediaType ?? 'application/json', bytes })
+  const text = JSON.stringify(payload)
+  const bytes = Buffer.from(text)
+  return bytes.length > PAYLOAD_BYTES_MAX ? tooLong('/payload', bytes.length) : E.right({ mediaType: mediaType ?? 'application/json', bytes, text })
 }

@@ -6,7 +6,18 @@ import { mediaType as mediaTypeCodec, REQUEST_BYTES_MAX } from '../wire/requests
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'
 import { decode } from '../wire/schema.ts'
-import { isHeld, parseWorkItemId, requestId, surfaceState, type ContractConfig, type Existing, type Settled, type WorkItemId } from '../wire/words.ts'
+import {
+  isHeld,
+  nameIn,
+  parseWorkItemId,
+  requestId,
+  surfaceState,
+  WORK_ITEM_ID_BYTES_MAX,
+  type ContractConfig,
+  type Existing,
+  type Settled,
+  type WorkItemId,
+} from '../wire/words.ts'
 import { ok, type Call, type Handle, type Handled } from './call.ts'
 import { waitHeaders } from './change-wait.ts'
 import { pollDirective } from './directive-poll.ts'
@@ -15,13 +26,15 @@ import { contractFor, mayWithContract } from './permission.ts'
 import { fromRefusal, invalid, problem, type Problem } from './problem.ts'
 import { requestPath, requestView } from './request-views.ts'
 import { giveReply, settledReply, untilSettled } from './settled-reply.ts'
-import { instantOf, nameOf } from './views.ts'
+import { instantOf } from './views.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
 /** The work item of a request; Left when the names together are too long to be one. */
 export const requestOf = (contract: string, caller: string, id: string, path: string): E.Either<Problem, WorkItemId> => {
   const workItem = requestId(contract, caller, id)
+  // Its segments are written as they have to be, so it is only to be seen that it is not too long.
+  if (workItem.length <= WORK_ITEM_ID_BYTES_MAX && contract !== '' && caller !== '' && id !== '') return E.right(workItem)
   const parsed = parseWorkItemId(workItem)
   return E.isLeft(parsed) ? E.left(invalid([{ path, code: 'length', detail: `Expected contract, caller and id to make a work-item ID: ${parsed.left}.` }])) : E.right(workItem)
 }
@@ -128,7 +141,7 @@ export const notAccepted = async (
   if (refused.code !== 'over-quota') return refused
   const page = await call.engine.tables.requests({ contract, caller, released: false, settledBefore: Number.MAX_SAFE_INTEGER, order: 'oldest', limit: OLDEST_MAX })
   const oldest =
-    'invalid' in page ? [] : page.items.flatMap(({ workItem: of, item }) => (item.status === 'settled' ? [{ id: nameOf(of), settledAt: instantOf(item.settledAt) }] : []))
+    'invalid' in page ? [] : page.items.flatMap(({ workItem: of, item }) => (item.status === 'settled' ? [{ id: nameIn(of), settledAt: instantOf(item.settledAt) }] : []))
   return { ...refused, unreleased: { oldest, callers: `/v1/contracts/${encodeURIComponent(contract)}/callers` } }
 }
 

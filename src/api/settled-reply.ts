@@ -1,11 +1,10 @@
 // The answer that a settled request has for whoever asks for it: its reply, byte for byte, or why there is none, the same each time (spec C 4, rules 33).
 import * as E from 'fp-ts/lib/Either.js'
-import { isGone, surfaceState, type Settled, type WorkItemId } from '../wire/words.ts'
+import { isGone, nameIn, surfaceState, type Settled, type WorkItemId } from '../wire/words.ts'
 import type { KeptReply } from '../engine/contracts/reply-shelf.ts'
 import { noLongerLetIn, type Answer, type Call } from './call.ts'
 import { fromRefusal, type Problem } from './problem.ts'
 import { releaseHeader } from './request-views.ts'
-import { nameOf } from './views.ts'
 
 export const REPLAYED = { 'Idempotency-Replayed': 'true' } as const
 
@@ -35,7 +34,7 @@ export const giveReply = (workItem: WorkItemId, item: Settled, { head, body }: K
   given: { headers: head.headers, body },
   headers: {
     'Stint-Work-Item': workItem,
-    'Stint-Release': releaseHeader(item, item.request?.contract ?? '', nameOf(workItem)),
+    'Stint-Release': releaseHeader(item, item.request?.contract ?? '', nameIn(workItem)),
     ...(isReplayed ? REPLAYED : {}),
   },
 })

@@ -21,13 +21,14 @@ export const insertTask: Handle<typeof wire.insertTask> = async ({ params, body 
   const { tag, priority, key, delaySeconds = 0 } = body
   const name = body.id ?? (call.isNamed ? call.context.commandId : newId(call.world))
   const workItem = taskId(app, queue, name)
-  const { mediaType, bytes } = payload.right
+  const { mediaType, bytes, text } = payload.right
   const command = {
     type: 'InsertTask',
     by: call.principal.subject,
     task: { app, queue, tag, priority, key, bytes: bytes?.byteLength ?? 0, dueAt: call.engine.now() + msOf(delaySeconds) },
     mediaType,
-    digest: contentDigest({ tag, priority, key, delaySeconds, mediaType }, bytes),
+    // In the order in which they are digested.
+    digest: contentDigest({ delaySeconds, key, mediaType, priority, tag }, text ?? bytes),
   } as const
   const done = await call.engine.insertTask(workItem, command, call.context, bytes)
   if (E.isLeft(done)) return E.left(fromRefusal(done.left))

@@ -8,7 +8,7 @@ import type { LeasedTask, Task, TaskWithPayload } from '../wire/tasks.ts'
 import type { shownOutcome, why } from '../wire/items.ts'
 import {
   isHeld,
-  parseWorkItemId,
+  nameIn,
   surfaceState,
   whyNotRunning,
   workItemOf,
@@ -40,12 +40,6 @@ export const instantOf = (ms: number): string => {
 }
 export const instantIf = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : instantOf(ms))
 const secondsIf = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000)
-
-/** The caller's name for the item in its collection. */
-export const nameOf = (workItem: string): string => {
-  const parsed = parseWorkItemId(workItem)
-  return parsed._tag === 'Right' ? parsed.right.id : workItem
-}
 
 export const receiptView = ({ number, directive, by, givenAt, reason, seenAt, resolution, resolvedAt, resolutionReason }: GivenReceipt): Receipt => ({
   number,
@@ -94,7 +88,7 @@ export type Shown = Pick<ItemRow, 'workItem' | 'item' | 'position' | 'ending' | 
 const holderName = ({ lease: { holder } }: Held): string => (holder.name === '' ? holder.subject : holder.name).slice(0, 200)
 
 export const commonView = ({ workItem, item, position, ending, late, presence }: Shown) => ({
-  id: nameOf(workItem),
+  id: nameIn(workItem),
   workItem,
   kind: item.kind,
   state: surfaceState(item),

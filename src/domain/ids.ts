@@ -41,6 +41,12 @@ const decodedSegment = (text: string): string | undefined => {
   }
 }
 
+/** The caller's name for a work item in its collection, out of an ID that is sound: to take all of it apart would cost more than most of what is done with it. */
+export const nameIn = (workItem: WorkItemId): string => {
+  const name = workItem.slice(workItem.lastIndexOf('/') + 1)
+  return name.includes('%') ? (decodedSegment(name) ?? name) : name
+}
+
 /** Takes a work-item ID apart; Left with a sentence when it is none. */
 export const parseWorkItemId = (text: string): E.Either<string, ParsedWorkItemId> => {
   const [kind = '', ...segments] = text.split('/')

@@ -1,13 +1,13 @@
 // Fingerprints of content: equal for equal JSON, whatever the order of its keys, as long as reading it as JSON loses nothing of it.
 import { hash } from 'node:crypto'
 
-/** Whether its JSON is canonical as it stands: no key before one that sorts ahead of it, nothing undefined. */
+/** Whether its JSON is canonical as it stands: no key before one that sorts ahead of it. What is undefined within it is left out, or null, either way. */
 const isCanonical = (value: unknown): boolean => {
-  if (typeof value !== 'object' || value === null) return value !== undefined
+  if (typeof value !== 'object' || value === null) return true
   if (Array.isArray(value)) return value.every(isCanonical)
-  let last: string | undefined
+  let last = ''
   for (const key of Object.keys(value)) {
-    if ((last !== undefined && key < last) || !isCanonical((value as Readonly<Record<string, unknown>>)[key])) return false
+    if (key < last || !isCanonical((value as Readonly<Record<string, unknown>>)[key])) return false
     last = key
   }
   return true
@@ -22,14 +22,38 @@ const sorted = (value: unknown): string => {
 }
 
 /** JSON with sorted keys and without what is undefined. */
-export const canonicalJson = (value: unknown): string => (isCanonical(value) ? JSON.stringify(value) : sorted(value))
+export const canonicalJson = (value: unknown): string => (value !== undefined && isCanonical(value) ? JSON.stringify(value) : sorted(value))
 
-/** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. */
-export const contentDigest = (value: unknown, bytes?: Uint8Array): string =>
-  hash('sha256', bytes === undefined ? canonicalJson(value) : Buffer.concat([Buffer.from(`${canonicalJson(value)}\n`), bytes]), 'base64url')
+/** The text that was digested last: most completions bring no result and say the same. */
+let last = { json: '', digest: hash('sha256', '', 'base64url') }
+
+const digestOf = (json: string): string => {
+  if (json !== last.json) last = { json, digest: hash('sha256', json, 'base64url') }
+  return last.digest
+}
+
+/** SHA-256 of the canonical JSON, and of raw bytes that belong to it; 43 characters of base64url. Bytes that are text in UTF-8 may be given as the text: that is cheaper. */
+export const contentDigest = (value: unknown, bytes?: Uint8Array | string): string => {
+  const json = canonicalJson(value)
+  if (bytes === undefined) return digestOf(json)
+  return hash('sha256', typeof bytes === 'string' ? `${json}\n${bytes}` : Buffer.concat([Buffer.from(`${json}\n`), bytes]), 'base64url')
+}
 
 const JSON_MEDIA_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
 export const isJsonMediaType = (mediaType: string): boolean => JSON_MEDIA_TYPE.test(mediaType)
+
+const BACKSLASH = 0x5c
+
+/** Index of the quote that ends the string which begins at `opens`. Most strings have no escape, and then the next quote is it. */
+const endOfString = (text: string, opens: number): number => {
+  for (let from = opens + 1; ;) {
+    const closes = text.indexOf('"', from)
+    let escapes = closes
+    while (text.charCodeAt(escapes - 1) === BACKSLASH) escapes -= 1
+    if (closes < 0 || (closes - escapes) % 2 === 0) return closes
+    from = closes + 1
+  }
+}
 
 /** What of a sound JSON text stands outside of its strings: there each colon is a key, and each digit belongs to a number. */
 const outsideStrings = (text: string): string => {
@@ -38,10 +62,14 @@ const outsideStrings = (text: string): string => {
     const opens = text.indexOf('"', at)
     if (opens < 0) return outside + text.slice(at)
     outside += text.slice(at, opens)
-    let closes = opens + 1
-    while (text[closes] !== '"') closes += text[closes] === '\\' ? 2 : 1
-    at = closes + 1
+    at = endOfString(text, opens) + 1
   }
+}
+
+const colonsIn = (text: string): number => {
+  let colons = 0
+  for (let at = text.indexOf(':'); at >= 0; at = text.indexOf(':', at + 1)) colons += 1
+  return colons
 }
 
 const keysIn = (value: unknown): number => {
@@ -73,7 +101,7 @@ export const exactJson = (bytes: Uint8Array): { readonly value: unknown } | unde
     const text = utf8.decode(bytes)
     const value = JSON.parse(text) as unknown
     const outside = outsideStrings(text)
-    if (outside.split(':').length - 1 !== keysIn(value)) return undefined
+    if (colonsIn(outside) !== keysIn(value)) return undefined
     return (outside.match(/-?\d[\d.eE+-]*/g) ?? []).every(isKept) ? { value } : undefined
   } catch {
     // No JSON, or nested too deeply to tell.

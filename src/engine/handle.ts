@@ -12,8 +12,9 @@ import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import { isRecorded } from '../domain/work-item/holding.ts'
 import { evolveAll } from '../domain/work-item/evolve.ts'
 import { absent, isHeld, type WorkItem } from '../domain/work-item/state.ts'
-import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
+import { StoreFault, type AppendFailure, type Appended, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
+import { carriesLease, isBirth, isFromHolder, needsNoHead } from './command-kinds.ts'
 import type { Busy, CommandToDo, Context, Done, Engine, Refusal } from './engine.ts'
 import { toAppend } from './envelope.ts'
 import type { Live } from './live.ts'
@@ -45,51 +46,32 @@ export interface Handler {
   readonly inFlight: () => number
 }
 
-const isBirth = (command: CommandToDo): boolean =>
-  command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest' || command.type === 'DispatchOperation'
-
-/** Only what carries the current lease is a sign of life (rules 30); a registration is one when it gives the lease, not when it is repeated. */
-const carriesLease = (command: CommandToDo): boolean => command.type === 'Report' || command.type === 'AskDirective' || command.type === 'ExtendLease'
-const isFromHolder = (command: CommandToDo): boolean => carriesLease(command) || command.type === 'RegisterJob' || command.type === 'TakeOperation'
-
-/** What time says is said of what is known, and nobody waits for an answer. A sign of life changes nothing, so it needs no certainty. */
-const needsNoHead = (command: CommandToDo): boolean => {
-  switch (command.type) {
-    case 'AskDirective':
-    case 'ExpireLease':
-    case 'LoseHolder':
-    case 'GiveUpLost':
-    case 'Interrupt':
-    case 'TimeOut':
-      return true
-    case 'Report':
-      return command.outcome === undefined
-    case 'RegisterJob':
-    case 'InsertTask':
-    case 'AcceptRequest':
-    case 'DispatchOperation':
-    case 'TakeOperation':
-    case 'FailOperation':
-    case 'LeaseItem':
-    case 'DeleteTask':
-    case 'ExtendLease':
-    case 'ReleaseLease':
-    case 'GiveDirective':
-    case 'Redrive':
-    case 'Reply':
-    case 'ReleaseReply':
-    case 'NoteEffects':
-    case 'Erase':
-      return false
-  }
+/** One command on its way, with what its caller gave for it. */
+interface Asked {
+  readonly workItem: WorkItemId
+  readonly toDo: CommandToDo
+  readonly context: Context
+  readonly payload: Uint8Array | undefined
 }
+
+/** What one decision, and the append that followed, came to. */
+type Tried = E.Either<Refusal | 'conflict', Done>
 
 const BUSY: ReadonlySet<string> = new Set<Busy['type']>(['too-many-live', 'lagging', 'stopping'])
 
 /** Whether nothing was appended for a reason that a look at the stream's head could refute (rules 11). */
-const isInDoubt = (command: CommandToDo, done: E.Either<Refusal | 'conflict', Done>): boolean => {
+const isInDoubt = (command: CommandToDo, done: Tried): boolean => {
   if (E.isRight(done)) return done.right.events.length === 0 && !needsNoHead(command)
   return typeof done.left !== 'string' && 'type' in done.left && !BUSY.has(done.left.type)
+}
+
+/** Begins at once; a defect is its promise's, whenever it shows. */
+const begun = <Result>(run: () => Result | Promise<Result>): Promise<Result> => {
+  try {
+    return Promise.resolve(run())
+  } catch (defect) {
+    return Promise.reject(defect as Error)
+  }
 }
 
 /** What may follow a settlement that has left `live`, or a dead letter, and brings it back or tells nobody anything. */
@@ -150,17 +132,8 @@ export const createHandler = (options: {
     return E.right(undefined)
   }
 
-  const record = async (
-    workItem: WorkItemId,
-    before: Loaded,
-    command: Command,
-    events: readonly WorkItemEvent[],
-    context: Context,
-    payload?: Uint8Array,
-  ): Promise<E.Either<Refusal | 'conflict', Omit<Done, 'recorded'>>> => {
-    const expected = before.item.status === 'absent' ? 'noStream' : before.item.revision
-    const write = command.type === 'Erase' && store.capabilities.erase ? store.erase : store.append
-    const appended = await write(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
+  /** What follows once the append is answered. */
+  const recorded = ({ workItem, toDo }: Asked, before: Loaded, command: Command, events: readonly WorkItemEvent[], appended: E.Either<AppendFailure, Appended>): Tried => {
     if (E.isLeft(appended)) return E.left(!(appended.left instanceof StoreFault) && appended.left.kind === 'conflict' ? 'conflict' : appended.left)
     const item = evolveAll(before.item, events, command.time)
     const { position } = appended.right
@@ -172,7 +145,7 @@ export const createHandler = (options: {
       presence.seen(workItem)
     }
     bring(workItem, before.item, { item, position })
-    return E.right({ item, before: before.item, events, position })
+    return E.right({ item, before: before.item, events, position, recorded: toDo.type !== 'Report' || isRecorded(toDo, item) })
   }
 
   /** Progress that was only noted travels with the next sign of life, and is recorded when its time has come (rules 19). */
@@ -182,23 +155,31 @@ export const createHandler = (options: {
     return noted === undefined ? toDo : { ...toDo, progress: noted }
   }
 
-  const once = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, loaded: Loaded, payload?: Uint8Array): Promise<E.Either<Refusal | 'conflict', Done>> => {
-    const stands = toDo.type === 'ExtendLease' ? { stands: options.leaseStands(workItem) } : {}
-    const asked = { ...withNoted(workItem, toDo), ...stands, time: world.now() } as Command
-    const command = { ...asked, time: timeOf(asked, loaded.item) }
+  const timed = (workItem: WorkItemId, toDo: CommandToDo, item: WorkItem): Command => {
+    const time = timeOf({ time: world.now() }, item)
+    if (toDo.type === 'ExtendLease') return { ...toDo, time, stands: options.leaseStands(workItem) }
+    return { ...withNoted(workItem, toDo), time } as Command
+  }
+
+  /** One decision, and its append. It is for `conclude` to say what follows, in the same turn: every promise less counts, since each command passes here. */
+  const once = <Concluded>(asked: Asked, loaded: Loaded, conclude: (tried: Tried) => Concluded | Promise<Concluded>): Concluded | Promise<Concluded> => {
+    const { workItem, toDo, context, payload } = asked
+    const command = timed(workItem, toDo, loaded.item)
     const decided = decide(command, loaded.item)
-    if (E.isLeft(decided)) return decided
+    if (E.isLeft(decided)) return conclude(decided)
     const events = decided.right
     if (loaded.item.status === 'absent') {
-      if (events.length === 0) return E.left({ type: 'not-found' })
+      if (events.length === 0) return conclude(E.left({ type: 'not-found' }))
       const busy = options.refuseBirth()
-      if (busy !== undefined) return E.left(busy)
-      const born = await record(workItem, loaded, command, events, context, payload)
-      return E.isLeft(born) ? born : E.right({ ...born.right, recorded: true })
+      if (busy !== undefined) return conclude(E.left(busy))
+    } else if (events.length === 0) {
+      const { item, position } = loaded
+      return conclude(E.right({ item, before: item, events, position, recorded: toDo.type !== 'Report' || isRecorded(toDo, item) }))
     }
-    const done =
-      events.length > 0 ? await record(workItem, loaded, command, events, context, payload) : E.right({ item: loaded.item, before: loaded.item, events, position: loaded.position })
-    return E.isLeft(done) ? done : E.right({ ...done.right, recorded: toDo.type !== 'Report' || isRecorded(toDo, done.right.item) })
+    const expected = loaded.item.status === 'absent' ? 'noStream' : loaded.item.revision
+    const write = command.type === 'Erase' && store.capabilities.erase ? store.erase : store.append
+    const appending = write(streamOf(workItem), expected, toAppend(events, command.time, context, server, payload))()
+    return appending.then((appended) => conclude(recorded(asked, loaded, command, events, appended)))
   }
 
   /** Notes the sign of life, and of its progress what was not recorded. */
@@ -218,30 +199,47 @@ export const createHandler = (options: {
     return toDo.type === 'AskDirective' ? E.right({ item, before: item, events: [], recorded: false, position }) : E.left(refusal)
   }
 
-  const attempt = async (workItem: WorkItemId, toDo: CommandToDo, context: Context, payload?: Uint8Array): Promise<E.Either<Refusal, Done>> => {
-    if (options.isStopping()) return E.left({ type: 'stopping' })
-    for (let tried = 1; tried <= ATTEMPTS_MAX; tried++) {
-      // While births are refused, those that are repeats must still be told from them.
-      const known = live.get(workItem) ?? (isBirth(toDo) && options.refuseBirth() === undefined ? { item: absent, position: '' } : undefined)
-      const found = tried === 1 ? (known === undefined ? await load(workItem) : E.right(known)) : await reload(workItem)
-      if (E.isLeft(found)) return found
-      // What has not been followed yet is known from here on: the indexes have to hear of it before they hear what becomes of it.
-      if (isShared && known === undefined) bring(workItem, absent, found.right)
-      const done = await once(workItem, toDo, context, found.right, payload)
-      if (isShared && tried === 1 && known !== undefined && isInDoubt(toDo, done)) continue
-      if (E.isRight(done)) {
-        if (carriesLease(toDo) && isHeld(done.right.item)) heard(workItem, toDo, done.right)
-        return done
-      }
-      if (done.left !== 'conflict') return unrecorded(workItem, toDo, found.right, done.left)
+  /** How a try ends the command; undefined: it has to be tried again, at the head of the stream. */
+  const concluded = ({ workItem, toDo }: Asked, loaded: Loaded, tried: Tried): E.Either<Refusal, Done> | undefined => {
+    if (E.isRight(tried)) {
+      if (carriesLease(toDo) && isHeld(tried.right.item)) heard(workItem, toDo, tried.right)
+      return tried
     }
-    return E.left(new StoreFault('overloaded', `${workItem} is still in conflict after ${ATTEMPTS_MAX} attempts`))
+    return tried.left === 'conflict' ? undefined : unrecorded(workItem, toDo, loaded, tried.left)
+  }
+
+  const again = async (asked: Asked): Promise<E.Either<Refusal, Done>> => {
+    for (let tries = 2; tries <= ATTEMPTS_MAX; tries += 1) {
+      const loaded = await reload(asked.workItem)
+      if (E.isLeft(loaded)) return loaded
+      const done = await once(asked, loaded.right, (tried) => concluded(asked, loaded.right, tried))
+      if (done !== undefined) return done
+    }
+    return E.left(new StoreFault('overloaded', `${asked.workItem} is still in conflict after ${ATTEMPTS_MAX} attempts`))
+  }
+
+  const attemptUnknown = async (asked: Asked): Promise<E.Either<Refusal, Done>> => {
+    const { workItem } = asked
+    const loaded = await load(workItem)
+    if (E.isLeft(loaded)) return loaded
+    // What has not been followed yet is known from here on: the indexes have to hear of it before they hear what becomes of it.
+    if (isShared) bring(workItem, absent, loaded.right)
+    return once(asked, loaded.right, (tried) => concluded(asked, loaded.right, tried) ?? again(asked))
+  }
+
+  const attempt = (asked: Asked): E.Either<Refusal, Done> | Promise<E.Either<Refusal, Done>> => {
+    if (options.isStopping()) return E.left({ type: 'stopping' })
+    const { workItem, toDo } = asked
+    // While births are refused, those that are repeats must still be told from them.
+    const known = live.get(workItem) ?? (isBirth(toDo) && options.refuseBirth() === undefined ? NOTHING_LOADED : undefined)
+    if (known === undefined) return attemptUnknown(asked)
+    return once(asked, known, (tried) => (isShared && isInDoubt(toDo, tried) ? again(asked) : (concluded(asked, known, tried) ?? again(asked))))
   }
 
   /** Runs it when all that was asked of this item before is done. */
-  const inLane = <Result>(workItem: WorkItemId, run: () => Promise<Result>): Promise<Result> => {
+  const inLane = <Result>(workItem: WorkItemId, run: () => Result | Promise<Result>): Promise<Result> => {
     const ahead = lanes.get(workItem)
-    const result = ahead === undefined ? run() : ahead.then(run)
+    const result = ahead === undefined ? begun(run) : ahead.then(run)
     // The lane must go on after a defect; whoever asked still sees it in the result.
     const settled: Promise<void> = result.then(
       () => leave(workItem, settled),
@@ -260,9 +258,9 @@ export const createHandler = (options: {
   }
 
   return {
-    execute: (workItem, command, context, payload) => inLane(workItem, () => attempt(workItem, command, context, payload)),
-    executeUnless: (isMoot, workItem, command, context) =>
-      inLane<E.Either<Refusal | Moot, Done>>(workItem, async () => (isMoot() ? E.left({ type: 'moot' }) : attempt(workItem, command, context))),
+    execute: (workItem, toDo, context, payload) => inLane(workItem, () => attempt({ workItem, toDo, context, payload })),
+    executeUnless: (isMoot, workItem, toDo, context) =>
+      inLane<E.Either<Refusal | Moot, Done>>(workItem, () => (isMoot() ? E.left({ type: 'moot' }) : attempt({ workItem, toDo, context, payload: undefined }))),
     load,
     follow,
     idle: () => (lanes.size === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),

@@ -3,6 +3,7 @@
 import type { WorkItemId } from '../domain/ids.ts'
 import { isHeld, isLive, type Existing, type Held, type Owing, type Waiting, type WorkItem } from '../domain/work-item/state.ts'
 import type { Position } from '../store/port.ts'
+import { createOldestFirst } from './oldest-first.ts'
 
 export interface Entry<Item extends Existing = Existing> {
   readonly item: Item
@@ -32,40 +33,39 @@ const SETTLED_KEPT = 10_000
 
 export const createLive = (): Live => {
   const live = new Map<WorkItemId, Entry<Waiting | Held | Owing>>()
-  const settled = new Map<WorkItemId, Entry>()
+  const settled = createOldestFirst<WorkItemId, Entry>()
   const listeners: ChangeListener[] = []
   let held = 0
   let pending = 0
 
   const remember = (workItem: WorkItemId, entry: Entry): void => {
-    settled.delete(workItem)
     settled.set(workItem, entry)
-    if (settled.size <= SETTLED_KEPT) return
-    const oldest = settled.keys().next()
-    if (!oldest.done) settled.delete(oldest.value)
-  }
-
-  /** 1 if it is among the live items and held. */
-  const heldAt = (workItem: WorkItemId): number => {
-    const entry = live.get(workItem)
-    return entry !== undefined && isHeld(entry.item) ? 1 : 0
+    if (settled.size() <= SETTLED_KEPT) return
+    const oldest = settled.oldest()
+    if (oldest !== undefined) settled.delete(oldest)
   }
 
   const isPending = ({ kind, status }: Existing): boolean => kind === 'request' && status !== 'settled'
-  const pendingAt = (workItem: WorkItemId): number => {
-    const entry = live.get(workItem)
-    return entry !== undefined && isPending(entry.item) ? 1 : 0
+
+  /** What was among the live items until now counts no longer. */
+  const uncount = (entry: Entry | undefined): void => {
+    if (entry === undefined) return
+    if (isHeld(entry.item)) held -= 1
+    if (isPending(entry.item)) pending -= 1
   }
 
   const put: Live['put'] = (workItem, before, after, position) => {
-    held += Number(isHeld(after)) - heldAt(workItem)
-    pending += Number(isPending(after)) - pendingAt(workItem)
-    if (isLive(after)) live.set(workItem, { item: after, position })
-    else {
-      live.delete(workItem)
+    const standing = live.get(workItem)
+    uncount(standing)
+    if (isHeld(after)) held += 1
+    if (isPending(after)) pending += 1
+    if (isLive(after)) {
+      live.set(workItem, { item: after, position })
+      if (standing === undefined && before.status !== 'absent') settled.delete(workItem)
+    } else {
+      if (standing !== undefined) live.delete(workItem)
       remember(workItem, { item: after, position })
     }
-    if (isLive(after)) settled.delete(workItem)
     for (const listener of listeners) listener(workItem, before, after, position)
   }
 
@@ -73,8 +73,7 @@ export const createLive = (): Live => {
     get: (workItem) => live.get(workItem) ?? settled.get(workItem),
     put,
     forget: (workItem) => {
-      held -= heldAt(workItem)
-      pending -= pendingAt(workItem)
+      uncount(live.get(workItem))
       live.delete(workItem)
       settled.delete(workItem)
     },

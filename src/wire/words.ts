@@ -1,5 +1,5 @@
 // The domain's words that the surface speaks: the only part of the domain that servers and clients of the surface need, and so the only part they get.
-export { contractOfRequest, jobId, kindOf, longTaskId, parseWorkItemId, queueOfTask, requestId, taskId, workItemOf } from '../domain/ids.ts'
+export { contractOfRequest, jobId, kindOf, longTaskId, nameIn, parseWorkItemId, queueOfTask, requestId, taskId, WORK_ITEM_ID_BYTES_MAX, workItemOf } from '../domain/ids.ts'
 export type { Kind, ParsedWorkItemId, WorkItemId } from '../domain/ids.ts'
 export { may } from '../domain/policy/acl.ts'
 export type { Deed } from '../domain/policy/acl.ts'

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contractOfRequest, jobId, kindOf, parseWorkItemId, requestId, streamOf, taskId, WORK_ITEM_ID_BYTES_MAX, workItemOf } from '../../src/domain/ids.ts'
+import { contractOfRequest, jobId, kindOf, nameIn, parseWorkItemId, requestId, streamOf, taskId, WORK_ITEM_ID_BYTES_MAX, workItemOf } from '../../src/domain/ids.ts'
 
 /** Any text that UTF-8 can write, as ids of clients may be. */
 const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
@@ -41,6 +41,7 @@ describe('a work-item ID', () => {
         const workItem = requestId(contract, caller, id)
         expect(parseWorkItemId(workItem)).toMatchObject(E.right({ kind: 'request', id }))
         expect(contractOfRequest(workItem)).toEqual({ contract, caller, id })
+        expect(nameIn(workItem)).toBe(id)
         expect(workItemOf(streamOf(workItem))).toBe(workItem)
         expect(kindOf(workItem)).toBe('request')
       }),

@@ -1,7 +1,7 @@
 // What makes two bodies the same, and which JSON can be read without losing anything of it.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bodyFingerprint, canonicalJson, exactJson } from '../../src/engine/digest.ts'
+import { bodyFingerprint, canonicalJson, contentDigest, exactJson } from '../../src/engine/digest.ts'
 
 const json = (text: string | Buffer) => bodyFingerprint('application/json', Buffer.from(text))
 
@@ -55,6 +55,24 @@ describe('canonical JSON', () => {
     [[undefined, { b: 1, a: [undefined] }], '[null,{"a":[null],"b":1}]'],
     [undefined, 'null'],
   ])('of %j is %s', (value, text) => expect(canonicalJson(value)).toBe(text))
+})
+
+describe('the digest of content', () => {
+  it.each(['', '{"a":"é"}', '"\ud800"', '長さ'])('is the same for bytes and for the text that they are: %j', (text) => {
+    expect(contentDigest({ b: 1, a: undefined }, text)).toBe(contentDigest({ a: undefined, b: 1 }, Buffer.from(text)))
+  })
+
+  it('is that of what is asked about, not of what was asked about before', () => {
+    const [one, other] = [contentDigest({ completed: {} }), contentDigest({ completed: { result: 1 } })]
+    expect(one).not.toBe(other)
+    expect([contentDigest({ completed: {} }), contentDigest({ completed: {} })]).toEqual([one, one])
+  })
+
+  it('is what it has always been, as it stands in logs', () => {
+    expect(contentDigest({ tag: 'a', priority: undefined, key: undefined, delaySeconds: 0, mediaType: 'application/json' }, Buffer.from('{"n":1}'))).toBe(
+      'xsbPbm75q69CMl-d4f9isLHhevODuyO0eKL0VDvJ9Tc',
+    )
+  })
 })
 
 describe('the fingerprint of a body', () => {

@@ -1,8 +1,7 @@
 // Leases of the v1beta2 Task Queue API: lease, and the two ways to change how long a lease lasts. A lease is known by the timestamp of its end.
 import * as E from 'fp-ts/lib/Either.js'
 import type { CommandToDo, LeasedItem } from '../../engine/engine.ts'
-import { isHeld, type Existing, type Held } from '../../wire/words.ts'
-import { nameOf } from '../views.ts'
+import { isHeld, nameIn, type Existing, type Held } from '../../wire/words.ts'
 import type { TaskBody } from './body.ts'
 import { isName, isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle, type Handled } from './call.ts'
 import { shows } from './fields.ts'
@@ -38,7 +37,7 @@ export const lease: Handle = async (call) => {
   if (leased.right.length === 0) return E.right({ kind: 'taskqueues#tasks' })
   call.onEnd((isWritten) => (isWritten ? undefined : giveBack(call, leased.right)))
   const queueName = `projects/${app}/taskqueues/${queue}`
-  return E.right({ kind: 'taskqueues#tasks', items: leased.right.map(({ workItem, item, payload }) => taskResource(nameOf(workItem), queueName, item, payload)) })
+  return E.right({ kind: 'taskqueues#tasks', items: leased.right.map(({ workItem, item, payload }) => taskResource(nameIn(workItem), queueName, item, payload)) })
 }
 
 /** The task as it stands. Left: there is none, or it has left the queue. */

@@ -3,8 +3,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest } from '../../engine/digest.ts'
 import type { ItemRow } from '../../projections/tables.ts'
 import { PAYLOAD_BYTES_MAX } from '../../wire/tasks.ts'
+import { nameIn } from '../../wire/words.ts'
 import { newId } from '../call.ts'
-import { nameOf } from '../views.ts'
 import type { TaskBody } from './body.ts'
 import { isName, isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle } from './call.ts'
 import { shows } from './fields.ts'
@@ -95,7 +95,7 @@ export const oldestTasks = async ({ engine, queue: { key } }: DialectCall, limit
 export const list: Handle = async (call) => {
   const rows = await oldestTasks(call, LISTED_TASKS_MAX)
   if (E.isLeft(rows)) return rows
-  const items = rows.right.map(({ workItem, item }) => taskResource(nameOf(workItem), call.queue.config.queue, item, undefined))
+  const items = rows.right.map(({ workItem, item }) => taskResource(nameIn(workItem), call.queue.config.queue, item, undefined))
   return E.right({ kind: 'taskqueues#tasks', items: items.length === 0 ? undefined : items })
 }
 

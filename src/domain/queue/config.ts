@@ -101,8 +101,14 @@ export const DEFAULT_STINT_SETTINGS: StintSettings = {
 /** The burst of a rate that names none: what flows in a second, at least one. */
 export const defaultBurst = (perSecond: number): number => Math.max(1, Math.ceil(perSecond))
 
+/** The queue that was asked for last, whose key is asked for many times over: a text that was made before needs no copying and no hashing. */
+let last = { app: '', queue: '', key: '/' }
+
 /** The name of a queue in the installation, and the key by which everything finds it. */
-export const queueKey = (queue: { readonly app: string; readonly queue: string }): string => `${queue.app}/${queue.queue}`
+export const queueKey = ({ app, queue }: { readonly app: string; readonly queue: string }): string => {
+  if (app !== last.app || queue !== last.queue) last = { app, queue, key: `${app}/${queue}` }
+  return last.key
+}
 
 const STREAM_PREFIX = 'queue-'
 

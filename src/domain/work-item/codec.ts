@@ -71,8 +71,15 @@ export const eventDecoder =
  */
 export const decodeEvent = eventDecoder(UPCASTS)
 
+/** How the JSON of each type of event begins, when its type stands first in it, as it does in all that are decided. */
+const BEGINNINGS: ReadonlyMap<string, string> = new Map(Object.keys(workItemEvents).map((type) => [type, `{"type":${JSON.stringify(type)},`]))
+
 /** What is stored of an event. Fields that are undefined are left out. */
 export const encodeEvent = (event: WorkItemEvent): EncodedEvent => {
+  const whole = JSON.stringify(event)
+  const beginning = BEGINNINGS.get(event.type)
+  // To cut the type off its text is cheaper than to copy all other fields.
+  if (beginning !== undefined && whole.startsWith(beginning)) return { type: event.type, v: EVENT_VERSION, data: `{${whole.slice(beginning.length)}` }
   const { type, ...data } = event
   return { type, v: EVENT_VERSION, data: JSON.stringify(data) }
 }

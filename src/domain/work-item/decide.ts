@@ -176,8 +176,8 @@ const ending = (c: Command, item: Existing): readonly WorkItemEvent[] => {
 
 /** A stream that is full ends its item, so that no history grows without bound (rules 14). Nobody is given a lease of an item that ends so. */
 const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): WorkItemDecision => {
-  if (events.length === 0 || item.status === 'absent' || item.status === 'settled') return accept(...events)
-  if (item.revision + 1 + events.length <= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED) return accept(...events)
+  if (events.length === 0 || item.status === 'absent' || item.status === 'settled') return E.right(events)
+  if (item.revision + 1 + events.length <= STREAM_EVENTS_MAX - STREAM_EVENTS_RESERVED) return E.right(events)
   if (c.type === 'Redrive' || (c.type === 'GiveDirective' && c.directive !== 'abort'))
     return reject({
       type: 'not-possible',
@@ -191,7 +191,7 @@ const bounded = (c: Command, item: WorkItem, events: readonly WorkItemEvent[]): 
 }
 
 /** The time at which a command counts, and with which its events are dated: never before the stream's last event (rules 17). */
-export const timeOf = (command: Command, item: WorkItem): number => (item.status === 'absent' ? command.time : Math.max(command.time, item.updatedAt))
+export const timeOf = (command: { readonly time: number }, item: WorkItem): number => (item.status === 'absent' ? command.time : Math.max(command.time, item.updatedAt))
 
 /** What follows from a command, or why nothing does. Total and pure: the same command on the same item always decides the same. */
 export const decide = (command: Command, item: WorkItem): WorkItemDecision => {

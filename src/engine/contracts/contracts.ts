@@ -137,7 +137,7 @@ export const createContracts = (options: {
     const { request } = command
     // Who brings its own lease runs it itself.
     if (request.runs === 'middleware' || live.get(workItem) !== undefined) return handler.execute(workItem, command, context, body)
-    return desk.bear(request.contract, workItem, request, (leaseTo) => ({ ...command, leaseTo }), context, body)
+    return desk.bear(request.contract, workItem, request, (leaseTo) => (leaseTo === undefined ? command : { ...command, leaseTo }), context, body)
   }
 
   return {

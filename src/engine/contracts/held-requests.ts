@@ -1,7 +1,8 @@
 // Which request a worker means that names it by id and lease: ids are unique for one caller only, leases are not given twice. An index over `live` and over what ended lately.
 import type { WorkItemId } from '../../domain/ids.ts'
-import { contractOfRequest } from '../../domain/ids.ts'
+import { nameIn } from '../../domain/ids.ts'
 import { isHeld, type Existing } from '../../domain/work-item/state.ts'
+import { createOldestFirst } from '../oldest-first.ts'
 
 /** Ended leases that are still found, so that a reply said again is answered as the first. */
 const ENDED_KEPT = 10_000
@@ -15,24 +16,19 @@ const keyOf = (contract: string, id: string, lease: string): string => `${contra
 
 export const createHeldRequests = (): HeldRequests => {
   const held = new Map<string, WorkItemId>()
-  const ended = new Map<string, WorkItemId>()
-
-  const keyIn = (workItem: WorkItemId, lease: string): string | undefined => {
-    const names = contractOfRequest(workItem)
-    return names === undefined ? undefined : keyOf(names.contract, names.id, lease)
-  }
+  const ended = createOldestFirst<string, WorkItemId>()
 
   return {
     changed: (workItem, after) => {
       if (after.request === undefined) return
-      const last = after.ended === undefined ? undefined : keyIn(workItem, after.ended.token)
+      const { contract } = after.request
+      const last = after.ended === undefined ? undefined : keyOf(contract, nameIn(workItem), after.ended.token)
       if (last !== undefined && held.delete(last)) {
         ended.set(last, workItem)
-        const oldest = ended.size > ENDED_KEPT ? ended.keys().next().value : undefined
+        const oldest = ended.size() > ENDED_KEPT ? ended.oldest() : undefined
         if (oldest !== undefined) ended.delete(oldest)
       }
-      const now = isHeld(after) ? keyIn(workItem, after.lease.token) : undefined
-      if (now !== undefined) held.set(now, workItem)
+      if (isHeld(after)) held.set(keyOf(contract, nameIn(workItem), after.lease.token), workItem)
     },
     find: (contract, id, lease) => {
       const key = keyOf(contract, id, lease)

@@ -6,6 +6,7 @@ import type { ReplyHead } from '../../domain/work-item/events.ts'
 import type { Settled } from '../../domain/work-item/state.ts'
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventReader } from '../../store/port.ts'
+import { createOldestFirst } from '../oldest-first.ts'
 
 export interface KeptReply {
   readonly head: ReplyHead
@@ -28,7 +29,7 @@ const PLACE_BYTES = 500
 const sizeOf = ({ body }: KeptReply): number => (body?.byteLength ?? 0) + PLACE_BYTES
 
 export const createReplyShelf = (reader: EventReader, bytesMax = SHELF_BYTES): ReplyShelf => {
-  const shelf = new Map<WorkItemId, KeptReply>()
+  const shelf = createOldestFirst<WorkItemId, KeptReply>()
   let bytes = 0
 
   const drop: ReplyShelf['drop'] = (workItem) => {
@@ -42,10 +43,7 @@ export const createReplyShelf = (reader: EventReader, bytesMax = SHELF_BYTES): R
     drop(workItem)
     shelf.set(workItem, reply)
     bytes += sizeOf(reply)
-    for (const oldest of shelf.keys()) {
-      if (bytes <= bytesMax) break
-      drop(oldest)
-    }
+    for (let oldest = shelf.oldest(); bytes > bytesMax && oldest !== undefined; oldest = shelf.oldest()) drop(oldest)
   }
 
   return {

@@ -92,7 +92,7 @@ export const createRequestUsage = (options: {
   }
 
   const changed: RequestUsage['changed'] = (workItem, before, after, position) => {
-    if (after.kind !== 'request') return
+    if (after.kind !== 'request' || pairs.size === 0) return
     const pair = pairs.get(pairOf(workItem))
     if (pair === undefined) return
     const isBirth = before.status === 'absent'

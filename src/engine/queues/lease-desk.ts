@@ -14,7 +14,7 @@ import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'
 import { createBirths, type Born } from './births.ts'
 import { createLeaseLine, type LeaseLine } from './lease-line.ts'
-import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Served } from './queue-index.ts'
+import { createQueueIndex, holderKey, type Ask, type QueueFigures, type QueueIndex, type Served, type Waiter } from './queue-index.ts'
 import { createRequests } from './requests.ts'
 
 const LEASE_TOKEN_LENGTH = 8
@@ -187,19 +187,25 @@ export const createLeaseDesk = (options: {
       }),
     )
 
-  /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its item. */
-  const bear: LeaseDesk['bear'] = async (key, workItem, facts, command, context, payload) => {
-    const index = indexOf(key)
-    const waiter = index.reserve(workItem, facts)
-    if (waiter === undefined) {
-      const done = await handler.execute(workItem, command(undefined), context, payload)
-      const [birth] = E.isRight(done) && done.right.before.status === 'absent' ? done.right.events : []
+  /** Nobody waits for it. */
+  const bearToWait = (workItem: WorkItemId, command: CommandToDo, context: Context, payload: Uint8Array | undefined): Promise<E.Either<Refusal, Done>> =>
+    handler.execute(workItem, command, context, payload).then((done) => {
+      const birth = E.isRight(done) && done.right.before.status === 'absent' ? done.right.events[0] : undefined
       if (birth?.type === 'TaskInserted' || birth?.type === 'RequestAccepted') born.keep(workItem, { birth, payload })
       return done
-    }
+    })
+
+  /** Born and leased to the first in line in one append; what becomes of the append, the worker is in its place again or has its item. */
+  const bearFor = async (
+    { index, waiter }: { readonly index: QueueIndex; readonly waiter: Waiter },
+    workItem: WorkItemId,
+    command: CommandToDo,
+    context: Context,
+    payload: Uint8Array | undefined,
+  ): Promise<E.Either<Refusal, Done>> => {
     let isHanded = false
     try {
-      const done = await handler.execute(workItem, command(line.grantOf(waiter)), context, payload)
+      const done = await handler.execute(workItem, command, context, payload)
       if (E.isRight(done) && done.right.before.status === 'absent' && isHeld(done.right.item)) {
         const [birth] = done.right.events
         if (birth?.type !== 'TaskInserted' && birth?.type !== 'RequestAccepted') throw new Error(`${workItem} was born without its birth`)
@@ -211,6 +217,12 @@ export const createLeaseDesk = (options: {
     } finally {
       if (!isHanded) index.release(waiter, workItem)
     }
+  }
+
+  const bear: LeaseDesk['bear'] = (key, workItem, facts, command, context, payload) => {
+    const index = indexOf(key)
+    const waiter = index.reserve(workItem, facts)
+    return waiter === undefined ? bearToWait(workItem, command(undefined), context, payload) : bearFor({ index, waiter }, workItem, command(line.grantOf(waiter)), context, payload)
   }
 
   return {

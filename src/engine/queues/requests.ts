@@ -21,10 +21,15 @@ interface Pending {
   readonly done: Promise<unknown>
 }
 
-const keyOf = (line: string, subject: string, requestId: string): string => `${line}\n${subject}\n${requestId}`
-
 /** @param lineOf the line in which an item waits to be leased */
 export const createRequests = (live: Live, lineOf: (item: Existing) => string | undefined): Requests => {
+  /** Of the lease that was asked about last: leases of one call come and go together. */
+  let last = { line: '', subject: '', requestId: '', key: '' }
+  const keyOf = (line: string, subject: string, requestId: string): string => {
+    if (requestId !== last.requestId || line !== last.line || subject !== last.subject) last = { line, subject, requestId, key: `${line}\n${subject}\n${requestId}` }
+    return last.key
+  }
+
   const keyOfLease = (item: Held): string | undefined => {
     const line = lineOf(item)
     return line === undefined || item.lease.requestId === undefined ? undefined : keyOf(line, item.lease.holder.subject, item.lease.requestId)

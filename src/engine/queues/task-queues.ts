@@ -128,7 +128,7 @@ export const createTaskQueues = (options: TaskQueuesOptions): TaskQueues => {
       return E.left({ type: 'over-quota', detail: overQuota(command.task.app, bytes, storage.bytesOf(command.task.app), admitted.right.storageLimitBytes ?? 0) })
     }
     try {
-      return await desk.bear(key, workItem, command.task, (leaseTo) => ({ ...command, leaseTo }), context, payload)
+      return await desk.bear(key, workItem, command.task, (leaseTo) => (leaseTo === undefined ? command : { ...command, leaseTo }), context, payload)
     } finally {
       uncount()
     }
