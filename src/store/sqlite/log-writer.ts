@@ -29,8 +29,8 @@ export interface LogWriter {
   readonly close: () => void
 }
 
-/** Enough that the index pages of the streams in use stay in memory: 64 MiB. */
-const CACHE = 'PRAGMA cache_size = -65536; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
+/** 16 MiB: what does not fit comes from the pages of the kernel, which costs a copy. */
+const CACHE = 'PRAGMA cache_size = -16384; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
 
 /** How long an offline tool that holds the write lock is waited for. */
 const BUSY_TIMEOUT_MS = 1_000
