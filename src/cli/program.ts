@@ -13,6 +13,7 @@ import { addLongTasks } from './long-tasks.ts'
 import { addNodes } from './nodes.ts'
 import { addQueues } from './queues.ts'
 import { addRequests } from './requests.ts'
+import { boundHeap } from './heap.ts'
 import { settingsTable, withSettings } from './server-options.ts'
 import { addTasks } from './tasks.ts'
 import { addTokens } from './tokens.ts'
@@ -22,6 +23,7 @@ const version = (): string => (JSON.parse(readFileSync(new URL('../../package.js
 const addServe = (program: Command): void => {
   withSettings(program.command('serve').description('run a server'))
     .action(async (...given: readonly unknown[]) => {
+      boundHeap()
       const { serve } = await import('./serve.ts')
       await action(serve)(...given)
     })

@@ -22,8 +22,8 @@ const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
 `
 
-/** `synchronous=NORMAL`: a power failure may take the newest batches, never the consistency. 16 MB of WAL before its pages go home, 32 MB of cache. */
-const SETTINGS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;'
+/** `synchronous=NORMAL`: a power failure may take the newest batches, never the consistency. 16 MB of WAL before its pages go home, 8 MB of cache. */
+const SETTINGS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;'
 
 const BUSY_MS = 1_000
 

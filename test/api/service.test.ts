@@ -26,6 +26,26 @@ describe('health and readiness', () => {
   })
 })
 
+/** What a process of its own says that has made figures over an engine in which nothing happens. */
+const toldByProgram = (program: string): Promise<string> => {
+  const before = `
+    import { createMetrics } from './src/api/metrics.ts'
+    const sweeper = { released: 0, erased: 0, pruned: 0 }
+    const deliveries = { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) }
+    const queues = { list: () => [] }
+    const appends = () => ({ stored: 0, conflicts: 0, failed: 0 })
+    const longTasks = { figures: () => ({ states: {}, settled: {}, nodes: {}, failedAttempts: 0 }) }
+    const status = () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, tablesBehindMs: 0, sweeper })
+    const engine = { status, appends, deliveries, queues, longTasks }
+    const metrics = createMetrics(engine)
+  `
+  return new Promise((resolve, reject) =>
+    execFile(process.execPath, ['--input-type=module-typescript', '--eval', before + program], { cwd: root }, (error, out) =>
+      error === null ? resolve(out) : reject(new Error('The program failed', { cause: error })),
+    ),
+  )
+}
+
 describe('figures', () => {
   it('count requests by route and status, events, items and polls', async () => {
     const api = await startApi()
@@ -76,29 +96,34 @@ describe('figures', () => {
   })
 
   it('are right from the first scrape on: CPU time from the start, and no delay that was not measured', async () => {
-    const program = `
-      import { createMetrics } from './src/api/metrics.ts'
-      const sweeper = { released: 0, erased: 0, pruned: 0 }
-      const deliveries = { figures: () => ({ acknowledged: 0, givenUp: 0, failedAttempts: 0, underWay: 0 }) }
-      const queues = { list: () => [] }
-      const appends = () => ({ stored: 0, conflicts: 0, failed: 0 })
-      const longTasks = { figures: () => ({ states: {}, settled: {}, nodes: {}, failedAttempts: 0 }) }
-      const metrics = createMetrics({ status: () => ({ status: 'ready', liveItems: 0, heldItems: 0, pendingRequests: 0, waitingPolls: 0, tablesBehindMs: 0, sweeper }), appends, deliveries, queues, longTasks })
+    const text = await toldByProgram(`
       const begun = process.cpuUsage()
       while (process.cpuUsage(begun).user < 100_000);
       console.log(await metrics.text())
-    `
-    const text = await new Promise<string>((resolve, reject) =>
-      execFile(process.execPath, ['--input-type=module-typescript', '--eval', program], { cwd: root }, (error, out) =>
-        error === null ? resolve(out) : reject(new Error('The program failed', { cause: error })),
-      ),
-    )
+    `)
     expect(Number(/^stint_process_cpu_seconds_total (\S+)$/m.exec(text)?.[1])).toBeGreaterThanOrEqual(0.1)
     const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
     expect(samples.length).toBeGreaterThan(20)
     const lags = samples.filter((line) => line.startsWith('stint_nodejs_eventloop_lag'))
     expect(lags.filter((line) => !(Number(line.split(' ')[1]) < 60))).toEqual([])
     expect(samples.filter((line) => /nan$/i.test(line))).toEqual([])
+  })
+
+  it('measure the event loop from the first scrape on: the timer for that would be all that an idle server does', async () => {
+    const told = await toldByProgram(`
+      import hooks from 'node:perf_hooks'
+      const measure = hooks.monitorEventLoopDelay
+      let measured = 0
+      hooks.monitorEventLoopDelay = (options) => {
+        measured += 1
+        return measure(options)
+      }
+      const before = measured
+      await metrics.text()
+      await metrics.text()
+      console.log(before, measured)
+    `)
+    expect(told.trim()).toBe('0 1')
   })
 })
 

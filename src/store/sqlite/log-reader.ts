@@ -29,7 +29,7 @@ export const openReadOnly = (file: string): { readonly db: DatabaseSync; readonl
   let db: DatabaseSync | undefined
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: BUSY_TIMEOUT_MS })
-    db.exec('PRAGMA cache_size = -16384')
+    db.exec('PRAGMA cache_size = -2048')
     assertReadable(db, file)
     return { db, identity: readIdentity(db, file) }
   } catch (cause) {
