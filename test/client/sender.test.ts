@@ -39,26 +39,29 @@ const stage = (options: SendingOptions = {}) => {
 const names = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `i${index}`)
 
 describe('items over a channel', () => {
-  it('go in small messages at the same time, in their order', async () => {
+  it('go in two messages, of which Stint reads the second while it stores the first, in their order', async () => {
     const { give, sent, sizes } = stage()
     const given = Promise.all(names(70).map(give))
     await settle()
-    expect(sizes()).toEqual([32, 32, 6])
+    expect(sizes()).toEqual([35, 35])
     expect(sent.flatMap(({ texts }) => texts)).toEqual(names(70))
     for (const { texts, answer } of sent) answer(texts.map(done))
     expect(await given).toEqual(names(70))
   })
 
-  it('never are in more than 32 messages that are out', async () => {
+  it('that are given while two messages are out go together when one of them is answered', async () => {
     const { give, sent, sizes } = stage()
-    const given = Promise.all(names(33 * 32).map(give))
+    const given = [...names(2), 'c', 'd', 'e'].map(give)
     await settle()
-    expect(sizes()).toHaveLength(32)
+    expect(sizes()).toEqual([3, 2])
+    const more = ['f', 'g', 'h'].map(give)
+    await settle()
+    expect(sizes()).toEqual([3, 2])
     sent[0]?.answer(sent[0].texts.map(done))
     await settle()
-    expect(sizes()).toHaveLength(33)
+    expect(sizes()).toEqual([3, 2, 3])
     for (const { texts, answer } of sent.slice(1)) answer(texts.map(done))
-    await given
+    await Promise.all([...given, ...more])
   })
 
   it('go one message after the other where that is asked for', async () => {
@@ -74,7 +77,7 @@ describe('items over a channel', () => {
   })
 
   it('are settled when they are told of, and not again by the answer', async () => {
-    const { give, sent } = stage()
+    const { give, sent } = stage({ requestsMax: 2 })
     const [a, b, c] = ['a', 'b', 'c'].map(give)
     await settle()
     sent[0]?.tell(2, done('C'))
@@ -85,7 +88,7 @@ describe('items over a channel', () => {
   })
 
   it('that were not told of when a message is lost are sent again, and only they', async () => {
-    const { world, give, sent } = stage()
+    const { world, give, sent } = stage({ requestsMax: 1 })
     const [a, b] = ['a', 'b'].map(give)
     await settle()
     sent[0]?.tell(0, done('A'))
@@ -101,7 +104,7 @@ describe('items over a channel', () => {
   })
 
   it('that are refused for the moment are sent again', async () => {
-    const { world, give, sent } = stage()
+    const { world, give, sent } = stage({ requestsMax: 1 })
     const [a, b] = ['a', 'b'].map(give)
     await settle()
     sent[0]?.tell(0, busy)

@@ -7,9 +7,6 @@ import { positionAt } from '../position.ts'
 import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
 import type { WriterThread } from './writer-thread.ts'
 
-/** With so many the writer begins at once, if it is idle, and this thread makes the next meanwhile. */
-const BEGIN_AT = 32
-
 /** An operation with the two ways in which it can end. */
 type Waiting = Operation & {
   readonly bytes: number
@@ -100,11 +97,10 @@ export class GroupCommit {
     this.#inFlight += 1
     this.#bytes += asked.bytes
     this.#queued.push(asked)
-    if (this.#queued.length >= BEGIN_AT) this.#send()
-    else this.#schedule()
+    this.#schedule()
   }
 
-  /** After the callbacks of this turn of the loop, so that what they ask travels together, unless that is much already. */
+  /** After the callbacks of this turn of the loop, so that what they ask travels together. */
   #schedule(): void {
     if (this.#scheduled || this.#sent.length > 0) return
     this.#scheduled = true
