@@ -70,7 +70,7 @@ const begun = <Result>(run: () => Result | Promise<Result>): Promise<Result> => 
   try {
     return Promise.resolve(run())
   } catch (defect) {
-    return Promise.reject(defect as Error)
+    return Promise.reject(defect instanceof Error ? defect : new Error(String(defect)))
   }
 }
 
@@ -158,7 +158,7 @@ export const createHandler = (options: {
   const timed = (workItem: WorkItemId, toDo: CommandToDo, item: WorkItem): Command => {
     const time = timeOf({ time: world.now() }, item)
     if (toDo.type === 'ExtendLease') return { ...toDo, time, stands: options.leaseStands(workItem) }
-    return { ...withNoted(workItem, toDo), time } as Command
+    return { ...withNoted(workItem, toDo), time }
   }
 
   /** One decision, and its append. It is for `conclude` to say what follows, in the same turn: every promise less counts, since each command passes here. */
