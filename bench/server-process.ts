@@ -78,9 +78,11 @@ export const WORK_QUEUE = 'work'
 export const WARM_UP_QUEUE = 'warm-up'
 /** The contract that requests are measured with: one with the defaults, as every contract of an open server. */
 export const CONTRACT = 'bench'
-/** Gives the app `bench` these queues. The data directory is the config directory too, so that no file of the working directory has a say. */
+/** Where the config of a server is that has its data in `directory`: no file of the working directory has a say. */
+export const configOf = (directory: string): string => join(directory, 'config')
+/** Gives the app `bench` these queues. */
 export const makeQueues = (directory: string, names: readonly string[]): void => {
-  const app = join(directory, 'apps', 'bench')
+  const app = join(configOf(directory), 'apps', 'bench')
   mkdirSync(app, { recursive: true })
   writeFileSync(join(app, 'queue.yaml'), `queue: [${names.map((name) => `{ name: ${name}, mode: pull }`).join(', ')}]\n`)
 }
@@ -99,7 +101,7 @@ export interface StartOptions {
 /** Starts `stint serve` on a free port and resolves when it listens. */
 export const startServer = async (directory: string, { nodeFlags = [], flags = [], program, args = [] }: StartOptions = {}): Promise<ServerProcess> => {
   if (program === undefined) makeQueues(directory, [WORK_QUEUE, WARM_UP_QUEUE])
-  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', directory, ...flags] : [program, ...args]
+  const command = program === undefined ? [MAIN, 'serve', '--port', '0', '--data', directory, '--config', configOf(directory), ...flags] : [program, ...args]
   const startedAt = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = (): boolean => child.kill('SIGKILL')

@@ -97,7 +97,10 @@ const createWatchers = (directory: string, onEvent: () => void) => {
 
   const begin = (path: string, identity: string): boolean => {
     try {
-      const watcher = watch(path, onEvent)
+      // What is written into files beside the apps is none of theirs: a log may lie there.
+      const watcher = watch(path, (kind) => {
+        if (path !== directory || kind !== 'change') onEvent()
+      })
       watcher.on('error', () => {
         if (watched.get(path)?.watcher === watcher) drop(path)
         onEvent()

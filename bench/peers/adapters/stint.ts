@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as sdk from '../../../src/client/index.ts'
 import { pause, PREFETCH } from '../../loads.ts'
 import { versions } from '../../machine.ts'
-import { CONTRACT, makeQueues, startServer } from '../../server-process.ts'
+import { configOf, CONTRACT, makeQueues, startServer } from '../../server-process.ts'
 import type { Adapter, Connection } from '../adapter.ts'
 import { QUEUES } from '../rows.ts'
 
@@ -79,7 +79,7 @@ export const stint: Adapter = {
   prepare: build,
   serve: async (directory) => {
     makeQueues(directory, QUEUES)
-    const args = ['serve', '--port', '0', '--data', directory, '--config', directory, '--max-live-items', String(MAX_LIVE_ITEMS)]
+    const args = ['serve', '--port', '0', '--data', directory, '--config', configOf(directory), '--max-live-items', String(MAX_LIVE_ITEMS)]
     const server = await startServer(directory, { program: join(DIST, 'cli', 'main.js'), args })
     return { address: { url: server.url }, pids: [server.pid], stop: () => server.stop('SIGKILL') }
   },
