@@ -54,7 +54,7 @@ const NOT_CARRIED: ReadonlySet<string> = new Set([
 const seen = ({ status, headers, body }: ChannelAnswer) => ({
   status,
   body: body.toString('latin1'),
-  headers: Object.fromEntries([...headers].filter(([name]) => !NOT_CARRIED.has(name)).toSorted()),
+  headers: Object.fromEntries([...headers].filter(([name]) => !NOT_CARRIED.has(name))),
 })
 
 /** Asks two servers of the same past the same, one over HTTP and one over a channel, and expects the same answers; these are the statuses. */
@@ -199,10 +199,7 @@ describe('over a channel as over HTTP', () => {
       get(`/v1/nothing/${id}`),
     ])
     const statuses = await expectSame([post('/v1/jobs', { id: 'j~.1', service: 'index', server: 's' }), get('/v1/jobs/j~%2E1'), get('/v1/work-items/job%2Fj~.1'), ...paths])
-    expect([statuses.slice(0, 3), [...new Set(statuses.slice(3))].toSorted()]).toEqual([
-      [201, 200, 200],
-      [400, 404],
-    ])
+    expect([statuses.slice(0, 3), new Set(statuses.slice(3))]).toEqual([[201, 200, 200], new Set([400, 404])])
   })
 
   it('query parameters are read in the same way', async () => {
@@ -224,7 +221,7 @@ describe('over a channel as over HTTP', () => {
       'label=%C3%A4',
     ]
     const statuses = await expectSame(queries.map((query) => get(`/v1/jobs?${query}`)))
-    expect([...new Set(statuses)].toSorted()).toEqual([200, 400])
+    expect(new Set(statuses)).toEqual(new Set([200, 400]))
   })
 
   it('an answer is made in what is accepted, or not at all', async () => {
@@ -235,7 +232,7 @@ describe('over a channel as over HTTP', () => {
 
   it('bytes of any type are given to a contract, and a reply of any comes back', async () => {
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
-    const replies = { status: 418, headers: { 'X-Said': 'tea', 'Content-Type': 'image/x-pot' }, bodyBase64: Buffer.from(bytes).reverse().toString('base64') }
+    const replies = { status: 418, headers: { 'X-Said': 'tea', 'Content-Type': 'image/x-pot' }, bodyBase64: Buffer.from(bytes.toReversed()).toString('base64') }
     const put = { method: 'PUT', path: '/v1/contracts/pay/requests/r', headers: { 'Content-Type': 'image/png' }, body: bytes }
     expect(
       await expectSame([
