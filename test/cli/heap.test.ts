@@ -1,3 +1,4 @@
+// What a server lets V8 take: a young generation that stays within its bounds.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
