@@ -238,7 +238,7 @@ describe('ARCHITECTURE.md', () => {
           ? []
           : imports
               .split(', ')
-              .filter((name) => !/^(?:fp-ts|io-ts|undici)$/.test(name))
+              .filter((name) => !/^(?:fp-ts|io-ts|undici|ws)$/.test(name))
               .map((name) => NAMES[name] ?? name)
       expect({ room, imports: new Set(told) }).toEqual({ room, imports: new Set(rooms.get(room.replace('src/', ''))) })
     }
