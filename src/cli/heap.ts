@@ -9,7 +9,7 @@ const YOUNG_BYTES = 16 * 1024 * 1024
 const YOUNG_OF_THREADS_MIB = 4
 
 /** The old generation is collected when it has grown by so much since the last time, in percent; by default that is up to three times as much as was left then. */
-const GROWTH_PERCENT = 50
+const GROWTH_PERCENT = 75
 
 const youngBytes = (): number => getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0
 

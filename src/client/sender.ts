@@ -33,11 +33,8 @@ export interface SenderSetting<Answer> extends SendingOptions {
   readonly world: World
   /** What the caller calls it, for what is given after it was closed. */
   readonly who: string
-  /** One exchange in a single try: an answer for each text, in their order; told of by `onItem` as soon as it is known, if that is earlier. */
-  readonly send: (
-    texts: readonly string[],
-    options: CallOptions & { readonly onItem: (index: number, answer: ManyAnswer<Answer>) => void },
-  ) => Promise<readonly ManyAnswer<Answer>[]>
+  /** One exchange in a single try: an answer for each text, in their order. */
+  readonly send: (texts: readonly string[], options: CallOptions) => Promise<readonly ManyAnswer<Answer>[]>
   /** Exchanges travel over a channel, where many small ones are quicker than a few large ones. */
   readonly isChannelled: () => boolean
   readonly onClosed: () => void
@@ -116,33 +113,29 @@ export const createSender = <Answer>(setting: SenderSetting<Answer>): Sender<Ans
 
   /** One request; the failure because of which some of it has to be sent again. */
   const request = async (batch: readonly Waiting<Answer>[]): Promise<Error | undefined> => {
-    const settled = new Set<Waiting<Answer>>()
-    let failure: Error | undefined
-    const hear = (one: Waiting<Answer>, answer: E.Either<StintError | UnexpectedAnswer, Answer>): void => {
-      if (settled.has(one)) return
-      if (E.isLeft(answer) && mayPass(answer.left)) {
-        failure = answer.left
-        return
-      }
-      settled.add(one)
-      one.settle(answer)
-    }
-    const isOpen = (one: Waiting<Answer>): boolean => !settled.has(one)
     try {
       const items = await setting.send(
         batch.map(({ text }) => text),
-        { attemptsMax: 1, signal: ending.signal, onItem: (index, answer) => hear(batch[index] as Waiting<Answer>, answer) },
+        { attemptsMax: 1, signal: ending.signal },
       )
       reachability.reached()
-      for (const [index, one] of batch.entries()) hear(one, items[index] ?? E.left(new UnexpectedAnswer(200, 'an item was not answered')))
-      if (failure !== undefined) again(batch.filter(isOpen), failure)
+      let failure: Error | undefined
+      const rest = batch.filter(({ settle }, index) => {
+        const answer: E.Either<StintError | UnexpectedAnswer, Answer> = items[index] ?? E.left(new UnexpectedAnswer(200, 'an item was not answered'))
+        if (E.isRight(answer) || !mayPass(answer.left)) {
+          settle(answer)
+          return false
+        }
+        failure = answer.left
+        return true
+      })
+      if (failure !== undefined) again(rest, failure)
       return failure
     } catch (thrown) {
-      const met = thrown as Error
-      const rest = batch.filter(isOpen)
-      if (mayPass(met) || isTooMuch(batch, met)) again(rest, met)
-      else for (const { settle } of rest) settle(E.left(met))
-      return mayPass(met) ? met : undefined
+      const failure = thrown as Error
+      if (mayPass(failure) || isTooMuch(batch, failure)) again(batch, failure)
+      else for (const { settle } of batch) settle(E.left(failure))
+      return mayPass(failure) ? failure : undefined
     }
   }
 

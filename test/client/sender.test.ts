@@ -1,22 +1,20 @@
-// How single items travel over a channel: in small messages, many at the same time, each settled as soon as it is told of.
+// How single items travel over a channel: in two messages at the same time, unless it is said otherwise.
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import type { ManyAnswer } from '../../src/client/answer.ts'
-import { StintError, Unreachable } from '../../src/client/errors.ts'
+import { StintError } from '../../src/client/errors.ts'
 import { createSender, type SendingOptions } from '../../src/client/sender.ts'
 import { settle } from '../support/engine.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 interface Sent {
   readonly texts: readonly string[]
-  readonly tell: (index: number, answer: ManyAnswer<string>) => void
   readonly answer: (items: readonly ManyAnswer<string>[]) => void
   readonly fail: (failure: Error) => void
 }
 
 const done = (text: string): ManyAnswer<string> => E.right(text)
 const busy: ManyAnswer<string> = E.left(new StintError({ status: 503, code: 'overloaded' }))
-const bad: ManyAnswer<string> = E.left(new StintError({ status: 400, code: 'invalid' }))
 
 const stage = (options: SendingOptions = {}) => {
   const world = virtualWorld()
@@ -26,7 +24,7 @@ const stage = (options: SendingOptions = {}) => {
     world,
     who: 'test',
     isChannelled: () => true,
-    send: (texts, { onItem }) => new Promise((answer, fail) => sent.push({ texts, tell: onItem, answer, fail })),
+    send: (texts) => new Promise((answer, fail) => sent.push({ texts, answer, fail })),
     onClosed: () => undefined,
   })
   const give = (text: string): Promise<string> =>
@@ -76,38 +74,10 @@ describe('items over a channel', () => {
     expect(sizes()).toEqual([1_000, 100])
   })
 
-  it('are settled when they are told of, and not again by the answer', async () => {
-    const { give, sent } = stage({ requestsMax: 2 })
-    const [a, b, c] = ['a', 'b', 'c'].map(give)
-    await settle()
-    sent[0]?.tell(2, done('C'))
-    sent[0]?.tell(1, bad)
-    expect([await c, await b]).toEqual(['C', 'StintError'])
-    sent[0]?.answer([done('A'), done('not b'), done('not c')])
-    expect(await a).toBe('A')
-  })
-
-  it('that were not told of when a message is lost are sent again, and only they', async () => {
-    const { world, give, sent } = stage({ requestsMax: 1 })
-    const [a, b] = ['a', 'b'].map(give)
-    await settle()
-    sent[0]?.tell(0, done('A'))
-    sent[0]?.fail(new Unreachable('http://stint.example', new Error('cut')))
-    expect(await a).toBe('A')
-    void give('c')
-    await settle()
-    world.advance(10_000)
-    await settle()
-    expect(sent.slice(1).flatMap(({ texts }) => texts)).toEqual(['b', 'c'])
-    for (const { texts, answer } of sent.slice(1)) answer(texts.map(done))
-    expect(await b).toBe('b')
-  })
-
   it('that are refused for the moment are sent again', async () => {
     const { world, give, sent } = stage({ requestsMax: 1 })
     const [a, b] = ['a', 'b'].map(give)
     await settle()
-    sent[0]?.tell(0, busy)
     sent[0]?.answer([busy, done('b')])
     expect(await b).toBe('b')
     await settle()
