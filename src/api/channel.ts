@@ -16,7 +16,7 @@ import type { CallMessage } from './channel-call.ts'
 import { serveChannel, type Serve, type Turnstile } from './channel-peer.ts'
 import { generalHeaders, isInDoubt, requestIdOf, surely, type Endpoint, type Host, type Made } from './endpoint.ts'
 import { invalid, needsToken, problem, type Problem } from './problem.ts'
-import type { AnyRoute } from './request.ts'
+import { pathOf, patternOf, type AnyRoute } from './request.ts'
 
 /** Closure by an endpoint that goes away (RFC 6455). */
 const GOING_AWAY = 1_001
@@ -47,8 +47,6 @@ const isDecodable = (path: string): boolean => {
   }
 }
 
-const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
-
 /** Finds the endpoint of a call as HTTP would, and has it answered. */
 const createServe = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endpoint>, otherwise: Otherwise): Serve => {
   const router = createRouter({ caseSensitive: true, ignoreTrailingSlash: false, maxParamLength: CHANNEL_MESSAGE_BYTES_MAX })
@@ -56,7 +54,7 @@ const createServe = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endpoint>, oth
   for (const [route, endpoint] of endpoints) {
     const handler = (): void => undefined
     known.set(handler, { route, endpoint })
-    router.on(route.method, route.path.replace(/\{(\w+)\}/g, ':$1'), handler)
+    router.on(route.method, patternOf(route), handler)
   }
 
   const bare = (call: CallMessage, reply: Reply): Made => {

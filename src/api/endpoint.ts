@@ -16,7 +16,7 @@ import { createCall, POSITION_WAIT_MS, type Answer, type Call, type Handle, type
 import type { Metrics } from './metrics.ts'
 import { hasRole, NOBODY, type Principal } from './principal.ts'
 import { fromThrown, invalid, needsToken, problem, problemDocument, retryAfterSeconds, type Problem } from './problem.ts'
-import { decodeParams, decodeQuery, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
+import { decodeParams, decodeQuery, pathOf, takeBody, takeKey, type AnyRoute, type Many, type One } from './request.ts'
 import type { ApiSettings } from './settings.ts'
 
 export type AnyHandle = Handle<AnyRoute>
@@ -65,11 +65,6 @@ export const isInDoubt = ({ code }: Problem): boolean => DOUBTFUL.has(code)
 
 /** What middleware is told has a reply in it instead. */
 const hasReply = (body: unknown): boolean => typeof body === 'object' && body !== null && 'reply' in body && body.reply !== undefined
-
-const pathOf = (url: string): string => {
-  const at = url.indexOf('?')
-  return at === -1 ? url : url.slice(0, at)
-}
 
 /** What every answer carries (surface 12). */
 export const generalHeaders = (position: string, requestId: string, isStopping: boolean): string[] => {

@@ -10,6 +10,15 @@ import { invalid, type Problem } from './problem.ts'
 
 export type AnyRoute = Route<unknown, unknown, unknown, unknown>
 
+/** The path of a route as routers write it. */
+export const patternOf = ({ path }: AnyRoute): string => path.replace(/\{(\w+)\}/g, ':$1')
+
+/** What stands before the query. */
+export const pathOf = (url: string): string => {
+  const at = url.indexOf('?')
+  return at === -1 ? url : url.slice(0, at)
+}
+
 /** Items that one request may carry. */
 export const ITEMS_MAX = 1_000
 

@@ -17,7 +17,7 @@ import { createBesides, createHandlers } from './handlers.ts'
 import { createLeaseAnswers, type LeaseAnswers } from './lease-answers.ts'
 import { createMetrics } from './metrics.ts'
 import { invalid, problem } from './problem.ts'
-import type { AnyRoute } from './request.ts'
+import { pathOf, patternOf, type AnyRoute } from './request.ts'
 import { defaultApiSettings, isAuthConfigured, isLoopback, type ApiSettings } from './settings.ts'
 
 export interface ServerOptions {
@@ -47,8 +47,6 @@ const HEADER_BYTES_MAX = 16 * 1024
 /** Connections that may wait to be taken: a fleet that reconnects comes all at once. */
 const BACKLOG = 4_096
 
-const expressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
-
 /** Methods of the routes at a path; none when no route is there. */
 const methodsAt = (path: string): readonly string[] => {
   const segments = path.split('/')
@@ -60,8 +58,6 @@ const methodsAt = (path: string): readonly string[] => {
   if (found.has('GET')) found.add('HEAD')
   return found.size === 0 ? [] : [...found, 'OPTIONS']
 }
-
-const pathOf = (url: string): string => url.split('?', 1)[0] ?? url
 
 /** What no route answers: OPTIONS, other methods, other paths, and paths that cannot be decoded. */
 const otherwise = (req: Pick<Request, 'method' | 'url'>, error: unknown, host: Host): Reply => {
@@ -101,7 +97,7 @@ const createApp = (host: Host, endpoints: ReadonlyMap<AnyRoute, Endpoint>): Expr
   for (const [route, endpoint] of endpoints) {
     const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'delete'
     const serve = overHttp(host, route, endpoint)
-    app[method](expressPath(route.path), (req, res) => void serve(req, res))
+    app[method](patternOf(route), (req, res) => void serve(req, res))
   }
   return app
 }

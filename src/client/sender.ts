@@ -12,15 +12,15 @@ import { createReachability, mayPass } from './reachability.ts'
 const TOGETHER_MAX = 1_000
 /** Characters in one request, at most; none takes more than three bytes, and a request may have 32 MiB. */
 const CHARACTERS_MAX = 8 * 1024 * 1024
-/** Over a channel: while Stint stores what is in one message, it reads the next. More than two would be smaller, and each costs something. */
+/** Over a channel: while Stint stores what is in one message, it reads the next. More than two were no quicker. */
 const REQUESTS_CHANNELLED = 2
 const RETRY_SECONDS = 60
 const FLUSH_SECONDS = 10
 
 export interface SendingOptions {
   /**
-   * Requests out at the same time, at most; with 1, items arrive in the order in which they were given. Unless it is given, 1 by HTTP, and over a channel as many as there is need
-   * of: there the order is kept too, but for items that Stint refused for the moment and that are sent again.
+   * Requests out at the same time, at most; with 1, items arrive in the order in which they were given. Unless it is given, 1 by HTTP and 2 over a channel, where the
+   * order is kept too, but for items that Stint refused for the moment and that are sent again.
    */
   readonly requestsMax?: number
   /** Seconds after which what Stint has not taken is given up (60): it rejects with what was wrong last. It may have been done all the same. */
@@ -35,7 +35,7 @@ export interface SenderSetting<Answer> extends SendingOptions {
   readonly who: string
   /** One exchange in a single try: an answer for each text, in their order. */
   readonly send: (texts: readonly string[], options: CallOptions) => Promise<readonly ManyAnswer<Answer>[]>
-  /** Exchanges travel over a channel, where many small ones are quicker than a few large ones. */
+  /** Exchanges travel over a channel, where two at the same time are quicker than one. */
   readonly isChannelled: () => boolean
   readonly onClosed: () => void
 }

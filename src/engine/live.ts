@@ -40,9 +40,7 @@ export const createLive = (): Live => {
 
   const remember = (workItem: WorkItemId, entry: Entry): void => {
     settled.set(workItem, entry)
-    if (settled.size() <= SETTLED_KEPT) return
-    const oldest = settled.oldest()
-    if (oldest !== undefined) settled.delete(oldest)
+    settled.trim(SETTLED_KEPT)
   }
 
   const isPending = ({ kind, status }: Existing): boolean => kind === 'request' && status !== 'settled'

@@ -16,6 +16,8 @@ export interface OldestFirst<Key, Value> {
   readonly delete: (key: Key) => boolean
   readonly oldest: () => Key | undefined
   readonly size: () => number
+  /** Lets go of the oldest until there are at most so many. */
+  readonly trim: (max: number) => void
 }
 
 export const createOldestFirst = <Key, Value>(): OldestFirst<Key, Value> => {
@@ -38,6 +40,11 @@ export const createOldestFirst = <Key, Value>(): OldestFirst<Key, Value> => {
     newest = last
   }
 
+  const remove = (known: Link<Key, Value>): void => {
+    links.delete(known.key)
+    unlink(known)
+  }
+
   return {
     get: (key) => links.get(key)?.value,
     set: (key, value) => {
@@ -56,11 +63,13 @@ export const createOldestFirst = <Key, Value>(): OldestFirst<Key, Value> => {
     delete: (key) => {
       const known = links.get(key)
       if (known === undefined) return false
-      links.delete(key)
-      unlink(known)
+      remove(known)
       return true
     },
     oldest: () => oldest?.key,
     size: () => links.size,
+    trim: (max) => {
+      while (oldest !== undefined && links.size > max) remove(oldest)
+    },
   }
 }

@@ -4,9 +4,8 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
-import { memoryStore } from '../../src/store/memory.ts'
-import type { EventStore } from '../../src/store/port.ts'
 import { settle, startEngine } from '../support/engine.ts'
+import { gatedStore } from '../support/gated-store.ts'
 import { until } from '../support/eventually.ts'
 import { answered, bodyOf, codeOf, cutChannels, messageFor, openRawChannel, type RawChannel } from '../support/raw-channel.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
@@ -57,32 +56,18 @@ describe('answers over a channel', () => {
 /** A server whose log can be held up in the moment in which it records a lease: the caller can go away meanwhile. */
 const startGated = async () => {
   const world = virtualWorld()
-  const store = memoryStore({ world })
-  const gate = Promise.withResolvers<void>()
-  const sent: string[] = []
-  let isGated = false
-  const gated: EventStore = {
-    ...store,
-    append: (stream, expected, events) => {
-      const append = store.append(stream, expected, events)
-      sent.push(...events.map(({ type }) => type))
-      return async () => {
-        if (isGated) await gate.promise
-        return append()
-      }
-    },
-  }
-  const api = await startApi({ engine: await startEngine({ store: gated, world }) })
+  const store = gatedStore(world)
+  const api = await startApi({ engine: await startEngine({ store, world }) })
   return {
     api,
     /** The task is handed to who waits in the append in which it is born; resolves when that is under way, with the answer to come. */
     leasing: async (): Promise<{ readonly inserting: Promise<unknown> }> => {
-      isGated = true
+      store.shut()
       const inserting = api.post(TASKS, { id: 'a' })
-      await until(() => sent.includes('Leased'))
+      await until(() => store.sent.includes('Leased'))
       return { inserting }
     },
-    release: gate.resolve,
+    release: store.release,
   }
 }
 

@@ -2,9 +2,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { memoryStore } from '../../src/store/memory.ts'
-import type { EventStore } from '../../src/store/port.ts'
 import { settle, startEngine } from '../support/engine.ts'
+import { gatedStore } from '../support/gated-store.ts'
 import { closeAll, startApi, type TestApi } from '../support/api.ts'
 import { configure, queueConfig } from '../support/queues.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
@@ -55,30 +54,16 @@ describe('a completion that carries the next lease', () => {
 
   it('is one commit: the next lease is sent before the completion is answered', async () => {
     const world = virtualWorld()
-    const store = memoryStore({ world })
-    const sent: string[] = []
-    const gate = Promise.withResolvers<void>()
-    let isGated = false
-    const gated: EventStore = {
-      ...store,
-      append: (stream, expected, events) => {
-        const append = store.append(stream, expected, events)
-        sent.push(...events.map(({ type }) => type))
-        return async () => {
-          if (isGated) await gate.promise
-          return append()
-        }
-      },
-    }
-    const api = await startApi({ engine: await startEngine({ store: gated, world }) })
+    const store = gatedStore(world)
+    const api = await startApi({ engine: await startEngine({ store, world }) })
     for (const id of ['a', 'b', 'c']) await put(api, id)
     const [a] = await lease(api)
-    sent.length = 0
-    isGated = true
+    store.sent.length = 0
+    store.shut()
     const answer = api.post(`${TASKS}/complete`, { items: [{ id: 'a', lease: a.lease }], lease: { max: 2 } })
-    for (let turn = 0; turn < 100 && sent.length < 3; turn += 1) await settle()
-    expect(sent).toEqual(['Completed', 'Leased', 'Leased'])
-    gate.resolve()
+    for (let turn = 0; turn < 100 && store.sent.length < 3; turn += 1) await settle()
+    expect(store.sent).toEqual(['Completed', 'Leased', 'Leased'])
+    store.release()
     expect((await answer).body).toMatchObject({ items: [{ state: 'completed' }], leased: { items: [{ id: 'b' }, { id: 'c' }] } })
   })
 

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createOldestFirst } from '../../src/engine/oldest-first.ts'
 
-type Step = readonly ['set' | 'delete' | 'drop', number]
+type Step = readonly ['set' | 'delete' | 'drop' | 'trim', number]
 
-const steps = fc.array(fc.tuple(fc.constantFrom('set', 'set', 'delete', 'drop'), fc.integer({ min: 0, max: 7 })), { maxLength: 60 }) as fc.Arbitrary<Step[]>
+const steps = fc.array(fc.tuple(fc.constantFrom('set', 'set', 'delete', 'drop', 'trim'), fc.integer({ min: 0, max: 7 })), { maxLength: 60 }) as fc.Arbitrary<Step[]>
 
 describe('a map that knows its oldest entry', () => {
   it('says the same as a list in which what was set last stands last', () => {
@@ -18,6 +18,9 @@ describe('a map that knows its oldest entry', () => {
           if (what === 'set') {
             map.set(target, at)
             list = [...list.filter(([other]) => other !== target), [target, at]]
+          } else if (what === 'trim') {
+            map.trim(key)
+            list = key === 0 ? [] : list.slice(-key)
           } else {
             expect(map.delete(target)).toBe(list.some(([other]) => other === target))
             list = list.filter(([other]) => other !== target)

@@ -1,5 +1,6 @@
 // Finds the method of a request: by its path, and by its verb or the one that a header puts in its place.
 import type { IncomingMessage } from 'node:http'
+import { pathOf } from '../request.ts'
 import { BASE_PATH, methodNames, methods, type Method, type MethodName } from './methods.ts'
 
 export interface Place {
@@ -18,11 +19,6 @@ export interface Found {
 export type Missed = { readonly missed: 'path' | 'encoding' } | { readonly missed: 'verb'; readonly allow: readonly string[] }
 
 const templates = methodNames.map((name) => ({ name, method: methods[name] as Method, segments: methods[name].path.split('/') }))
-
-export const pathOf = (url: string): string => {
-  const at = url.indexOf('?')
-  return at === -1 ? url : url.slice(0, at)
-}
 
 const fits = (segments: readonly string[], path: readonly string[]): boolean =>
   segments.length === path.length && segments.every((segment, index) => (segment.startsWith('{') ? path[index] !== '' : path[index] === segment))

@@ -25,8 +25,7 @@ export const createHeldRequests = (): HeldRequests => {
       const last = after.ended === undefined ? undefined : keyOf(contract, nameIn(workItem), after.ended.token)
       if (last !== undefined && held.delete(last)) {
         ended.set(last, workItem)
-        const oldest = ended.size() > ENDED_KEPT ? ended.oldest() : undefined
-        if (oldest !== undefined) ended.delete(oldest)
+        ended.trim(ENDED_KEPT)
       }
       if (isHeld(after)) held.set(keyOf(contract, nameIn(workItem), after.lease.token), workItem)
     },
