@@ -2,8 +2,8 @@
 import type * as t from 'io-ts'
 import { inContract } from './contracts.ts'
 import { itemId, route, state } from './items.ts'
-import { BASE64, callProblems, mediaType, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from './requests.ts'
-import { fields, number, storedHeaders, text } from './schema.ts'
+import { callProblems, mediaType, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from './requests.ts'
+import { BASE64, fields, number, storedHeaders, text } from './schema.ts'
 
 /** Bytes of the replies that one exchange gives back, at most, beside the first: the others are asked for again. */
 export const REPLIES_BYTES_MAX = 8 * REPLY_BYTES_MAX

@@ -20,7 +20,7 @@ import {
   why,
 } from './items.ts'
 import { appName, key, queueName, tag } from './queues.ts'
-import { exactlyOne, HEADER_CHARACTERS_MAX, fields, headerFields, instant, json, number, numberText, oneOf, storedHeaders, text } from './schema.ts'
+import { base64, exactlyOne, HEADER_CHARACTERS_MAX, fields, headerFields, instant, json, number, numberText, oneOf, storedHeaders, text } from './schema.ts'
 import { DELAY_SECONDS_MAX, ending, endingFields, extended, LEASE_SECONDS_MAX, LEASE_TASKS_MAX } from './tasks.ts'
 
 /** Bytes of a request's body, at most. */
@@ -34,8 +34,6 @@ export const callerName = text({ min: 1, max: 320, description: 'the subject of 
 export const fingerprint = text({ min: 1, max: 43, pattern: /^[A-Za-z0-9_-]{43}$/, description: 'SHA-256 in base64url of what makes two requests the same' })
 const oneRequest = fields({ contract: contractName, id: itemId })
 const ofCaller = fields({}, { caller: callerName })
-export const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
-const base64 = (bytes: number) => text({ max: Math.ceil(bytes / 3) * 4, pattern: BASE64 })
 export const mediaType = text({ min: 1, max: 200, pattern: /^[\x20-\x7e]+$/ })
 const bodyType = text({
   max: HEADER_CHARACTERS_MAX,

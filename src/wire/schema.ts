@@ -61,6 +61,10 @@ export const text = ({ min = 0, max, pattern, description }: TextLimits): Descri
     },
   )
 
+export const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+/** At most so many bytes, in base64. */
+export const base64 = (bytes: number): Described<string> => text({ max: Math.ceil(bytes / 3) * 4, pattern: BASE64 })
+
 /** A string that `check` has nothing to say against; what it says is a sentence. */
 export const checkedText = (max: number, check: (text: string) => string | undefined): Described<string> =>
   described('text', { type: 'string', maxLength: max }, isString, (u) => {

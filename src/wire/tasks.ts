@@ -23,7 +23,7 @@ import {
   why,
 } from './items.ts'
 import { appName, inQueue, key, queueName, tag } from './queues.ts'
-import { fields, instant, json, number, oneOf, text } from './schema.ts'
+import { base64, fields, instant, json, number, oneOf, text } from './schema.ts'
 
 /** Bytes of a task's payload, at most. */
 export const PAYLOAD_BYTES_MAX = 1024 * 1024
@@ -40,7 +40,7 @@ const described = { tag, priority: number({ min: -1_000, max: 1_000, integer: tr
 const delaySeconds = number({ min: 0, max: DELAY_SECONDS_MAX })
 const payloadFields = {
   payload: json,
-  payloadBase64: text({ max: Math.ceil(PAYLOAD_BYTES_MAX / 3) * 4, pattern: /^[A-Za-z0-9+/]*={0,2}$/ }),
+  payloadBase64: base64(PAYLOAD_BYTES_MAX),
   mediaType: text({ min: 1, max: 200 }),
 }
 
