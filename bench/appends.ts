@@ -85,8 +85,8 @@ const reading = async (file: string): Promise<readonly Row[]> => {
   return [readAll, verify]
 }
 
-const LIMIT_ALONE = 'The disk: one fdatasync for each append, and two messages between threads.'
-const LIMIT_MANY = 'The writer thread: half of its time is COMMIT, which waits for the disk, the rest inserting and hashing.'
+const LIMIT_ALONE = 'The disk: one fdatasync for each append.'
+const LIMIT_MANY = 'The engine’s thread: waiting for the disk, inserting and hashing.'
 
 const appending = async (store: EventStore, floor: number, seconds: number): Promise<readonly Row[]> => {
   const against = (perSecond: number): Readonly<Record<string, number>> => ({ '× fdatasync': rounded(perSecond / floor, 1) })

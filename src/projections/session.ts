@@ -86,10 +86,10 @@ const stop = (session: Session, { projections, onLog, onMoved }: SessionOptions,
 const aheadOf = (session: Session, lane: Lane): Position | undefined => session.lanes.findLast((other) => other.position > lane.position)?.position
 
 /** Takes a lane one slice on; answers how many events that were. Throws StoreFault and what SQLite says of the file. */
-const takeOn = async (session: Session, options: SessionOptions, lane: Lane): Promise<number> => {
+const takeOn = async (session: Session, options: SessionOptions, lane: Lane, wanted: Position): Promise<number> => {
   const { world, reader, projections } = options
   const began = world.monotonic()
-  const stepped = await stepLane({ file: session.tables, reader, lane, max: session.slice, limit: aheadOf(session, lane) ?? options.upTo })
+  const stepped = await stepLane({ file: session.tables, reader, lane, max: session.slice, limit: aheadOf(session, lane) ?? options.upTo ?? wanted })
   if (E.isLeft(stepped)) {
     const failure = stepped.left
     if (failure instanceof StoreFault && failure.kind !== 'damaged') throw failure
@@ -112,13 +112,13 @@ const takeOn = async (session: Session, options: SessionOptions, lane: Lane): Pr
   return events
 }
 
-/** One round: every lane that has something before it goes one slice on. False when none did. */
+/** One round: every lane that has something before it goes one slice on, not beyond `wanted`: what the log shows after that may not be durable yet. False when none did. */
 export const round = async (session: Session, options: SessionOptions, wanted: Position, isClosing: () => boolean): Promise<boolean> => {
   let moved = false
   for (const lane of session.lanes) {
     if (isClosing()) return false
     if (lane.position >= (aheadOf(session, lane) ?? wanted)) continue
-    const events = await takeOn(session, options, lane)
+    const events = await takeOn(session, options, lane, wanted)
     moved ||= events > 0
     await turn()
   }

@@ -1,26 +1,18 @@
 // What the SQLite store answers when the world fails: a commit that breaks, a disk that is full, a thread that is gone, too much at once.
 import { describe, expect, it } from 'vitest'
+import { copyFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Worker } from 'node:worker_threads'
-import { openSqliteStore, type SqliteOptions, type SqliteStore } from '../../src/store/sqlite/store.ts'
+import { openSqliteStore } from '../../src/store/sqlite/store.ts'
+import { realDisk, type Disk } from '../../src/store/sqlite/sync.ts'
 import { verifyChain } from '../../src/store/verify.ts'
+import { realWorld, type World } from '../../src/world.ts'
 import { directories } from './directories.ts'
 import { reportOf, startAfter } from './processes.ts'
 import { brief, everything, left, put, right, sample, samples, take } from './samples.ts'
 
 const directory = directories()
-
-/** A store and the thread that writes for it. */
-const withThread = async (options: SqliteOptions = {}): Promise<{ store: SqliteStore; thread: Worker }> => {
-  let thread: Worker | undefined
-  const seen = (worker: Worker): void => {
-    thread = worker
-  }
-  process.once('worker', seen)
-  const store = await openSqliteStore({ directory: directory(), ...options })
-  if (thread === undefined) throw new Error('No thread was started')
-  return { store, thread }
-}
 
 describe('when a commit fails', () => {
   it('stops for good: unknown for what was under way, unavailable afterwards, reads go on, and the host is told once', async () => {
@@ -45,43 +37,188 @@ describe('when a commit fails', () => {
   })
 })
 
-describe("when the writer's thread is gone", () => {
-  it('treats what it had as in doubt, and what it had not been given as not stored', async () => {
-    const { store, thread } = await withThread()
+/** A disk of the test's own: each sync takes `ms` on a clock of its own, and one beside is over when the test says so. */
+const scriptedDisk = () => {
+  let now = 0
+  const pending: ((error: Error | null) => void)[] = []
+  const seen: string[] = []
+  const state = { ms: 0, error: undefined as Error | undefined }
+  const world: World = { ...realWorld, monotonic: () => now }
+  const disk: Disk = {
+    ...realDisk,
+    sync: (descriptor) => {
+      seen.push('here')
+      now += state.ms
+      if (state.error !== undefined) throw state.error
+      realDisk.sync(descriptor)
+    },
+    syncBeside: (_, done) => {
+      seen.push('beside')
+      pending.push(done)
+    },
+  }
+  const finish = (error: Error | null = null): void => {
+    now += state.ms
+    for (const done of pending.splice(0)) done(error)
+  }
+  return { disk, world, seen, state, finish }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+describe('when the disk is slow', () => {
+  it('is waited for beside, until it is quick again', async () => {
+    const { disk, world, seen, state, finish } = scriptedDisk()
+    const store = await openSqliteStore({ directory: directory(), disk, world })
     await put(store, 'a', [sample(1)])
+    state.ms = 30
+    await put(store, 'a', [sample(2)])
+    seen.length = 0
+    for (let number = 3; seen.at(-1) !== 'here' && number < 50; number += 1) {
+      state.ms = 0.5
+      const appended = store.append('a', 'any', [sample(number)])()
+      while (seen.length < number - 2) await turn()
+      finish()
+      right(await appended)
+    }
+    expect(seen.length).toBeGreaterThan(3)
+    expect(seen.length).toBeLessThan(20)
+    expect(new Set(seen.slice(0, -1))).toEqual(new Set(['beside']))
+    await store.close()
+  })
+
+  it('shows and acknowledges nothing before it is durable', async () => {
+    const { disk, world, seen, state, finish } = scriptedDisk()
+    const store = await openSqliteStore({ directory: directory(), disk, world })
+    const items = store.subscribe({ signal: new AbortController().signal })[Symbol.asyncIterator]()
+    state.ms = 30
+    await put(store, 'a', [sample(1)])
+    const before = right(await store.head()())
+    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
+    seen.length = 0
+    let answered = 0
+    const appended = store
+      .append('a', 0, [sample(2)])()
+      .finally(() => (answered += 1))
+    while (seen.length === 0) await turn()
+    const waiting = store
+      .append('b', 'noStream', [sample(3)])()
+      .finally(() => (answered += 1))
+    await turn()
+    expect(answered).toBe(0)
+    expect(right(await store.head()())).toEqual(before)
+    expect(await everything(store)).toHaveLength(1)
+    expect(right(await store.readStream('a')())).toHaveLength(1)
+    expect(right(await store.readChain()())).toHaveLength(1)
+    finish()
+    expect(right(await appended).revision).toBe(1)
+    expect(right(await store.readStream('a')())).toHaveLength(2)
+    expect(brief(await take(items, 2))).toEqual(['Sample2', 'caughtUp'])
+    while (seen.length < 2) await turn()
+    finish()
+    expect(right(await waiting).revision).toBe(0)
+    expect(right(await verifyChain(store)()).events).toBe(3)
+    await store.close()
+  })
+})
+
+describe('when the machine stops', () => {
+  it('has on the disk, at each sync, what is acknowledged after it', async () => {
+    const data = directory()
+    const file = join(data, 'stint.db')
+    /** The files as they were when they were synced last: what a machine that stops would be left with, at least. */
+    let kept = directory()
+    const keep = (): void => {
+      kept = directory()
+      for (const name of readdirSync(data).filter((name) => name.startsWith('stint.db'))) copyFileSync(join(data, name), join(kept, name))
+    }
+    const disk: Disk = {
+      ...realDisk,
+      sync: (descriptor) => {
+        realDisk.sync(descriptor)
+        keep()
+      },
+    }
+    const store = await openSqliteStore({ file, disk, world: { ...realWorld, monotonic: () => 0 }, checkpointPages: 16, indexEvery: 10 })
+    const acknowledged: string[] = []
+    for (let turn = 0; turn < 30; turn += 1) {
+      const answers = await Promise.all(samples(1 + (turn % 4), turn * 10).map((event, index) => store.append(`s${(turn + index) % 7}`, 'any', [event])()))
+      acknowledged.push(...answers.map((answer) => right(answer).position))
+      const left = await openSqliteStore({ directory: kept })
+      const found = await everything(left)
+      expect(found.map(({ position }) => position)).toEqual(acknowledged)
+      for (const { stream, revision, id } of found) expect(right(await left.readStream(stream, { from: revision, max: 1 })())[0]?.id).toBe(id)
+      expect(right(await verifyChain(left)()).events).toBe(acknowledged.length)
+      await left.close()
+    }
+    await store.close()
+  })
+})
+
+describe('when the disk does not sync', () => {
+  it.each(['here', 'beside'])('does not know what was written, and takes nothing more: %s', async (where) => {
+    const { disk, world, seen, state, finish } = scriptedDisk()
+    const data = directory()
+    const store = await openSqliteStore({ directory: data, disk, world })
     const causes: string[] = []
     store.onFatal((cause) => causes.push(cause.message))
-    const other = new DatabaseSync(store.file)
-    other.exec('BEGIN IMMEDIATE')
+    if (where === 'beside') state.ms = 30
+    await put(store, 'a', [sample(1)])
+    const items = store.subscribe({ signal: new AbortController().signal })[Symbol.asyncIterator]()
+    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
+    const error = new Error('EIO: i/o error, fdatasync')
+    if (where === 'here') state.error = error
+    seen.length = 0
     const given = samples(3, 2).map((event) => store.append('a', 'any', [event])())
-    await new Promise((resolve) => setImmediate(resolve))
+    while (seen.length === 0) await turn()
     const waiting = samples(3, 5).map((event) => store.append('a', 'any', [event])())
-    await thread.terminate()
-    other.close()
+    finish(error)
     for (const answer of await Promise.all(given)) expect(left(answer)).toMatchObject({ name: 'StoreFault', kind: 'unknown-outcome' })
     for (const answer of await Promise.all(waiting)) expect(left(answer)).toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
     expect(left(await store.append('a', 'any', [sample(9)])())).toMatchObject({ name: 'StoreFault', kind: 'unavailable' })
-    expect(causes).toEqual([expect.stringContaining('thread ended')])
+    expect(causes).toEqual([expect.stringContaining('EIO')])
     expect(await everything(store)).toHaveLength(1)
     await store.close()
-  })
-
-  it('can still be closed while appends are under way', async () => {
-    const { store, thread } = await withThread()
-    const underWay = samples(50).map((event) => store.append('a', 'any', [event])())
-    await Promise.all([thread.terminate(), store.close()])
-    const kinds = (await Promise.all(underWay)).map((answer) => (answer._tag === 'Left' ? answer.left.kind : 'stored'))
-    expect(kinds.filter((kind) => !['stored', 'unknown-outcome', 'unavailable'].includes(kind))).toEqual([])
-  })
-
-  it('ends subscriptions only when the store is closed', async () => {
-    const { store, thread } = await withThread()
-    await put(store, 'a', [sample(1)])
-    await thread.terminate()
-    const items = store.subscribe({ signal: new AbortController().signal })[Symbol.asyncIterator]()
-    expect(brief(await take(items, 2))).toEqual(['Sample1', 'caughtUp'])
-    await store.close()
     await expect(items.next()).rejects.toMatchObject({ kind: 'unavailable' })
+
+    // Whatever of it is there after a restart is there for good, and whole.
+    const again = await openSqliteStore({ directory: data })
+    expect(right(await verifyChain(again)()).events).toBe((await everything(again)).length)
+    expect((await put(again, 'later', [sample(10)])).revision).toBe(0)
+    await again.close()
+  })
+
+  it('is not opened', async () => {
+    const { disk, world, state } = scriptedDisk()
+    const data = directory()
+    state.error = new Error('EIO: i/o error, fdatasync')
+    await expect(openSqliteStore({ directory: data, disk, world })).rejects.toThrow('EIO')
+    state.error = undefined
+    const store = await openSqliteStore({ directory: data, disk, world })
+    await store.close()
+  })
+})
+
+describe('when the thread that copies the write-ahead log is gone', () => {
+  it('starts another, and can be closed at any time', async () => {
+    const started: Worker[] = []
+    const seen = (worker: Worker): void => void started.push(worker)
+    process.on('worker', seen)
+    const store = await openSqliteStore({ directory: directory(), checkpointPages: 16 })
+    for (let number = 0; started.length < 3; number += 1) {
+      await put(store, 'a', [sample(number, { payload: Buffer.alloc(20_000) })])
+      if (started.length < 3) await started.at(-1)?.terminate()
+      await turn()
+    }
+    process.off('worker', seen)
+    const events = await everything(store)
+    const underWay = samples(50, 1_000).map((event) => store.append('b', 'any', [event])())
+    await Promise.all([started.at(-1)?.terminate(), store.close()])
+    const kinds = (await Promise.all(underWay)).map((answer) => (answer._tag === 'Left' ? answer.left.kind : 'stored'))
+    expect(new Set(kinds)).toEqual(new Set(['stored']))
+    const again = await openSqliteStore({ file: store.file })
+    expect((await everything(again)).length).toBe(events.length + 50)
+    await again.close()
   })
 })
 

@@ -2,6 +2,8 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { dataDigestOf, genesis, linkDigest } from '../../src/store/chain.ts'
+import type { EventStore } from '../../src/store/port.ts'
 import { headsOf } from '../../src/store/sqlite/heads.ts'
 import { MIGRATIONS, assertKnown, migrate, type Migration, type NewIdentity } from '../../src/store/sqlite/schema.ts'
 import { openSqliteReader } from '../../src/store/sqlite/log-reader.ts'
@@ -9,7 +11,7 @@ import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { verifyChain } from '../../src/store/verify.ts'
 import { pragma } from '../../src/store/sqlite/checks.ts'
 import { directories } from './directories.ts'
-import { put, right, samples } from './samples.ts'
+import { left, put, right, samples } from './samples.ts'
 
 const directory = directories()
 const identity: NewIdentity = { storeId: 'the-store', incarnation: 'abcdefgh', createdAt: 1_900_000_000_000 }
@@ -40,25 +42,6 @@ describe('when a file has an older schema', () => {
     reader.close()
   })
 
-  it('can be read before it takes the step to the index of what is erased', async () => {
-    const store = await openSqliteStore({ directory: directory() })
-    await put(store, 'a', samples(5))
-    await store.close()
-    const db = new DatabaseSync(store.file)
-    db.exec('DROP INDEX events_erased; PRAGMA user_version = 1')
-    db.close()
-    const reader = openSqliteReader(store.file)
-    expect(right(await verifyChain(reader)())).toMatchObject({ events: 5 })
-    reader.close()
-    const opened = await openSqliteStore({ file: store.file })
-    const { position } = right(await opened.erase('a', 4, samples(1, 6))())
-    await put(opened, 'b', samples(1, 7))
-    expect(right(await opened.prune({ before: right(await opened.head()()).position })())).toEqual({ pruned: 5 })
-    expect(right(await verifyChain(opened)())).toMatchObject({ events: 2, pruned: 5 })
-    expect(right(await opened.readAll()())[0]?.position).toBe(position)
-    await opened.close()
-  })
-
   it('takes all of them or none', () => {
     const file = join(directory(), 'x.db')
     const db = new DatabaseSync(file)
@@ -81,27 +64,77 @@ describe('when a file has an older schema', () => {
   })
 })
 
-describe('when the writer remembers where streams end', () => {
-  const heads = (max: number) => {
-    const file = join(directory(), 'x.db')
+describe.each([1, 2])('when a file is of a release that left the index of streams to SQLite, schema %i', (steps) => {
+  const older = (file: string): void => {
     const db = new DatabaseSync(file)
-    migrate(db, file, identity)
-    db.exec("INSERT INTO events VALUES (1, 'stored', 0, 'i', 'T', 1, 0, '{}', '{}', NULL, x'00', NULL), (2, 'stored', 1, 'i', 'T', 1, 0, '{}', '{}', NULL, x'00', NULL)")
-    return { db, heads: headsOf(db, max) }
+    migrate(db, file, identity, MIGRATIONS.slice(0, steps))
+    const insert = db.prepare("INSERT INTO events VALUES (?, ?, ?, ?, 'T', 1, 0, '{}', '{}', NULL, unhex(?), NULL)")
+    let digest = genesis(identity.storeId)
+    for (const [index, [stream, revision]] of PLACES.entries()) {
+      const event = { stream, revision, id: `i${index}`, type: 'T', v: 1, time: 0, meta: '{}' }
+      digest = linkDigest(digest, index + 1, event, dataDigestOf({ data: '{}' }))
+      insert.run(index + 1, stream, revision, event.id, digest)
+    }
+    db.close()
   }
+  const PLACES = [
+    ['a', 0],
+    ['b', 0],
+    ['a', 1],
+    ['b', 1],
+    ['a', 2],
+  ] as const
 
-  it('asks the index for what it does not remember', () => {
-    const { db, heads: known } = heads(10)
+  const asked = async (reader: Pick<EventStore, 'readStream' | 'readFirst'>) => ({
+    a: right(await reader.readStream('a', { from: 1 })()).map(({ id }) => id),
+    b: right(await reader.readStream('b', { max: 1 })()).map(({ id }) => id),
+    none: right(await reader.readStream('c')()),
+    first: right(await reader.readFirst(['b', 'c', 'a'])()).map((event) => event?.id),
+  })
+  const ANSWERS = { a: ['i2', 'i4'], b: ['i1'], none: [], first: ['i1', undefined, 'i0'] }
+
+  it('is read as it is', async () => {
+    const file = join(directory(), 'stint.db')
+    older(file)
+    const reader = openSqliteReader(file)
+    expect(await asked(reader)).toEqual(ANSWERS)
+    expect(right(await verifyChain(reader)()).events).toBe(5)
+    reader.close()
+  })
+
+  it('gets an index of its own, and goes on', async () => {
+    const file = join(directory(), 'stint.db')
+    older(file)
+    const store = await openSqliteStore({ file })
+    expect(await asked(store)).toEqual(ANSWERS)
+    expect(left(await store.append('b', 'noStream', samples(1))())).toEqual({ kind: 'conflict', actual: 1 })
+    expect((await put(store, 'b', samples(1))).revision).toBe(2)
+    expect(right(await verifyChain(store)()).events).toBe(6)
+    expect(right(await store.erase('a', 2, samples(1, 8))()).erased).toBe(3)
+    await put(store, 'b', samples(1, 9))
+    expect(right(await store.prune({ before: right(await store.head()()).position })())).toEqual({ pruned: 3 })
+    expect(right(await verifyChain(store)())).toMatchObject({ events: 5, pruned: 3 })
+    await store.close()
+    const db = new DatabaseSync(file)
+    expect(db.prepare("SELECT name FROM sqlite_schema WHERE type = 'index'").all()).toEqual([{ name: 'events_erased' }])
+    db.close()
+  })
+})
+
+describe('when the writer remembers where streams end', () => {
+  const heads = (max: number) => headsOf((stream) => (stream === 'stored' ? 1 : -1), max)
+
+  it('asks for what it does not remember', () => {
+    const known = heads(10)
     expect([known.of('stored'), known.of('unknown')]).toEqual([1, -1])
     known.moved('stored', 2)
     expect(known.of('stored')).toBe(2)
     known.forget()
     expect(known.of('stored')).toBe(1)
-    db.close()
   })
 
   it('remembers what moved, however often and however long before the last', () => {
-    const { db, heads: known } = heads(4)
+    const known = heads(4)
     known.moved('stored', 7)
     known.moved('stored', 8)
     known.moved('b', 5)
@@ -109,11 +142,10 @@ describe('when the writer remembers where streams end', () => {
     expect(['stored', 'b', 'c'].map(known.of)).toEqual([8, 5, -1])
     known.moved('b', 6)
     expect(['stored', 'b'].map(known.of)).toEqual([8, 6])
-    db.close()
   })
 
   it('forgets those that were written longest ago, but only when it is told', () => {
-    const { db, heads: known } = heads(4)
+    const known = heads(4)
     for (const stream of ['stored', 'b', 'c', 'd', 'e', 'f']) known.moved(stream, 7)
     expect(['stored', 'b', 'f'].map(known.of)).toEqual([7, 7, 7])
     known.trim()
@@ -123,6 +155,5 @@ describe('when the writer remembers where streams end', () => {
     expect(['stored', 'b', 'c', 'g'].map(known.of)).toEqual([1, 8, -1, 9])
     known.forget()
     expect(['stored', 'b', 'g'].map(known.of)).toEqual([1, -1, -1])
-    db.close()
   })
 })

@@ -8,6 +8,8 @@ const directory = directories()
 
 exercise('sqlite', (options) => openSqliteStore({ directory: directory(), ...options }))
 
+exercise('sqlite, its index always behind by one event at most,', (options) => openSqliteStore({ directory: directory(), indexEvery: 1, ...options }))
+
 exerciseSharing('sqlite', false, async () => {
   const log = directory()
   const open = () => openSqliteStore({ directory: log })

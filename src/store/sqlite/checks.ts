@@ -68,3 +68,8 @@ export const makeDurable = (db: DatabaseSync): void => {
     if (got !== wanted) throw new StoreOpenError('settings', `SQLite reports ${name} = ${String(got)} where ${String(wanted)} was asked: this file cannot be written durably here.`)
   }
 }
+
+/** From now on the connection leaves the sync of a commit to whoever uses it, who waits for no lock either. Checkpoints still sync what they copy. */
+export const leaveSyncing = (db: DatabaseSync): void => {
+  db.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
+}

@@ -1,15 +1,31 @@
 // Taking away what is no longer needed, inside the writer's transaction: the data of a stream's events, and later their rows (rules 26).
 import type { DatabaseSync } from 'node:sqlite'
 import { dataDigestOf, type Digest } from '../chain.ts'
+import { OF_STREAM, type StreamIndex } from './stream-index.ts'
+
+/** Where the events of a stream are that have their data, in order. */
+const withDataOf = (db: DatabaseSync, index: StreamIndex): ((stream: string) => readonly number[]) => {
+  const indexed = db.prepare(`SELECT event.position ${OF_STREAM} AND event.data IS NOT NULL ORDER BY place.revision`, { returnArrays: true })
+  const hasData = db.prepare('SELECT 1 FROM events WHERE position = ? AND data IS NOT NULL')
+  return (stream) => {
+    const found = indexed.all(index.keyOf(stream), stream, index.reached()) as unknown as readonly (readonly [number])[]
+    const rest = index.tail.of(stream).filter((place, at) => at % 2 === 1 && hasData.get(place) !== undefined)
+    return [...found.map(([position]) => position), ...rest]
+  }
+}
 
 /** Erases the events of a stream that are not yet, and answers how many. */
-export const eraserOf = (db: DatabaseSync): ((stream: string) => number) => {
-  const due = db.prepare('SELECT position, data, payload FROM events WHERE stream = ? AND data IS NOT NULL', { returnArrays: true })
+export const eraserOf = (db: DatabaseSync, index: StreamIndex): ((stream: string) => number) => {
+  const due = withDataOf(db, index)
+  const content = db.prepare('SELECT data, payload FROM events WHERE position = ?', { returnArrays: true })
   const erase = db.prepare('UPDATE events SET data = NULL, payload = NULL, data_digest = unhex(?) WHERE position = ?')
   return (stream) => {
-    const rows = due.all(stream) as unknown as readonly (readonly [number, string, Uint8Array | null])[]
-    for (const [position, data, payload] of rows) erase.run(dataDigestOf(payload === null ? { data } : { data, payload }), position)
-    return rows.length
+    const positions = due(stream)
+    for (const position of positions) {
+      const [data, payload] = content.get(position) as unknown as readonly [string, Uint8Array | null]
+      erase.run(dataDigestOf(payload === null ? { data } : { data, payload }), position)
+    }
+    return positions.length
   }
 }
 
@@ -42,31 +58,32 @@ export type PruneResult = readonly [pruned: number, next: number]
  * Deletes rows of erased events after a place in the log whose tombstone lies before another, looking at `max` erased events.
  * The first event of a stream that still has its data is the tombstone, as an erasure takes the data of all before it.
  */
-export const prunerOf = (db: DatabaseSync): ((before: number, after: number, max: number) => PruneResult) => {
+export const prunerOf = (db: DatabaseSync, index: StreamIndex): ((before: number, after: number, max: number) => PruneResult) => {
   const due = db.prepare(
-    'SELECT position, stream, lower(hex(digest)) FROM events INDEXED BY events_erased WHERE data IS NULL AND position > ? AND position < ? ORDER BY position LIMIT ?',
+    'SELECT position, stream, lower(hex(digest)), revision FROM events INDEXED BY events_erased WHERE data IS NULL AND position > ? AND position < ? ORDER BY position LIMIT ?',
     { returnArrays: true },
   )
-  const tombstone = db.prepare('SELECT position FROM events WHERE stream = ? AND data IS NOT NULL ORDER BY revision LIMIT 1', { returnArrays: true })
+  const withData = withDataOf(db, index)
+  const forget = db.prepare('DELETE FROM stream_places WHERE key = ? AND revision = ? AND position = ?')
   const deleteRun = runDeleter(db)
   return (before, after, max) => {
-    const rows = due.all(after, before, max + 1) as unknown as readonly (readonly [number, string, Digest])[]
+    const rows = due.all(after, before, max + 1) as unknown as readonly (readonly [number, string, Digest, number])[]
     const looked = rows.slice(0, max)
     const tombstones = new Map<string, number>()
     const tombstoneOf = (stream: string): number => {
       const known = tombstones.get(stream)
       if (known !== undefined) return known
-      const found = tombstone.get(stream) as unknown as readonly [number] | undefined
       // A stream without one would forget where it ends: it keeps its rows.
-      const position = found?.[0] ?? Number.POSITIVE_INFINITY
+      const position = withData(stream)[0] ?? Number.POSITIVE_INFINITY
       tombstones.set(stream, position)
       return position
     }
     const runs: Run[] = []
     let pruned = 0
-    for (const [position, stream, digest] of looked) {
+    for (const [position, stream, digest, revision] of looked) {
       if (tombstoneOf(stream) >= before) continue
       pruned += 1
+      forget.run(index.keyOf(stream), revision, position)
       const run = runs[runs.length - 1]
       if (run === undefined || run.last + 1 !== position) runs.push({ first: position, last: position, digest })
       else {

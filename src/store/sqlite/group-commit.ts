@@ -1,11 +1,13 @@
-// Group commit without a timer: what is asked while a commit is under way travels together in the next one. Also the place where
+// Group commit without a timer: what is asked while a commit is under way is written together in the next one. Also the place where
 // too much at once is refused, and where a failed commit turns into an answer for everyone who waited for it.
 import * as E from 'fp-ts/lib/Either.js'
 import type { InFlightLimits } from '../append-check.ts'
 import { StoreFault, type AppendFailure, type Appended, type Erasure, type EventToAppend, type ExpectedRevision, type Pruned } from '../port.ts'
 import { positionAt } from '../position.ts'
-import { actualOfConflict, encodeBatch, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
-import type { WriterThread } from './writer-thread.ts'
+import type { World } from '../../world.ts'
+import { actualOfConflict, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
+import { describeError } from './errors.ts'
+import type { LogWriter } from './log-writer.ts'
 
 /** An operation with the two ways in which it can end. */
 type Waiting = Operation & {
@@ -15,9 +17,23 @@ type Waiting = Operation & {
   readonly failed: (fault: StoreFault) => void
 }
 
+/** How long another process that holds the write lock is waited for, and how often it is looked after, milliseconds. */
+const BUSY_MS = 1_000
+const BUSY_AGAIN_MS = 5
+
+/** What is written to, made durable and tidied up. */
+export interface Log {
+  readonly incarnation: string
+  readonly write: LogWriter['write']
+  /** See `Sync`. */
+  readonly sync: () => Promise<void> | undefined
+  readonly tidy: LogWriter['tidy']
+}
+
 export class GroupCommit {
-  readonly #thread: WriterThread
+  readonly #log: Log
   readonly #limits: InFlightLimits
+  readonly #world: Pick<World, 'monotonic' | 'timer'>
   readonly #onCommit: () => void
   readonly #onFatal: (cause: Error) => void
   #queued: Waiting[] = []
@@ -27,14 +43,15 @@ export class GroupCommit {
   #bytes = 0
   /** Why nothing is taken any more. */
   #stopped: StoreFault | undefined
+  #failed = false
   #drained: (() => void) | undefined
 
-  constructor(thread: WriterThread, limits: InFlightLimits, on: { readonly commit: () => void; readonly fatal: (cause: Error) => void }) {
-    this.#thread = thread
+  constructor(log: Log, limits: InFlightLimits, world: Pick<World, 'monotonic' | 'timer'>, on: { readonly commit: () => void; readonly fatal: (cause: Error) => void }) {
+    this.#log = log
     this.#limits = limits
+    this.#world = world
     this.#onCommit = on.commit
     this.#onFatal = on.fatal
-    thread.listen({ outcome: (outcome) => this.#answer(outcome), fatal: (cause) => this.#fail(cause) })
   }
 
   /** Resolves after the commit. `bytes` is what the append weighs. One promise and no more: at full load they would cost as much as the rest of this thread's part. */
@@ -73,20 +90,25 @@ export class GroupCommit {
         kind: 'prune',
         ...asked,
         bytes: 0,
-        done: (pruned, _last, next) => resolve(E.right(next === 0 ? { pruned } : { pruned, next: positionAt(this.#thread.identity.incarnation, next) })),
+        done: (pruned, _last, next) => resolve(E.right(next === 0 ? { pruned } : { pruned, next: positionAt(this.#log.incarnation, next) })),
         failed: (fault) => resolve(E.left(fault)),
       }),
     )
   }
 
   #appended(revision: number, last: number): Appended {
-    return { revision, position: positionAt(this.#thread.identity.incarnation, last) }
+    return { revision, position: positionAt(this.#log.incarnation, last) }
   }
 
   /** Takes nothing more and resolves when everything taken is answered. */
   stop(): Promise<void> {
     this.#stopped ??= unavailable('The store is closed')
     return this.#inFlight === 0 ? Promise.resolve() : new Promise((resolve) => (this.#drained = resolve))
+  }
+
+  /** Whether something failed of which nobody knows what it left behind. */
+  get failed(): boolean {
+    return this.#failed
   }
 
   #ask(asked: Waiting): void {
@@ -100,7 +122,7 @@ export class GroupCommit {
     this.#schedule()
   }
 
-  /** After the callbacks of this turn of the loop, so that what they ask travels together. */
+  /** After the callbacks of this turn of the loop, so that what they ask is written together. */
   #schedule(): void {
     if (this.#scheduled || this.#sent.length > 0) return
     this.#scheduled = true
@@ -114,23 +136,54 @@ export class GroupCommit {
     if (this.#queued.length === 0 || this.#sent.length > 0) return
     this.#sent = this.#queued
     this.#queued = []
-    this.#thread.send(encodeBatch(this.#sent))
+    this.#write(this.#world.monotonic() + BUSY_MS)
   }
 
-  #answer(outcome: Outcome): void {
-    const answered = this.#sent
-    this.#sent = []
-    // Before the answers, which take this thread their time: the writer has work meanwhile.
-    this.#send()
-    switch (outcome.kind) {
-      case 'refused':
-        this.#refuse(answered, unavailable(`${outcome.message}; nothing was stored`))
-        break
-      case 'committed':
-        this.#settleEach(answered, outcome.first, outcome.results)
-        this.#onCommit()
-        break
+  #write(until: number): void {
+    // A failure, or the end, has answered everyone meanwhile.
+    if (this.#sent.length === 0) return
+    try {
+      const outcome = this.#log.write(this.#sent)
+      switch (outcome.kind) {
+        case 'busy':
+          if (this.#world.monotonic() < until) return void this.#world.timer(BUSY_AGAIN_MS, () => this.#write(until))
+          return this.#answer((sent) => this.#refuse(sent, unavailable('Another process holds the write lock of the log; nothing was stored')))
+        case 'refused':
+          return this.#answer((sent) => this.#refuse(sent, unavailable(`${outcome.message}; nothing was stored`)))
+        case 'written':
+          return this.#sync(outcome)
+      }
+    } catch (error) {
+      this.#fail(error)
     }
+  }
+
+  #sync({ first, results }: Extract<Outcome, { readonly kind: 'written' }>): void {
+    const durable = (): void =>
+      this.#answer((sent) => {
+        this.#settleEach(sent, first, results)
+        this.#onCommit()
+      })
+    const synced = this.#log.sync()
+    if (synced === undefined) durable()
+    else void synced.then(durable, (error: unknown) => this.#fail(error))
+  }
+
+  /** Those who wait first; then what can wait, and what was asked meanwhile. */
+  #answer(settle: (sent: readonly Waiting[]) => void): void {
+    const sent = this.#sent
+    this.#sent = []
+    settle(sent)
+    setImmediate(() => this.#tidy())
+  }
+
+  #tidy(): void {
+    try {
+      void this.#log.tidy()?.catch((error: unknown) => this.#fail(error))
+    } catch (error) {
+      return this.#fail(error)
+    }
+    this.#send()
   }
 
   #settleEach(answered: readonly Waiting[], first: number, results: readonly number[]): void {
@@ -158,16 +211,18 @@ export class GroupCommit {
     this.#drained = undefined
   }
 
-  /** What the writer had is in doubt; what it had not is certainly not stored. Nothing is tried again (rules 9). */
-  #fail(cause: Error): void {
+  /** What was being written is in doubt; what was not is certainly not stored. Nothing is tried again (rules 9). */
+  #fail(error: unknown): void {
+    const cause = new Error(describeError(error), { cause: error })
     const sent = this.#sent
     const queued = this.#queued
-    const first = this.#stopped === undefined || sent.length + queued.length > 0
+    const isFirst = !this.#failed
+    this.#failed = true
     this.#stopped = unavailable(`The log takes no more: ${cause.message}. Restart to find out what is stored`, cause)
     this.#sent = []
     this.#queued = []
     this.#refuse(sent, new StoreFault('unknown-outcome', `The commit failed: ${cause.message}. Whether it is stored is known after a restart`, { cause }))
     this.#refuse(queued, this.#stopped)
-    if (first) this.#onFatal(cause)
+    if (isFirst) this.#onFatal(cause)
   }
 }

@@ -1,16 +1,21 @@
-// The one writer of a log file: decides each append of a batch, writes those that are accepted in one transaction and answers after COMMIT returned.
-// It runs in the writer's thread, but knows nothing of threads.
+// The one writer of a log file: decides each append of a batch and writes those that are accepted in one transaction. What is written is durable after the
+// next sync, which is not done here: SQLite is told to leave it (synchronous = NORMAL), so that it can be waited for elsewhere.
 import { DatabaseSync } from 'node:sqlite'
 import { dataDigestOf, genesis, linkDigest, type Digest } from '../chain.ts'
-import { EXPECT_ANY, PRUNE, conflictResult, type Batch, type Outcome } from './batch.ts'
+import type { EventToAppend, ExpectedRevision } from '../port.ts'
+import { conflictResult, type Operation, type Outcome } from './batch.ts'
 import { checkpointerOf } from './checkpoint.ts'
-import { assertSqliteVersion, makeDurable } from './checks.ts'
+import type { CheckpointThread } from './checkpoint-thread.ts'
+import { assertSqliteVersion, leaveSyncing, makeDurable } from './checks.ts'
 import { eraserOf, prunerOf } from './erasure.ts'
 import { describeError, isBusy, isFull, isNotADatabase } from './errors.ts'
 import { headsOf } from './heads.ts'
-import { insertsInto } from './inserts.ts'
+import { indexFillerOf } from './index-filler.ts'
+import { insertsInto, type Row } from './inserts.ts'
 import { StoreOpenError } from './open-error.ts'
 import { assertKnown, beginNewLife, migrate, readIdentity, type Identity, type NewIdentity } from './schema.ts'
+import { walSpaceOf } from './wal-space.ts'
+import { OF_STREAM, streamIndexOf, type StreamIndex } from './stream-index.ts'
 
 export interface LogWriterSettings {
   readonly file: string
@@ -19,15 +24,24 @@ export interface LogWriterSettings {
   readonly checkpointPages: number
   /** Bytes to which the file may grow; beyond, appends are refused. */
   readonly maxFileBytes?: number
+  readonly checkpoints: Pick<CheckpointThread, 'copy'>
+  /** See `SqliteOptions`. */
+  readonly indexEvery?: number
 }
 
 export interface LogWriter {
   readonly identity: Identity
   /** Throws on any error whose outcome is not certain; the writer must then not be used again. */
-  readonly commit: (batch: Batch) => Outcome
-  /** Copies the write-ahead log into the file if it has grown enough; call it when nobody waits. Throws as `commit`. */
-  readonly checkpoint: () => void
-  readonly close: () => void
+  readonly write: (operations: readonly Operation[]) => Outcome
+  /** Number of the last event written. */
+  readonly last: () => number
+  /**
+   * What can wait until everyone has their answer: takes the index of streams on, and has the write-ahead log copied into the file if it has grown enough. Throws, or
+   * rejects, as `write` throws.
+   */
+  readonly tidy: () => Promise<void> | undefined
+  /** Leaves one file behind, where the disk allows it. `isSound` false: a write or a sync failed, and the file is left as it is. */
+  readonly close: (isSound?: boolean) => void
 }
 
 /**
@@ -36,7 +50,7 @@ export interface LogWriter {
  */
 const CACHE = 'PRAGMA cache_size = -16384; PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864'
 
-/** How long an offline tool that holds the write lock is waited for. */
+/** How long an offline tool that holds the write lock is waited for when the file is opened; afterwards not at all, as everything else would wait too. */
 const BUSY_TIMEOUT_MS = 1_000
 
 const openFile = (settings: LogWriterSettings): DatabaseSync => {
@@ -50,6 +64,7 @@ const openFile = (settings: LogWriterSettings): DatabaseSync => {
     migrate(db, file, settings.identity)
     beginNewLife(db, settings.identity)
     if (settings.maxFileBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(settings.maxFileBytes / 4_096))}`)
+    leaveSyncing(db)
     return db
   } catch (cause) {
     db.close()
@@ -74,118 +89,137 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
     const row = lastRow.get() as unknown as readonly [number, Digest] | undefined
     return { sequence: row?.[0] ?? 0, digest: row?.[1] ?? genesis(identity.storeId) }
   }
-  const heads = headsOf(db)
+  const index = streamIndexOf(db, identity.storeId)
+  index.reload()
+  const heads = headsOf(endsOf(db, index))
+  const filler = indexFillerOf(db, index, settings.indexEvery)
   const inserts = insertsInto(db)
-  const erase = eraserOf(db)
-  const prune = prunerOf(db)
-  const checkpointer = checkpointerOf(db, settings.checkpointPages)
+  const erase = eraserOf(db, index)
+  const prune = prunerOf(db, index)
+  const checkpointer = checkpointerOf(db, settings.checkpointPages, settings.checkpoints)
+  const space = walSpaceOf(`${settings.file}-wal`, settings.checkpointPages)
   let tail = readTail()
 
-  const write = (batch: Batch): readonly number[] => {
+  const append = (stream: string, events: readonly EventToAppend[], last: number, next: Tail): void => {
+    let revision = last
+    for (const event of events) {
+      revision += 1
+      inserts.add(rowOf(stream, revision, event, next))
+      index.tail.add(stream, revision, next.sequence)
+    }
+    heads.moved(stream, revision)
+  }
+
+  const writeAll = (operations: readonly Operation[]): readonly number[] => {
     const results: number[] = []
     let gone = 0
     const next: Tail = { ...tail }
-    const cursor = { text: 0, number: 0, payload: 0 }
-    for (let operation = 0; operation < batch.operations; operation += 1) {
-      const stream = batch.texts[cursor.text++] as string
-      const expected = batch.numbers[cursor.number++] as number
-      const count = batch.numbers[cursor.number++] as number
-      if (count === PRUNE) {
+    for (const operation of operations) {
+      if (operation.kind === 'prune') {
         inserts.flush()
-        const [pruned, more] = prune(batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number, batch.numbers[cursor.number++] as number)
+        const [pruned, more] = prune(operation.before, operation.after, operation.max)
         gone += pruned
         results.push(pruned, more)
         continue
       }
-      const events = Math.abs(count)
+      const { kind, stream, expected, events } = operation
       const last = heads.of(stream)
-      if (expected !== EXPECT_ANY && expected !== last) {
-        skip(batch, cursor, events)
+      if (!isExpected(expected, last)) {
         results.push(conflictResult(last))
         continue
       }
-      results.push(last + events)
-      if (count < 0) {
+      results.push(last + events.length)
+      if (kind === 'erase') {
         inserts.flush()
         const erased = erase(stream)
         gone += erased
         results.push(erased)
       }
-      for (let index = 1; index <= events; index += 1) inserts.add(rowOf(batch, cursor, stream, last + index, next))
-      heads.moved(stream, last + events)
+      append(stream, events, last, next)
     }
     inserts.flush()
+    space.ahead()
     commit.run()
     tail = next
     heads.trim()
-    checkpointer.grown(batch, gone)
+    checkpointer.grown(operations, gone)
     return results
   }
 
   /**
-   * A full disk is the one failure after which the log is certain: SQLite reports it while it writes, before the sync that could make a
-   * commit frame count, and takes the transaction back. That it did is checked.
+   * A full disk is the one failure after which the log is certain: SQLite reports it while it writes, before the commit frame that would make it count, and takes the
+   * transaction back. That it did is checked.
    */
   const takeBack = (cause: unknown): void => {
     inserts.drop()
     heads.forget()
+    filler.drop()
     if (db.isTransaction) db.exec('ROLLBACK')
+    index.reload()
     const found = readTail()
     if (found.sequence !== tail.sequence || found.digest !== tail.digest) throw new Error(`After a rollback the log ends at ${found.sequence}, not at ${tail.sequence}`, { cause })
   }
 
   return {
     identity,
-    commit: (batch) => {
+    last: () => tail.sequence,
+    write: (operations) => {
       try {
         begin.run()
       } catch (cause) {
         if (!isBusy(cause)) throw cause
-        return { kind: 'refused', message: 'Another process holds the write lock of the log' }
+        return { kind: 'busy' }
       }
       const first = tail.sequence + 1
       try {
-        return { kind: 'committed', first, results: write(batch) }
+        return { kind: 'written', first, results: writeAll(operations) }
       } catch (cause) {
         if (!isFull(cause)) throw cause
         takeBack(cause)
         return { kind: 'refused', message: `The disk is full: ${describeError(cause)}` }
       }
     },
-    checkpoint: checkpointer.run,
-    close: () => {
-      db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    tidy: () => {
+      filler.step()
+      return checkpointer.run()
+    },
+    close: (isSound = true) => {
+      try {
+        if (isSound) {
+          filler.finish()
+          db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+        }
+      } catch {
+        // Nothing is lost: the write-ahead log stays, and whoever opens the log next goes on from it.
+      }
+      space.close()
       db.close()
     },
   }
 }
 
-interface Cursor {
-  text: number
-  number: number
-  payload: number
-}
+const isExpected = (expected: ExpectedRevision, last: number): boolean => expected === 'any' || (expected === 'noStream' ? -1 : expected) === last
 
-const skip = (batch: Batch, cursor: Cursor, count: number): void => {
-  cursor.text += count * 4
-  for (let index = 0; index < count; index += 1) {
-    cursor.payload += Math.max(0, batch.numbers[cursor.number + 2] as number)
-    cursor.number += 3
+/** Finds where a stream ends, -1 for one without events. */
+const endsOf = (db: DatabaseSync, index: StreamIndex): ((stream: string) => number) => {
+  // Asked first, as it is answered twice as fast: most streams that are looked for are new.
+  const isKnown = db.prepare('SELECT 1 FROM stream_places WHERE key = ?', { returnArrays: true })
+  const indexed = db.prepare(`SELECT event.revision ${OF_STREAM} ORDER BY place.revision DESC LIMIT 1`, { returnArrays: true })
+  return (stream) => {
+    const places = index.tail.of(stream)
+    const last = places[places.length - 2]
+    if (last !== undefined) return last
+    const key = index.keyOf(stream)
+    if (isKnown.get(key) === undefined) return -1
+    const found = indexed.get(key, stream, index.reached()) as unknown as readonly [number] | undefined
+    return found?.[0] ?? -1
   }
 }
 
-/** The next event of the batch as a row; moves the tail on to it. */
-const rowOf = (batch: Batch, cursor: Cursor, stream: string, revision: number, tail: Tail): Parameters<ReturnType<typeof insertsInto>['add']>[0] => {
-  const { texts, numbers } = batch
-  const id = texts[cursor.text++] as string
-  const type = texts[cursor.text++] as string
-  const data = texts[cursor.text++] as string
-  const meta = texts[cursor.text++] as string
-  const v = numbers[cursor.number++] as number
-  const time = numbers[cursor.number++] as number
-  const bytes = numbers[cursor.number++] as number
-  const payload = bytes < 0 ? undefined : batch.payloads.subarray(cursor.payload, (cursor.payload += bytes))
+/** The event as a row at the place after the tail; moves the tail on to it. */
+const rowOf = (stream: string, revision: number, event: EventToAppend, tail: Tail): Row => {
+  const { id, type, v, time, data, meta, payload } = event
   tail.sequence += 1
-  tail.digest = linkDigest(tail.digest, tail.sequence, { stream, revision, id, type, v, time, meta }, dataDigestOf(payload === undefined ? { data } : { data, payload }))
+  tail.digest = linkDigest(tail.digest, tail.sequence, { stream, revision, id, type, v, time, meta }, dataDigestOf(event))
   return [tail.sequence, stream, revision, id, type, v, time, data, meta, payload ?? null, tail.digest]
 }

@@ -3,6 +3,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { pragma } from './checks.ts'
 import { describeError } from './errors.ts'
 import { StoreOpenError } from './open-error.ts'
+import { streamKey } from './stream-key.ts'
 
 /** 'Stnt', in the header of every store file. */
 const APPLICATION_ID = 0x53746e74
@@ -32,6 +33,11 @@ const FIRST_TABLES = `
   CREATE TABLE gaps (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;
 `
 
+const metaValue = (db: DatabaseSync, key: string): string | undefined => {
+  const value = db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value']
+  return typeof value === 'string' ? value : undefined
+}
+
 const createTables: Migration = (db, identity) => {
   db.exec(`PRAGMA application_id = ${APPLICATION_ID}; ${FIRST_TABLES}`)
   const put = db.prepare('INSERT INTO meta (key, value) VALUES (?, ?)')
@@ -41,11 +47,39 @@ const createTables: Migration = (db, identity) => {
 /** Finds what can be pruned without a walk over the whole log. Costs nothing until an event is erased. */
 const indexErased: Migration = (db) => db.exec('CREATE INDEX events_erased ON events (position) WHERE data IS NULL')
 
-/** Step n leads from user_version n to n + 1. Steps are added at the end and never changed once released. */
-export const MIGRATIONS: readonly Migration[] = [createTables, indexErased]
+/**
+ * Where the events of each stream are: `stream_places` by a number for the stream's name (`streamKey`), complete up to the position in `indexed`; what comes
+ * after it is found by reading on. The index that SQLite kept by names before cost each event of a commit a page of its own.
+ */
+const indexApart: Migration = (db, identity) => {
+  db.exec(`
+    CREATE TABLE log (
+      position INTEGER PRIMARY KEY, stream TEXT NOT NULL, revision INTEGER NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, v INTEGER NOT NULL,
+      time INTEGER NOT NULL, data TEXT, meta TEXT NOT NULL, payload BLOB, digest BLOB NOT NULL, data_digest BLOB
+    ) STRICT;
+    INSERT INTO log SELECT * FROM events ORDER BY position;
+    DROP TABLE events;
+    ALTER TABLE log RENAME TO events;
+    CREATE INDEX events_erased ON events (position) WHERE data IS NULL;
+    CREATE TABLE stream_places (key INTEGER NOT NULL, revision INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (key, revision, position)) STRICT, WITHOUT ROWID;
+    CREATE TABLE indexed (position INTEGER NOT NULL) STRICT;
+  `)
+  const basis = streamKey(metaValue(db, 'storeId') ?? identity.storeId)
+  db.function('stream_key', { deterministic: true }, (stream) => streamKey(String(stream), basis))
+  db.exec(`
+    INSERT INTO stream_places SELECT stream_key(stream), revision, position FROM events ORDER BY 1, 2;
+    INSERT INTO indexed SELECT ifnull(max(position), 0) FROM events;
+  `)
+}
 
-/** The oldest layout that holds the same for who only reads, so that backups of an older release can be proved and restored: since then indexes came. */
+/** Step n leads from user_version n to n + 1. Steps are added at the end and never changed once released. */
+export const MIGRATIONS: readonly Migration[] = [createTables, indexErased, indexApart]
+
+/** The oldest layout that holds the same for who only reads, so that backups of an older release can be proved and restored: since then indexes came and went. */
 const OLDEST_READABLE = 1
+
+/** From here on the log has its own index of streams. */
+const INDEX_APART = 3
 
 /** Set in the copy that a backup makes: whoever opens it as a store continues another life of the log. */
 export const COPIED_AT = 'copiedAt'
@@ -69,6 +103,9 @@ export const assertReadable = (db: DatabaseSync, file: string): void => {
     throw new StoreOpenError('schema-too-old', `${file} has schema ${version(db)} of ${MIGRATIONS.length}. Start the engine on it once; it brings the file up to date.`)
 }
 
+/** Whether SQLite keeps the index of streams itself, as in layouts of older releases. */
+export const isIndexedBySqlite = (db: DatabaseSync): boolean => version(db) < INDEX_APART
+
 /** Brings a file to the newest schema in one transaction: all of it or nothing. A new file becomes a store of the given identity. */
 export const migrate = (db: DatabaseSync, file: string, identity: NewIdentity, migrations: readonly Migration[] = MIGRATIONS): void => {
   if (!isEmpty(db)) assertKnown(db, file, migrations.length)
@@ -82,11 +119,6 @@ export const migrate = (db: DatabaseSync, file: string, identity: NewIdentity, m
     if (db.isTransaction) db.exec('ROLLBACK')
     throw new StoreOpenError('io', `${file} could not be brought from schema ${from} to ${migrations.length}; it is unchanged. ${describeError(cause)}`, { cause })
   }
-}
-
-const metaValue = (db: DatabaseSync, key: string): string | undefined => {
-  const value = db.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value']
-  return typeof value === 'string' ? value : undefined
 }
 
 /** The names in the file. */

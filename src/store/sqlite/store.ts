@@ -1,4 +1,4 @@
-// The embedded store: one SQLite file, written by one thread, read in the caller's. Everything that makes it durable is checked when it is opened.
+// The embedded store: one SQLite file, written and read in the caller's thread. Everything that makes it durable is checked when it is opened.
 import * as E from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
 import { mkdir } from 'node:fs/promises'
@@ -11,10 +11,14 @@ import { newIncarnation, positionAt } from '../position.ts'
 import { commits, follow, type Commits } from '../subscription.ts'
 import { backupLog, syncToDisk } from './backup.ts'
 import { assertLocalFileSystem } from './checks.ts'
-import { GroupCommit } from './group-commit.ts'
+import { checkpointThread, type CheckpointThread } from './checkpoint-thread.ts'
+import { describeError } from './errors.ts'
+import { GroupCommit, type Log } from './group-commit.ts'
 import { lockFor, type EngineLock } from './lock.ts'
 import { openSqliteReader, type SqliteReader } from './log-reader.ts'
-import { startWriter, type WriterThread } from './writer-thread.ts'
+import { openLogWriter, type LogWriter, type LogWriterSettings } from './log-writer.ts'
+import { StoreOpenError } from './open-error.ts'
+import { syncOf, type Disk, type Sync } from './sync.ts'
 
 export interface SqliteOptions {
   /** Where the data lives; the log is `stint.db` in it. Made if it does not exist. */
@@ -32,6 +36,10 @@ export interface SqliteOptions {
   readonly maxFileBytes?: number
   /** Pages of 4 KiB in the write-ahead log from which on it is copied into the file: 4,096. */
   readonly checkpointPages?: number
+  /** Events that the index of streams is behind, at most, until it is taken on: 16,384. */
+  readonly indexEvery?: number
+  /** How the write-ahead log is synced. */
+  readonly disk?: Disk
 }
 
 export interface SqliteStore extends EventStore, ChainReader {
@@ -79,38 +87,68 @@ const makeDirectory = async (directory: string): Promise<void> => {
   for (let at = directory; at.length >= made.length; at = dirname(at)) await syncToDisk(dirname(at))
 }
 
+interface Parts {
+  readonly lock: EngineLock
+  readonly checkpoints: CheckpointThread
+  readonly writer: LogWriter
+  readonly sync: Sync
+  readonly reader: SqliteReader
+  /** Tells the reader that all that is written is durable. */
+  readonly allDurable: () => void
+}
+
 /** Opens what a store is made of, and lets go of all of it if any part fails. */
-const openParts = async (file: string, options: SqliteOptions, world: World): Promise<{ lock: EngineLock; thread: WriterThread; reader: SqliteReader }> => {
+const openParts = async (file: string, options: SqliteOptions, world: World): Promise<Parts> => {
   const directory = dirname(file)
   await makeDirectory(directory)
   if (options.allowAnyFileSystem !== true) await assertLocalFileSystem(directory)
   const lock = lockFor(file, world)
+  const opened: { readonly close: () => void }[] = [{ close: lock.release }]
   try {
-    const thread = await startWriter({
+    const checkpoints = checkpointThread(file)
+    const writer = openWriter({
       file,
       identity: { storeId: world.uuid(), incarnation: newIncarnation(world), createdAt: world.now() },
       checkpointPages: options.checkpointPages ?? CHECKPOINT_PAGES,
+      checkpoints,
       ...(options.maxFileBytes === undefined ? {} : { maxFileBytes: options.maxFileBytes }),
+      ...(options.indexEvery === undefined ? {} : { indexEvery: options.indexEvery }),
     })
-    try {
-      await syncToDisk(directory)
-      return { lock, thread, reader: openSqliteReader(file) }
-    } catch (error) {
-      await thread.close()
-      throw error
+    opened.push(writer)
+    const sync = syncOf(`${file}-wal`, world, options.disk)
+    opened.push(sync)
+    await syncToDisk(directory)
+    // What an earlier process left behind may not have been synced.
+    await sync.run()
+    let durable = writer.last()
+    const reader = openSqliteReader(file, () => durable)
+    const allDurable = (): void => {
+      durable = writer.last()
     }
+    return { lock, checkpoints, writer, sync, reader, allDurable }
   } catch (error) {
-    lock.release()
+    for (const part of opened.toReversed()) part.close()
     throw error
   }
 }
 
+/** What SQLite says of a file that cannot be opened, as every other reason why not. */
+const openWriter = (settings: LogWriterSettings): LogWriter => {
+  try {
+    return openLogWriter(settings)
+  } catch (error) {
+    throw error instanceof StoreOpenError ? error : new StoreOpenError('io', describeError(error), { cause: error })
+  }
+}
+
 /** The reader leaves first: whoever is last to let go of the file tidies it up, and only the writer can. */
-const closeParts = async (parts: Awaited<ReturnType<typeof openParts>>, group: GroupCommit, news: Commits): Promise<void> => {
+const closeParts = async (parts: Parts, group: GroupCommit, news: Commits): Promise<void> => {
   await group.stop()
   news.end()
   parts.reader.close()
-  await parts.thread.close()
+  await parts.checkpoints.close()
+  parts.writer.close(!group.failed)
+  parts.sync.close()
   parts.lock.release()
 }
 
@@ -119,10 +157,16 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
   const file = fileOf(options)
   const { world = realWorld, maxAppendBytes = MAX_APPEND_BYTES } = options
   const parts = await openParts(file, options, world)
-  const { reader, thread } = parts
+  const { reader, writer, sync, allDurable } = parts
+  const { incarnation } = writer.identity
   const news = commits()
   const fatal = once()
-  const group = new GroupCommit(thread, options.inFlight ?? IN_FLIGHT_LIMITS, { commit: news.announce, fatal: fatal.happened })
+  const log: Log = { incarnation, write: writer.write, sync: sync.run, tidy: writer.tidy }
+  const committed = (): void => {
+    allDurable()
+    news.announce()
+  }
+  const group = new GroupCommit(log, options.inFlight ?? IN_FLIGHT_LIMITS, world, { commit: committed, fatal: fatal.happened })
   let closed: Promise<void> | undefined
 
   const whenItFits = <Failure, Answer>(
@@ -147,7 +191,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
       assertAppendable(stream, expected, events)
       return () => whenItFits(stream, events, (bytes) => group.append(stream, expected, events, bytes))
     },
-    subscribe: (from) => follow(reader, news, positionAt(thread.identity.incarnation, 0), from),
+    subscribe: (from) => follow(reader, news, positionAt(incarnation, 0), from),
     erase: (stream, expected, tombstone) => {
       assertAppendable(stream, expected, tombstone)
       return () => whenItFits(stream, tombstone, (bytes) => group.erase(stream, expected, tombstone, bytes))
@@ -156,7 +200,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
     prune: (asked) => {
       assertPrunable(asked)
       return async () => {
-        const range = pruneRange(asked, thread.identity.incarnation)
+        const range = pruneRange(asked, incarnation)
         return E.isLeft(range) ? range : group.prune(range.right)
       }
     },
