@@ -74,7 +74,6 @@ const streamsOf = (index: StreamIndex, statements: ReturnType<typeof statementsO
     return rows
   }
   return {
-    refresh: index.refresh,
     rows: (stream: string, from: number, max: number): readonly EventRow[] => {
       const found = eventRows(statements.stream.all(index.keyOf(stream), stream, indexedTo(), from, max))
       return found.length === max ? found : [...found, ...rest(stream, from, max - found.length)]
@@ -83,14 +82,18 @@ const streamsOf = (index: StreamIndex, statements: ReturnType<typeof statementsO
   }
 }
 
-/**
- * Opens a log for reading. Synchronous, also in its reads: meant for the engine's reader, a projection's thread and offline tools. Throws StoreOpenError.
- * `shownTo`: number of the last event that may be shown yet; all of them.
- */
-export const openSqliteReader = (file: string, shownTo = (): number => Number.MAX_SAFE_INTEGER): SqliteReader => {
+export interface ReaderOptions {
+  /** Number of the last event that may be shown yet; all of them. */
+  readonly shownTo?: () => number
+  /** What the writer of this thread knows of the index of streams; a reader of its own without. */
+  readonly index?: StreamIndex
+}
+
+/** Opens a log for reading. Synchronous, also in its reads: meant for the engine's reader, a projection's thread and offline tools. Throws StoreOpenError. */
+export const openSqliteReader = (file: string, options: ReaderOptions = {}): SqliteReader => {
   const { db, identity } = openReadOnly(file)
   const { storeId, incarnation } = identity
-  const index = streamIndexOf(db, storeId)
+  const { shownTo = () => Number.MAX_SAFE_INTEGER, index = streamIndexOf(db, storeId) } = options
   const statements = statementsOf(db)
   const streams = streamsOf(index, statements, shownTo)
   const read =
@@ -115,7 +118,7 @@ export const openSqliteReader = (file: string, shownTo = (): number => Number.MA
   const fromStreams = <A>(run: () => A): TE.TaskEither<StoreFault, A> =>
     read(() =>
       together(() => {
-        streams.refresh()
+        if (options.index === undefined) index.refresh()
         return E.right(run())
       }),
     )

@@ -35,6 +35,8 @@ export interface LogWriter {
   readonly write: (operations: readonly Operation[]) => Outcome
   /** Number of the last event written. */
   readonly last: () => number
+  /** Up to date between two calls. */
+  readonly index: StreamIndex
   /**
    * What can wait until everyone has their answer: takes the index of streams on, and has the write-ahead log copied into the file if it has grown enough. Throws, or
    * rejects, as `write` throws.
@@ -163,6 +165,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   return {
     identity,
     last: () => tail.sequence,
+    index,
     write: (operations) => {
       try {
         begin.run()

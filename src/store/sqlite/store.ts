@@ -121,7 +121,7 @@ const openParts = async (file: string, options: SqliteOptions, world: World): Pr
     // What an earlier process left behind may not have been synced.
     await sync.run()
     let durable = writer.last()
-    const reader = openSqliteReader(file, () => durable)
+    const reader = openSqliteReader(file, { shownTo: () => durable, index: writer.index })
     const allDurable = (): void => {
       durable = writer.last()
     }
