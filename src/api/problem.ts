@@ -71,13 +71,13 @@ const codeOfKind = {
   'foreign-position': 'other-log',
 } as const satisfies Record<StoreRefusal['kind'], ProblemCode>
 
-/** What the engine would not do, in the words of the surface. A fault's own message stays inside. */
+/** What the engine would not do, in the words of the surface. A fault's own message stays inside, but for what it says is for others too. */
 export const fromRefusal = (refusal: Refusal): Problem => {
   if ('type' in refusal) {
     return { code: codeOfType[refusal.type], detail: 'detail' in refusal ? refusal.detail : undefined, state: 'state' in refusal ? refusal.state : undefined }
   }
   if (refusal.kind === 'tooLarge') return problem('too-large', `The command is larger than ${refusal.limitBytes} bytes when it is stored.`)
-  return { code: codeOfKind[refusal.kind] }
+  return { code: codeOfKind[refusal.kind], detail: refusal.told }
 }
 
 /** A fault of the store that was thrown, as it is by what reads the tables; undefined for a defect. */

@@ -17,6 +17,8 @@ export interface HeldItem<Leased extends LeasedItem = LeasedItem> {
   readonly held: HeldJob<Leased>
   /** From when the lease counts, by this process's monotonic clock, and how long. */
   term: { readonly from: number; readonly ms: number }
+  /** Times that its lease was extended by itself. */
+  extensions: number
   /** Its handler runs, or has run. */
   isBegun: boolean
   /** Stint is being asked what the administrator wants of it. */
@@ -40,7 +42,17 @@ export const holdItem = <Leased extends LeasedItem>(leased: Leased, { world, isL
   const { id, lease, receipt, directive, attempt } = leased
   const ms = termMs(leased)
   const held = createJob({ world, registration: leased, onChange: () => onChange(item), onProblem: (problem) => onProblem(problem, id), onSettled: () => undefined })
-  const item: HeldItem<Leased> = { id, lease, leased, held, term: { from: world.monotonic() - (isLate ? ms : 0), ms }, isBegun: false, isAskedFor: false, isGivenBack: false }
+  const item: HeldItem<Leased> = {
+    id,
+    lease,
+    leased,
+    held,
+    term: { from: world.monotonic() - (isLate ? ms : 0), ms },
+    extensions: 0,
+    isBegun: false,
+    isAskedFor: false,
+    isGivenBack: false,
+  }
   held.registered(lease, attempt)
   if (receipt !== undefined) held.told({ directive, receipt })
   return item

@@ -16,6 +16,12 @@ const LOOK_EVERY_MS = 1_000
 const LOOKS_A_LEASE = 8
 const TIMEOUT_LEAST_MS = 1_000
 const TIMEOUT_MOST_MS = 10_000
+/**
+ * Each extension is an event, and one task may have ten thousand: after so many the lease that is asked for doubles, up to an hour, so that a task may be worked on for
+ * months. What dies with its worker after so long waits for another that much longer.
+ */
+const EXTENSIONS_A_TERM = 1_000
+const STRETCHED_MOST_MS = 3_600_000
 /** Seconds that Stint holds a question for the directive back, and between two when it does not. */
 const WAIT_SECONDS = 30
 const ASK_EVERY_MS = 5_000
@@ -40,6 +46,12 @@ export interface LeaseKeeper {
   readonly extend: (item: HeldItem, seconds: number) => Promise<void>
   /** Resolves when all that it began has ended, after `over`. */
   readonly ended: () => Promise<void>
+}
+
+/** Seconds to which the lease is extended next. */
+const nextTerm = ({ term, extensions }: HeldItem): number => {
+  const isDue = extensions > 0 && extensions % EXTENSIONS_A_TERM === 0
+  return (isDue ? Math.max(term.ms, Math.min(STRETCHED_MOST_MS, term.ms * 2)) : term.ms) / 1_000
 }
 
 export const createLeaseKeeper = ({ world, source, reachability, items, over, onLost, ...setting }: KeeperSetting): LeaseKeeper => {
@@ -76,7 +88,11 @@ export const createLeaseKeeper = ({ world, source, reachability, items, over, on
       for (let at = 0; at < due.length && !over.aborted; at += source.extendedMax) {
         // Some may have ended while others were extended.
         const batch = due.slice(at, at + source.extendedMax).filter(({ isGivenBack, held }) => !isGivenBack && !held.isEnded())
-        if (batch.length > 0) await extended(batch, ({ term }) => term.ms / 1_000, { timeoutMs, attemptsMax: 1 })
+        if (batch.length === 0) continue
+        // Counted before: whatever becomes of an exchange, it may have been an event.
+        const seconds = new Map(batch.map((item) => [item, nextTerm(item)]))
+        for (const item of batch) item.extensions += 1
+        await extended(batch, (item) => seconds.get(item) ?? item.term.ms / 1_000, { timeoutMs, attemptsMax: 1 })
       }
       outage.over()
     } catch (failure) {

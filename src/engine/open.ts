@@ -233,7 +233,7 @@ export const openEngine = async (options: EngineOptions): Promise<E.Either<Store
     sweeper.start()
   }
   duties.onShift(takeUp)
-  storeWatch.begin({ reached: () => presence.woke(), resumed: takeUp })
+  storeWatch.begin({ lost: (reason) => trouble('The log cannot be used, and commands are refused', new Error(reason)), reached: () => presence.woke(), resumed: takeUp })
   const begun = (await shared?.begin(recovered.position, settings.url)) ?? E.right(undefined)
   if (E.isLeft(begun)) {
     timers.close()

@@ -1,4 +1,4 @@
-// What it means for the engine that its log cannot be reached for a while, and that its clock and the store's do not agree (rules 17).
+// What it means for the engine that its log cannot be used for a while, and that its clock and the store's do not agree (rules 17).
 //
 // While the log cannot be reached nobody is judged: whoever holds a lease may have spoken where it could not be recorded. When it can be reached again, what was silent or over meanwhile gets
 // the same grace as after a standstill. A server whose clock is off takes no timers; over a shared log the next in rank does.
@@ -13,20 +13,20 @@ export interface StoreWatch {
   /** Nothing is said by time alone. */
   readonly isOff: () => boolean
   readonly checks: () => readonly Check[]
-  /** `reached` when the log can be reached again; `resumed` after it, and when the clock is right again: what time says is said again. */
-  readonly begin: (on: { readonly reached: () => void; readonly resumed: () => void }) => void
+  /** `lost` when what is asked begins to be refused; `reached` when the log can be reached again; `resumed` after it, and when the clock is right again: what time says is said again. */
+  readonly begin: (on: { readonly lost: (reason: string) => void; readonly reached: () => void; readonly resumed: () => void }) => void
 }
 
-/** @param reach undefined: the log is on this machine, and so is its clock */
+/** @param reach undefined: the log fails for good or not at all */
 export const createStoreWatch = (reach: Reach | undefined): StoreWatch => {
   const trouble = (): Trouble | undefined => reach?.trouble()
-  const isClockOff = (): boolean => Math.abs(reach?.clockOffMs() ?? 0) > CLOCK_OFF_MAX_MS
+  const isClockOff = (): boolean => Math.abs(reach?.clockOffMs?.() ?? 0) > CLOCK_OFF_MAX_MS
   const isOff = (): boolean => trouble() !== undefined || isClockOff()
 
   const clockCheck = (): readonly Check[] => {
-    if (reach === undefined) return []
+    const off = reach?.clockOffMs?.()
+    if (off === undefined) return []
     if (!isClockOff()) return [{ name: 'clock', ok: true }]
-    const off = reach.clockOffMs()
     const detail = `The clock of this machine is ${(Math.abs(off) / 1_000).toFixed(1)} s ${off > 0 ? 'ahead of' : 'behind'} the store's: this server takes no timers until it is set.`
     return [{ name: 'clock', ok: false, detail }]
   }
@@ -35,10 +35,19 @@ export const createStoreWatch = (reach: Reach | undefined): StoreWatch => {
     trouble,
     isOff,
     checks: clockCheck,
-    begin: ({ reached, resumed }) => {
+    begin: ({ lost, reached, resumed }) => {
       let wasTroubled = trouble() !== undefined
       let wasOff = isOff()
+      let wasRefusing = false
+      const tellLoss = (): void => {
+        const now = trouble()
+        const isRefusing = now?.isRefusing === true
+        if (now !== undefined && isRefusing && !wasRefusing) lost(now.reason)
+        wasRefusing = isRefusing
+      }
+      tellLoss()
       reach?.onChange(() => {
+        tellLoss()
         const isBack = wasTroubled && trouble() === undefined
         const isOn = (wasOff || isBack) && !isOff()
         wasTroubled = trouble() !== undefined

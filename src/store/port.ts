@@ -106,10 +106,13 @@ export interface AppendTooLarge {
  */
 export class StoreFault extends Error {
   readonly kind: 'unknown-outcome' | 'unavailable' | 'overloaded' | 'damaged' | 'foreign-position'
-  constructor(kind: StoreFault['kind'], message: string, options?: { cause?: unknown }) {
+  /** What whoever asked may be told of it, a sentence; the message is for who runs the server. */
+  readonly told: string | undefined
+  constructor(kind: StoreFault['kind'], message: string, options?: { cause?: unknown; told?: string }) {
     super(message, options)
     this.name = 'StoreFault'
     this.kind = kind
+    this.told = options?.told
   }
 }
 
@@ -148,12 +151,12 @@ export interface Trouble {
   readonly isRefusing: boolean
 }
 
-/** How a log is reached that is kept by another process. */
+/** Whether a log can be used at the moment: it may be kept by another process, or on a disk that is full. */
 export interface Reach {
   /** Undefined: it can be used, as far as is known. */
   readonly trouble: () => Trouble | undefined
-  /** By how much the wall clock of this machine is ahead of the store's at least, in milliseconds; negative where it is behind; 0 where nothing is known. */
-  readonly clockOffMs: () => number
+  /** By how much the wall clock of this machine is ahead of the store's at least, in milliseconds; negative where it is behind; 0 where nothing is known. Undefined: both have the same. */
+  readonly clockOffMs?: () => number
   /** Calls `listener` whenever trouble begins, grows worse or is over, and when a clock is set. */
   readonly onChange: (listener: () => void) => void
 }
@@ -180,7 +183,7 @@ export interface EventReader {
 
 export interface EventStore extends EventReader {
   readonly capabilities: Capabilities
-  /** Not there where the log is on this machine: then it fails for good or not at all. */
+  /** Not there where the log fails for good or not at all. */
   readonly reach?: Reach
   /** The first event of each of these streams, in their order, as of one moment; undefined where there is none. Costs a fifth of as many `readStream`. */
   readonly readFirst: (streams: readonly string[]) => TE.TaskEither<StoreFault, readonly (RecordedEvent | undefined)[]>

@@ -2,10 +2,13 @@
 import { execFile } from 'node:child_process'
 import { afterEach, describe, expect, it } from 'vitest'
 import { QUEUES_MEASURED_MAX } from '../../src/api/queue-metrics.ts'
+import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { problems } from '../../src/wire/problems.ts'
+import { directories } from '../contract/directories.ts'
 import { root } from '../support/documents.ts'
 import { settle, startEngine } from '../support/engine.ts'
 import { closeAll, startApi } from '../support/api.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
 afterEach(closeAll)
 
@@ -23,6 +26,30 @@ describe('health and readiness', () => {
     const ready = await api.get('/readyz')
     expect([ready.status, ready.body.status, ready.headers.get('retry-after')]).toEqual([503, 'not-ready', '1'])
     expect((await api.get('/healthz')).status).toBe(200)
+  })
+})
+
+describe('a server whose disk is full', () => {
+  const directory = directories()
+
+  it('is not ready and says why to everybody, and is ready again once there is room', async () => {
+    const world = virtualWorld()
+    const store = await openSqliteStore({ directory: directory(), maxFileBytes: 1_000_000, world })
+    const engine = await startEngine({ store, world })
+    const api = await startApi({ engine })
+    const insert = (text: string) => api.post('/v1/queues/shop/mail/tasks', { payload: text })
+    const refused = await insert('x'.repeat(990_000))
+    expect([refused.status, refused.body.code, refused.body.detail]).toEqual([503, 'store-unavailable', 'The disk of the log is full; nothing of this was stored.'])
+    const ready = await api.get('/readyz')
+    expect([ready.status, ready.body.status]).toEqual([503, 'not-ready'])
+    expect(ready.body.checks).toContainEqual({ name: 'store', ok: false, detail: expect.stringContaining('The disk is full') })
+    expect(api.troubles).toEqual([expect.stringContaining('The log cannot be used')])
+    expect((await api.get('/metrics')).text).toMatch(/^stint_ready 0$/m)
+    world.advance(1_000)
+    expect((await api.get('/readyz')).body.status).toBe('ready')
+    expect((await insert('x')).status).toBe(201)
+    await api.close()
+    await store.close()
   })
 })
 

@@ -1,4 +1,5 @@
 // What the SQLite store answers when the world fails: a commit that breaks, a disk that is full, a thread that is gone, too much at once.
+import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
 import { copyFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { realDisk, type Disk } from '../../src/store/sqlite/sync.ts'
 import { verifyChain } from '../../src/store/verify.ts'
 import { realWorld, type World } from '../../src/world.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 import { directories } from './directories.ts'
 import { reportOf, startAfter } from './processes.ts'
 import { brief, everything, left, put, right, sample, samples, take } from './samples.ts'
@@ -256,6 +258,31 @@ describe('when the disk is full', () => {
     expect((await everything(store)).map(({ type }) => type)).toEqual(['Sample1', 'Sample5', 'Sample6'])
     expect(right(await verifyChain(store)()).events).toBe(3)
     expect(fatal).toEqual([])
+    await store.close()
+  })
+
+  it('is in trouble until there is room again, though nobody writes', async () => {
+    const world = virtualWorld()
+    const store = await openSqliteStore({ directory: directory(), maxFileBytes: 1_000_000, world })
+    const told: (string | undefined)[] = []
+    store.reach?.onChange(() => told.push(store.reach?.trouble()?.reason))
+    const large = (number: number) => store.append('a', 'any', [sample(number, { payload: Buffer.alloc(30_000) })])()
+    let number = 1
+    while (E.isRight(await large(number))) number += 1
+    const refused = left(await large(number))
+    expect(refused).toMatchObject({ kind: 'unavailable', told: expect.stringContaining('disk of the log is full') })
+    expect(store.reach?.trouble()).toMatchObject({ isRefusing: true, reason: expect.stringContaining('disk is full') })
+    world.advance(5_000)
+    expect(told).toEqual([expect.stringContaining('disk is full')])
+    right(await store.append('b', 'any', [sample(900)])())
+    expect(store.reach?.trouble()).toBeUndefined()
+    left(await large(number))
+    right(await store.erase('a', 'any', [sample(901)])())
+    left(await store.append('c', 'any', [sample(902, { payload: Buffer.alloc(2_000_000) })])())
+    expect(store.reach?.trouble()).toBeDefined()
+    world.advance(1_000)
+    expect(store.reach?.trouble()).toBeUndefined()
+    expect(told.map((reason) => reason !== undefined)).toEqual([true, false, true, false, true, false])
     await store.close()
   })
 

@@ -35,3 +35,6 @@ export const conflictResult = (actual: number): number => -actual - 2
 export const actualOfConflict = (result: number): number => -result - 2
 
 export const unavailable = (message: string, cause?: unknown): StoreFault => new StoreFault('unavailable', message, { cause })
+
+/** Nothing of it is stored, as it did not fit. */
+export const full = (message: string): StoreFault => new StoreFault('unavailable', message, { told: 'The disk of the log is full; nothing of this was stored.' })

@@ -5,7 +5,7 @@ import type { InFlightLimits } from '../append-check.ts'
 import { StoreFault, type AppendFailure, type Appended, type Erasure, type EventToAppend, type ExpectedRevision, type Pruned } from '../port.ts'
 import { positionAt } from '../position.ts'
 import type { World } from '../../world.ts'
-import { actualOfConflict, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
+import { actualOfConflict, full, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
 import { describeError } from './errors.ts'
 import type { LogWriter } from './log-writer.ts'
 
@@ -149,7 +149,7 @@ export class GroupCommit {
           if (this.#world.monotonic() < until) return void this.#world.timer(BUSY_AGAIN_MS, () => this.#write(until))
           return this.#answer((sent) => this.#refuse(sent, unavailable('Another process holds the write lock of the log; nothing was stored')))
         case 'refused':
-          return this.#answer((sent) => this.#refuse(sent, unavailable(`${outcome.message}; nothing was stored`)))
+          return this.#answer((sent) => this.#refuse(sent, full(`${outcome.message}; nothing was stored`)))
         case 'written':
           return this.#sync(outcome)
       }

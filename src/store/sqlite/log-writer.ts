@@ -33,6 +33,8 @@ export interface LogWriter {
   readonly identity: Identity
   /** Throws on any error whose outcome is not certain; the writer must then not be used again. */
   readonly write: (operations: readonly Operation[]) => Outcome
+  /** Whether there is room for more in the file, as far as its own bound goes; writes nothing. */
+  readonly fits: () => boolean
   /** Number of the last event written. */
   readonly last: () => number
   /** Up to date between two calls. */
@@ -86,6 +88,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   const identity = readIdentity(db, settings.file)
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')
+  const room = db.prepare("INSERT INTO meta (key, value) VALUES ('room', hex(zeroblob(65536)))")
   const lastRow = db.prepare('SELECT position, lower(hex(digest)) FROM events ORDER BY position DESC LIMIT 1', { returnArrays: true })
   const readTail = (): Tail => {
     const row = lastRow.get() as unknown as readonly [number, Digest] | undefined
@@ -164,6 +167,17 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
 
   return {
     identity,
+    fits: () => {
+      try {
+        begin.run()
+        room.run()
+        return true
+      } catch (cause) {
+        return !isFull(cause)
+      } finally {
+        if (db.isTransaction) db.exec('ROLLBACK')
+      }
+    },
     last: () => tail.sequence,
     index,
     write: (operations) => {

@@ -18,6 +18,7 @@ import { lockFor, type EngineLock } from './lock.ts'
 import { openSqliteReader, type SqliteReader } from './log-reader.ts'
 import { openLogWriter, type LogWriter, type LogWriterSettings } from './log-writer.ts'
 import { StoreOpenError } from './open-error.ts'
+import { roomOf } from './room.ts'
 import { syncOf, type Disk, type Sync } from './sync.ts'
 
 export interface SqliteOptions {
@@ -161,7 +162,14 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
   const { incarnation } = writer.identity
   const news = commits()
   const fatal = once()
-  const log: Log = { incarnation, write: writer.write, sync: sync.run, tidy: writer.tidy }
+  const room = roomOf(dirname(file), world, writer.fits)
+  const write: Log['write'] = (operations) => {
+    const outcome = writer.write(operations)
+    if (outcome.kind === 'refused') room.lacked(outcome.message)
+    else if (outcome.kind === 'written') room.sufficed()
+    return outcome
+  }
+  const log: Log = { incarnation, write, sync: sync.run, tidy: writer.tidy }
   const committed = (): void => {
     allDurable()
     news.announce()
@@ -181,6 +189,7 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
   return {
     file,
     capabilities: { densePositions: true, globalChain: true, erase: true, prune: true, truncate: false, durable: true, shared: false, maxAppendBytes },
+    reach: room.reach,
     readStream: reader.readStream,
     readFirst: reader.readFirst,
     readAll: reader.readAll,
@@ -206,6 +215,9 @@ export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteSto
     },
     onFatal: fatal.tell,
     backup: (target) => backupLog(file, resolve(target), world),
-    close: () => (closed ??= closeParts(parts, group, news)),
+    close: () => {
+      room.close()
+      return (closed ??= closeParts(parts, group, news))
+    },
   }
 }
