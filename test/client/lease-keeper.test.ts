@@ -9,15 +9,15 @@ import { virtualWorld, type VirtualWorld } from '../support/virtual-world.ts'
 
 const TERM_MS = 1_000
 
-const leasedFor = (world: VirtualWorld, id: string, ms: number): LeasedItem =>
-  ({
-    id,
-    lease: `1.${id}`,
-    attempt: 1,
-    directive: 'normal',
-    updatedAt: new Date(world.now()).toISOString(),
-    leaseUntil: new Date(world.now() + ms).toISOString(),
-  }) as LeasedItem
+const leasedFor = (world: VirtualWorld, id: string, ms: number): LeasedItem => ({
+  id,
+  lease: `1.${id}`,
+  attempt: 1,
+  directive: 'normal',
+  receipt: undefined,
+  updatedAt: new Date(world.now()).toISOString(),
+  leaseUntil: new Date(world.now() + ms).toISOString(),
+})
 
 /** Keeps the leases of these, and tells what it asks for. */
 const keeping = (world: VirtualWorld, items: readonly HeldItem[], onExtended: (id: string, seconds: number) => void) => {

@@ -41,7 +41,7 @@ describe('the write-ahead log of a writer', () => {
 
   const committed = async (writer: LogWriter, ...operations: readonly Operation[]): Promise<void> => {
     expect(writer.write(operations).kind).toBe('written')
-    await writer.tidy()
+    await writer.tidy((run) => run())
   }
 
   it.each([

@@ -1,17 +1,18 @@
 // What the SQLite store answers when the world fails: a commit that breaks, a disk that is full, a thread that is gone, too much at once.
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
-import { copyFileSync, readdirSync } from 'node:fs'
+import { copyFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Worker } from 'node:worker_threads'
+import { ERASED_DATA } from '../../src/store/port.ts'
 import { openSqliteStore } from '../../src/store/sqlite/store.ts'
 import { realDisk, type Disk } from '../../src/store/sqlite/sync.ts'
 import { verifyChain } from '../../src/store/verify.ts'
 import { realWorld, type World } from '../../src/world.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 import { directories } from './directories.ts'
-import { reportOf, startAfter } from './processes.ts'
+import { reportOf, start, startAfter } from './processes.ts'
 import { brief, everything, left, put, right, sample, samples, take } from './samples.ts'
 
 const directory = directories()
@@ -221,6 +222,113 @@ describe('when the thread that copies the write-ahead log is gone', () => {
     const again = await openSqliteStore({ file: store.file })
     expect((await everything(again)).length).toBe(events.length + 50)
     await again.close()
+  })
+
+  it('starts another as well when it has ended while it had nothing to do', async () => {
+    const started: Worker[] = []
+    const seen = (worker: Worker): void => void started.push(worker)
+    process.on('worker', seen)
+    const store = await openSqliteStore({ directory: directory(), checkpointPages: 16 })
+    const write = async (): Promise<void> => {
+      await put(store, 'a', [sample(1, { payload: Buffer.alloc(20_000) })])
+      await turn()
+    }
+    while (started.length < 1) await write()
+    for (let times = 0; times < 100; times += 1) await turn()
+    await started[0]?.terminate()
+    while (started.length < 2) await write()
+    process.off('worker', seen)
+    await store.close()
+  })
+})
+
+describe('when a log is closed', () => {
+  it('ends at any moment of the copying, with every thread, and lets the process end', async () => {
+    const program = start('closer.ts', [directory(), '40'])
+    const line = await program.lines.next()
+    expect({ line: line.value as unknown, complaints: await program.gone }).toEqual({ line: 'closed', complaints: '' })
+  })
+
+  it('has not failed, whatever was to be tidied up', async () => {
+    for (let times = 0; times < 5; times += 1) {
+      const store = await openSqliteStore({ directory: directory() })
+      const fatal: Error[] = []
+      store.onFatal((cause) => fatal.push(cause))
+      const appended = store.append('a', 'noStream', [sample(1, { payload: Buffer.alloc(3_000_000) })])()
+      const closed = store.close()
+      right(await appended)
+      await closed
+      await turn()
+      expect(fatal).toEqual([])
+    }
+  })
+
+  it('waits for a sync that is under way', async () => {
+    const { disk, world, seen, state, finish } = scriptedDisk()
+    const order: string[] = []
+    const store = await openSqliteStore({
+      directory: directory(),
+      world,
+      disk: {
+        ...disk,
+        close: (descriptor) => {
+          order.push('closed')
+          realDisk.close(descriptor)
+        },
+      },
+    })
+    state.ms = 30
+    await put(store, 'a', [sample(1)])
+    seen.length = 0
+    const appended = store.append('a', 'any', [sample(2)])()
+    while (seen.length === 0) await turn()
+    const closed = store.close()
+    await turn()
+    order.push('synced')
+    finish()
+    right(await appended)
+    await closed
+    expect(order).toEqual(['synced', 'closed'])
+  })
+})
+
+describe('when much is written without a pause', () => {
+  it('has a write-ahead log that begins anew all the same', async () => {
+    const store = await openSqliteStore({ directory: directory(), checkpointPages: 256 })
+    let largest = 0
+    const lane = async (number: number): Promise<void> => {
+      for (let times = 0; times < 25; times += 1) {
+        right(await store.append(`s${number}`, 'any', [sample(times, { payload: Buffer.alloc(400_000) })])())
+        largest = Math.max(largest, statSync(`${store.file}-wal`).size)
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, (_, number) => lane(number)))
+    // 80 MB were written.
+    expect(largest).toBeLessThan(40_000_000)
+    await store.close()
+  })
+})
+
+describe('when events are erased on a slow disk', () => {
+  it('shows them whole, or erased with their tombstone', async () => {
+    const { disk, world, seen, state, finish } = scriptedDisk()
+    const store = await openSqliteStore({ directory: directory(), disk, world })
+    await put(store, 'a', [sample(1), sample(2)])
+    state.ms = 30
+    await put(store, 'b', [sample(3)])
+    seen.length = 0
+    const erased = store.erase('a', 1, [sample(4)])()
+    for (let turns = 0; turns < 20; turns += 1) {
+      const found = right(await store.readStream('a')())
+      expect([2, 3]).toContain(found.length)
+      expect(found.slice(0, 2).every(({ data }) => data === ERASED_DATA)).toBe(found.length === 3)
+      await turn()
+    }
+    // Synced with the commit, before it could be seen.
+    expect(seen).toEqual([])
+    finish()
+    expect(right(await erased).erased).toBe(2)
+    await store.close()
   })
 })
 

@@ -1,5 +1,5 @@
 // What the SQLite store promises about its file: it outlives the process, it is not opened where it cannot be kept safe, and one engine has it at a time.
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -51,6 +51,22 @@ describe('when a store is opened again', () => {
     expect(store.file).toBe(file)
     await store.close()
     await expect(openSqliteStore({})).rejects.toThrow(RangeError)
+  })
+
+  it('lies where a link leads, with all that belongs to it', async () => {
+    const [there, here] = [directory(), directory()]
+    const first = await openSqliteStore({ directory: there })
+    await put(first, 'a', [sample(1)])
+    await first.close()
+    symlinkSync(join(there, 'stint.db'), join(here, 'stint.db'))
+    const store = await openSqliteStore({ directory: here })
+    await put(store, 'a', [sample(2)])
+    expect(readdirSync(there)).toContain('stint.db-wal')
+    expect(readdirSync(here)).toEqual(['stint.db'])
+    await store.close()
+    const again = await openSqliteStore({ file: join(here, 'stint.db') })
+    expect(again.file).toBe(join(there, 'stint.db'))
+    await again.close()
   })
 
   it('names each new log differently', async () => {
@@ -134,6 +150,17 @@ describe('when the file is not one of ours', () => {
 
   it('refuses to read what does not exist', () => {
     expect(() => openSqliteReader(join(directory(), 'stint.db'))).toThrow(expect.objectContaining({ problem: 'io' }))
+  })
+
+  it('lets go of the file when it refuses', async () => {
+    const store = await openSqliteStore({ directory: directory() })
+    await store.close()
+    changed(store.file, 'DELETE FROM indexed')
+    const open = (): number => readdirSync('/proc/self/fd').length
+    await expect(openSqliteStore({ file: store.file })).rejects.toThrow('how far its index of streams reaches')
+    const before = open()
+    for (let times = 0; times < 5; times += 1) await expect(openSqliteStore({ file: store.file })).rejects.toMatchObject({ problem: 'io' })
+    expect(open()).toBe(before)
   })
 
   it('lets go of the lock when it refuses', async () => {

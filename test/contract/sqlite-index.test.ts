@@ -21,6 +21,8 @@ const IDENTITY = { storeId: 'the-store', incarnation: 'abcdefgh', createdAt: 1 }
 const opened = (file: string, indexEvery: number): LogWriter =>
   openLogWriter({ file, identity: IDENTITY, checkpointPages: 4_096, checkpoints: { copy: () => Promise.resolve() }, indexEvery })
 
+const hold = (run: () => Promise<void>): Promise<void> => run()
+
 const append = (stream: string, number: number): Operation => ({ kind: 'append', stream, expected: 'any', events: [sample(number)] })
 
 const placesIn = (file: string): { readonly reached: unknown; readonly places: unknown } => {
@@ -39,21 +41,46 @@ describe('the index of streams', () => {
     const writer = opened(file, 1_000)
     const seen = [placesIn(file)]
     writer.write(Array.from({ length: 999 }, (_, index) => append(`s${index % 300}`, index)))
-    void writer.tidy()
+    void writer.tidy(hold)
     seen.push(placesIn(file))
     writer.write([append('another', 1)])
     for (let step = 0; step < 3; step += 1) {
-      void writer.tidy()
+      void writer.tidy(hold)
       seen.push(placesIn(file))
+      writer.write(Array.from({ length: 200 }, (_, index) => append('more', 10_000 + 200 * step + index)))
     }
     expect(seen).toEqual([
       { reached: 0, places: 0 },
       { reached: 0, places: 0 },
-      { reached: 0, places: 512 },
-      { reached: 1_000, places: 1_000 },
+      // Twice as many as were written since the last step, and 256 at least.
+      { reached: 0, places: 256 },
+      { reached: 0, places: 656 },
       { reached: 1_000, places: 1_000 },
     ])
     writer.close()
+  })
+
+  it('comes to its end however much is written at a time, and never waits for more than three times what it waits for', () => {
+    const file = join(directory(), 'stint.db')
+    const writer = opened(file, 1_000)
+    const waiting: number[] = []
+    for (let turn = 0; turn < 40; turn += 1) {
+      writer.write(Array.from({ length: 1_500 }, (_, index) => append(`s${turn}-${index}`, index)))
+      void writer.tidy(hold)
+      waiting.push(writer.index.tail.size())
+    }
+    expect(Math.max(...waiting)).toBeLessThanOrEqual(3_000)
+    writer.close()
+  })
+
+  it('keeps nothing of what was pruned before it came to it', async () => {
+    const store = await openSqliteStore({ directory: directory() })
+    await put(store, 'a', samples(5))
+    right(await store.erase('a', 'any', [sample(9)])())
+    await put(store, 'b', samples(1, 20))
+    expect(right(await store.prune({ before: right(await store.head()()).position })())).toEqual({ pruned: 5 })
+    await store.close()
+    expect(placesIn(store.file)).toEqual({ reached: 7, places: 2 })
   })
 
   it('is whole once the log is closed', async () => {
@@ -67,18 +94,26 @@ describe('the index of streams', () => {
   it('may be left half taken on: whoever opens the log next finds every stream, and finishes it', async () => {
     const file = join(directory(), 'stint.db')
     const first = opened(file, 1_000)
-    first.write(Array.from({ length: 1_100 }, (_, index) => append(`s${index % 300}`, index)))
-    void first.tidy()
-    expect(placesIn(file)).toEqual({ reached: 0, places: 512 })
+    const events = Array.from({ length: 1_100 }, (_, index) => append(`s${index % 300}`, index))
+    for (const some of [events.slice(0, 900), events.slice(900)]) {
+      first.write(some)
+      void first.tidy(hold)
+    }
+    expect(placesIn(file)).toEqual({ reached: 0, places: 400 })
     const reader = openSqliteReader(file)
     const ids = await Promise.all(Array.from({ length: 300 }, (_, index) => idsOf(reader, `s${index}`)))
     expect(ids.flat().toSorted()).toEqual(Array.from({ length: 1_100 }, (_, index) => sample(index).id).toSorted())
 
     // The first never closes: it was killed.
     const second = opened(file, 1_000)
-    expect(second.write([{ ...append('s7', 1), expected: 'noStream' } as Operation, append('s7', 2_000)])).toEqual({ kind: 'written', first: 1_101, results: [-5, 4] })
-    for (let step = 0; step < 3; step += 1) void second.tidy()
-    expect(placesIn(file)).toEqual({ reached: 1_101, places: 1_101 })
+    expect(second.write([{ ...append('s7', 1), expected: 'noStream' } as Operation, append('s7', 2_000)])).toEqual({
+      kind: 'written',
+      isDurable: false,
+      first: 1_101,
+      results: [-5, 4],
+    })
+    for (let step = 0; step < 5; step += 1) void second.tidy(hold)
+    expect(placesIn(file)).toEqual({ reached: 1_000, places: 1_000 })
     expect(await idsOf(reader, 's7')).toEqual([...(ids[7] ?? []), sample(2_000).id])
     expect(right(await reader.readStream('s7', { from: 1, max: 2 })()).map(({ revision }) => revision)).toEqual([1, 2])
     reader.close()

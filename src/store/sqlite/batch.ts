@@ -21,12 +21,12 @@ export interface Pruning {
 export type Operation = Writing | Pruning
 
 /**
- * `written`: durable after the next sync. Per operation its results: of an append the revision of the last event written; of an erasure that and the events
+ * `written`: durable after the next sync, or already. Per operation its results: of an append the revision of the last event written; of an erasure that and the events
  * erased; of either, alone, `conflictResult`; of a pruning the rows deleted and where to go on. Events are numbered from `first` in the order of the operations ·
  * `refused`: nothing of it is stored, later batches may be · `busy`: nothing of it is stored, another process holds the write lock.
  */
 export type Outcome =
-  | { readonly kind: 'written'; readonly first: number; readonly results: readonly number[] }
+  | { readonly kind: 'written'; readonly isDurable: boolean; readonly first: number; readonly results: readonly number[] }
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'busy' }
 

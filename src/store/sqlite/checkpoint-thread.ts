@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 export interface CheckpointThread {
-  /** Resolves when what was written before is copied, as far as readers and the disk let it, or the thread has ended: the next call starts another. Rejects when the copying failed. */
+  /** Resolves when what was written before is copied, as far as readers and the disk let it, or the thread has ended: the next call starts another, unless it is closed. Rejects when the copying failed. */
   readonly copy: () => Promise<void>
   /** Waits for what is under way. */
   readonly close: () => Promise<void>
@@ -22,45 +22,47 @@ const WORKER = new URL(import.meta.url.endsWith('.ts') ? './checkpoint-worker.ts
 /** MiB: it keeps nothing. */
 const YOUNG = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 }
 
-const started = (file: string): Worker => {
-  const worker = new Worker(WORKER, { workerData: { file } satisfies CheckpointData, name: 'stint-checkpoint', resourceLimits: YOUNG })
-  // Asked for nothing, it keeps nobody from ending.
-  worker.unref()
-  return worker
-}
-
 type Answer = FromCheckpointer | { readonly kind: 'ended' }
-
-const answerOf = (worker: Worker): Promise<Answer> =>
-  new Promise((resolve) => {
-    const ended = (): void => resolve({ kind: 'ended' })
-    worker.once('error', ended)
-    worker.once('exit', ended)
-    worker.once('message', (message: FromCheckpointer) => {
-      worker.off('error', ended)
-      worker.off('exit', ended)
-      resolve(message)
-    })
-    worker.postMessage('copy')
-  })
 
 /** One `copy` at a time. */
 export const checkpointThread = (file: string): CheckpointThread => {
   let worker: Worker | undefined
   let underWay: Promise<void> = Promise.resolve()
-  const ask = async (asked: Worker): Promise<void> => {
-    asked.ref()
-    const answer = await answerOf(asked)
-    asked.unref()
-    if (answer.kind === 'failed') throw new Error(answer.message)
-    if (answer.kind === 'ended' && worker === asked) worker = undefined
+  let answered = (_answer: Answer): void => undefined
+  let isClosing = false
+
+  const start = (): Worker => {
+    const started = new Worker(WORKER, { workerData: { file } satisfies CheckpointData, name: 'stint-checkpoint', resourceLimits: YOUNG })
+    started.on('message', (message: FromCheckpointer) => answered(message))
+    // Its end follows, whatever the error was, and whether it was asked for something or not.
+    started.on('error', () => undefined)
+    started.on('exit', () => {
+      if (worker === started) worker = undefined
+      answered({ kind: 'ended' })
+    })
+    return started
   }
+
+  const ask = (asked: Worker): Promise<void> =>
+    new Promise((resolve, reject) => {
+      // Asked for nothing, it keeps nobody from ending.
+      asked.ref()
+      answered = (answer) => {
+        if (!isClosing) asked.unref()
+        if (answer.kind === 'failed') reject(new Error(answer.message))
+        else resolve()
+      }
+      asked.postMessage('copy')
+    })
+
   return {
     copy: () => {
-      worker ??= started(file)
+      if (isClosing) return Promise.resolve()
+      worker ??= start()
       return (underWay = ask(worker))
     },
     close: async () => {
+      isClosing = true
       await underWay.catch(() => undefined)
       const ending = worker
       if (ending === undefined) return
@@ -68,7 +70,6 @@ export const checkpointThread = (file: string): CheckpointThread => {
       ending.ref()
       ending.postMessage('close')
       await gone
-      worker = undefined
     },
   }
 }

@@ -73,3 +73,8 @@ export const makeDurable = (db: DatabaseSync): void => {
 export const leaveSyncing = (db: DatabaseSync): void => {
   db.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0')
 }
+
+/** Each commit is synced by SQLite again, until it is left. Not within a transaction. */
+export const syncCommits = (db: DatabaseSync): void => {
+  db.exec('PRAGMA synchronous = FULL')
+}

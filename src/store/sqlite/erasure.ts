@@ -84,6 +84,7 @@ export const prunerOf = (db: DatabaseSync, index: StreamIndex): ((before: number
       if (tombstoneOf(stream) >= before) continue
       pruned += 1
       forget.run(index.keyOf(stream), revision, position)
+      index.tail.drop(stream, position)
       const run = runs[runs.length - 1]
       if (run === undefined || run.last + 1 !== position) runs.push({ first: position, last: position, digest })
       else {

@@ -6,6 +6,7 @@ import { StoreFault, type AppendFailure, type Appended, type Erasure, type Event
 import { positionAt } from '../position.ts'
 import type { World } from '../../world.ts'
 import { actualOfConflict, full, unavailable, type Operation, type Outcome, type Pruning } from './batch.ts'
+import type { Hold } from './checkpoint.ts'
 import { describeError } from './errors.ts'
 import type { LogWriter } from './log-writer.ts'
 
@@ -39,6 +40,10 @@ export class GroupCommit {
   #queued: Waiting[] = []
   #sent: readonly Waiting[] = []
   #scheduled = false
+  /** Nothing is to be written for now. */
+  #held = false
+  /** Told when nothing is being written. */
+  #freed: (() => void) | undefined
   #inFlight = 0
   #bytes = 0
   /** Why nothing is taken any more. */
@@ -133,7 +138,7 @@ export class GroupCommit {
   }
 
   #send(): void {
-    if (this.#queued.length === 0 || this.#sent.length > 0) return
+    if (this.#queued.length === 0 || this.#sent.length > 0 || this.#held) return
     this.#sent = this.#queued
     this.#queued = []
     this.#write(this.#world.monotonic() + BUSY_MS)
@@ -158,13 +163,13 @@ export class GroupCommit {
     }
   }
 
-  #sync({ first, results }: Extract<Outcome, { readonly kind: 'written' }>): void {
+  #sync({ isDurable, first, results }: Extract<Outcome, { readonly kind: 'written' }>): void {
     const durable = (): void =>
       this.#answer((sent) => {
         this.#settleEach(sent, first, results)
         this.#onCommit()
       })
-    const synced = this.#log.sync()
+    const synced = isDurable ? undefined : this.#log.sync()
     if (synced === undefined) durable()
     else void synced.then(durable, (error: unknown) => this.#fail(error))
   }
@@ -174,14 +179,35 @@ export class GroupCommit {
     const sent = this.#sent
     this.#sent = []
     settle(sent)
+    this.#free()
     setImmediate(() => this.#tidy())
   }
 
-  #tidy(): void {
+  #free(): void {
+    this.#freed?.()
+    this.#freed = undefined
+  }
+
+  readonly #hold: Hold = async (run) => {
+    if (this.#sent.length > 0) await new Promise<void>((resolve) => (this.#freed = resolve))
+    this.#held = true
     try {
-      void this.#log.tidy()?.catch((error: unknown) => this.#fail(error))
-    } catch (error) {
-      return this.#fail(error)
+      await run()
+    } finally {
+      this.#held = false
+      this.#send()
+    }
+  }
+
+  #tidy(): void {
+    if (this.#failed) return
+    // Whoever closes the log tidies up at the end.
+    if (this.#stopped === undefined) {
+      try {
+        void this.#log.tidy(this.#hold)?.catch((error: unknown) => this.#fail(error))
+      } catch (error) {
+        return this.#fail(error)
+      }
     }
     this.#send()
   }
@@ -216,13 +242,15 @@ export class GroupCommit {
     const cause = new Error(describeError(error), { cause: error })
     const sent = this.#sent
     const queued = this.#queued
-    const isFirst = !this.#failed
+    // What goes wrong while nobody has anything to lose any more is found out by the next start.
+    const isNews = !this.#failed && (this.#stopped === undefined || sent.length + queued.length > 0)
     this.#failed = true
     this.#stopped = unavailable(`The log takes no more: ${cause.message}. Restart to find out what is stored`, cause)
     this.#sent = []
     this.#queued = []
     this.#refuse(sent, new StoreFault('unknown-outcome', `The commit failed: ${cause.message}. Whether it is stored is known after a restart`, { cause }))
     this.#refuse(queued, this.#stopped)
-    if (isFirst) this.#onFatal(cause)
+    this.#free()
+    if (isNews) this.#onFatal(cause)
   }
 }

@@ -7,18 +7,21 @@ import type { StreamIndex } from './stream-index.ts'
 /** Events that wait for the index until it is taken on. */
 const EVENTS_A_RUN = 16_384
 
-/** Events of one step: about a millisecond. */
-const EVENTS_A_STEP = 512
+/** Events of one step, at least: a millisecond or two. */
+const EVENTS_A_STEP = 256
 
 const ROWS_A_STATEMENT = 64
 const WIDTH = 3
 
 export interface IndexFiller {
-  /** One step, if there is something to do. Not within a transaction. Throws what it cannot be certain of. */
-  readonly step: () => void
+  /**
+   * One step, if there is something to do: of at least twice as many events as were `written` since the last, so that it comes to an end. Not within a transaction.
+   * Throws what it cannot be certain of.
+   */
+  readonly step: (written: number) => void
   /** All that is left. */
   readonly finish: () => void
-  /** After a rollback of what it had seen. */
+  /** Begins anew: something that it had seen was taken back, or pruned. */
   readonly drop: () => void
 }
 
@@ -29,14 +32,16 @@ interface Run {
   at: number
 }
 
-/** Numbers below this are told apart within one double beside a key of 32 bits. */
+/** Numbers below this are told apart within one double beside a key of 32 bits: of so many positions there are no more places. */
 const PLACES_MAX = 2 ** 20
 
-const runOf = ({ tail, keyOf, reached }: StreamIndex): Run => {
+const runOf = ({ tail, keyOf }: StreamIndex, most: number): Run => {
   const keys: number[] = []
   const places: number[] = []
-  let upTo = reached()
-  const last = upTo + PLACES_MAX
+  let first = Infinity
+  for (const [, found] of tail.streams()) first = Math.min(first, found[1] as number)
+  const last = first + Math.min(most, PLACES_MAX) - 1
+  let upTo = 0
   for (const [stream, found] of tail.streams()) {
     const key = keyOf(stream) as number
     for (let at = 0; at < found.length; at += 2) {
@@ -72,9 +77,9 @@ export const indexFillerOf = (db: DatabaseSync, index: StreamIndex, eventsARun =
     for (; at < to; at += WIDTH) one.run(...rows.slice(at, at + WIDTH))
   }
 
-  /** False: not now. */
-  const take = (events: number): boolean => {
-    run ??= runOf(index)
+  /** Answers how many were taken; none: not now. */
+  const take = (events: number): number => {
+    run ??= runOf(index, eventsARun)
     const to = Math.min(run.rows.length, run.at + events * WIDTH)
     try {
       db.exec('BEGIN IMMEDIATE')
@@ -83,22 +88,24 @@ export const indexFillerOf = (db: DatabaseSync, index: StreamIndex, eventsARun =
       db.exec('COMMIT')
     } catch (cause) {
       if (db.isTransaction) db.exec('ROLLBACK')
-      if (isBusy(cause) || isFull(cause)) return false
+      if (isBusy(cause) || isFull(cause)) return 0
       throw cause
     }
+    const taken = (to - run.at) / WIDTH
     run.at = to
-    if (to < run.rows.length) return true
+    if (to < run.rows.length) return taken
     index.movedTo(run.upTo)
     run = undefined
-    return true
+    return taken
   }
 
   return {
-    step: () => {
-      if (run !== undefined || index.tail.size() >= eventsARun) take(EVENTS_A_STEP)
+    step: (written) => {
+      let left = Math.max(EVENTS_A_STEP, 2 * written)
+      for (let taken = left; taken > 0 && left > 0 && (run !== undefined || index.tail.size() >= eventsARun); left -= taken) taken = take(left)
     },
     finish: () => {
-      while ((run !== undefined || index.tail.size() > 0) && take(PLACES_MAX));
+      while ((run !== undefined || index.tail.size() > 0) && take(PLACES_MAX) > 0);
     },
     drop: () => {
       run = undefined

@@ -4,9 +4,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { dataDigestOf, genesis, linkDigest, type Digest } from '../chain.ts'
 import type { EventToAppend, ExpectedRevision } from '../port.ts'
 import { conflictResult, type Operation, type Outcome } from './batch.ts'
-import { checkpointerOf } from './checkpoint.ts'
+import { checkpointerOf, type Hold } from './checkpoint.ts'
 import type { CheckpointThread } from './checkpoint-thread.ts'
-import { assertSqliteVersion, leaveSyncing, makeDurable } from './checks.ts'
+import { assertSqliteVersion, leaveSyncing, makeDurable, syncCommits } from './checks.ts'
 import { eraserOf, prunerOf } from './erasure.ts'
 import { describeError, isBusy, isFull, isNotADatabase } from './errors.ts'
 import { headsOf } from './heads.ts'
@@ -43,8 +43,8 @@ export interface LogWriter {
    * What can wait until everyone has their answer: takes the index of streams on, and has the write-ahead log copied into the file if it has grown enough. Throws, or
    * rejects, as `write` throws.
    */
-  readonly tidy: () => Promise<void> | undefined
-  /** Leaves one file behind, where the disk allows it. `isSound` false: a write or a sync failed, and the file is left as it is. */
+  readonly tidy: (hold: Hold) => Promise<void> | undefined
+  /** Leaves one file behind, where the disk allows it. `isSound` false: a write or a sync failed, and nothing is tidied up. */
   readonly close: (isSound?: boolean) => void
 }
 
@@ -85,6 +85,15 @@ interface Tail {
 /** Opens the file for writing, creates or migrates it, and proves its settings. Throws StoreOpenError or what SQLite says. */
 export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   const db = openFile(settings)
+  try {
+    return writerOf(db, settings)
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+const writerOf = (db: DatabaseSync, settings: LogWriterSettings): LogWriter => {
   const identity = readIdentity(db, settings.file)
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')
@@ -104,6 +113,8 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
   const checkpointer = checkpointerOf(db, settings.checkpointPages, settings.checkpoints)
   const space = walSpaceOf(`${settings.file}-wal`, settings.checkpointPages)
   let tail = readTail()
+  /** Events since the last step of the index. */
+  let written = 0
 
   const append = (stream: string, events: readonly EventToAppend[], last: number, next: Tail): void => {
     let revision = last
@@ -123,6 +134,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
       if (operation.kind === 'prune') {
         inserts.flush()
         const [pruned, more] = prune(operation.before, operation.after, operation.max)
+        if (pruned > 0) filler.drop()
         gone += pruned
         results.push(pruned, more)
         continue
@@ -145,6 +157,7 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
     inserts.flush()
     space.ahead()
     commit.run()
+    written += next.sequence - tail.sequence
     tail = next
     heads.trim()
     checkpointer.grown(operations, gone)
@@ -165,6 +178,23 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
     if (found.sequence !== tail.sequence || found.digest !== tail.digest) throw new Error(`After a rollback the log ends at ${found.sequence}, not at ${tail.sequence}`, { cause })
   }
 
+  const decide = (operations: readonly Operation[], isDurable: boolean): Outcome => {
+    try {
+      begin.run()
+    } catch (cause) {
+      if (!isBusy(cause)) throw cause
+      return { kind: 'busy' }
+    }
+    const first = tail.sequence + 1
+    try {
+      return { kind: 'written', isDurable, first, results: writeAll(operations) }
+    } catch (cause) {
+      if (!isFull(cause)) throw cause
+      takeBack(cause)
+      return { kind: 'refused', message: `The disk is full: ${describeError(cause)}` }
+    }
+  }
+
   return {
     identity,
     fits: () => {
@@ -181,24 +211,19 @@ export const openLogWriter = (settings: LogWriterSettings): LogWriter => {
     last: () => tail.sequence,
     index,
     write: (operations) => {
+      // What is erased or pruned is gone for every reader at once, whether or not that is durable: so SQLite syncs before it shows it.
+      const isTaking = operations.some(({ kind }) => kind !== 'append')
+      if (isTaking) syncCommits(db)
       try {
-        begin.run()
-      } catch (cause) {
-        if (!isBusy(cause)) throw cause
-        return { kind: 'busy' }
-      }
-      const first = tail.sequence + 1
-      try {
-        return { kind: 'written', first, results: writeAll(operations) }
-      } catch (cause) {
-        if (!isFull(cause)) throw cause
-        takeBack(cause)
-        return { kind: 'refused', message: `The disk is full: ${describeError(cause)}` }
+        return decide(operations, isTaking)
+      } finally {
+        if (isTaking) leaveSyncing(db)
       }
     },
-    tidy: () => {
-      filler.step()
-      return checkpointer.run()
+    tidy: (hold) => {
+      filler.step(written)
+      written = 0
+      return checkpointer.run(hold)
     },
     close: (isSound = true) => {
       try {

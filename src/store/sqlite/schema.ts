@@ -47,6 +47,15 @@ const createTables: Migration = (db, identity) => {
 /** Finds what can be pruned without a walk over the whole log. Costs nothing until an event is erased. */
 const indexErased: Migration = (db) => db.exec('CREATE INDEX events_erased ON events (position) WHERE data IS NULL')
 
+/** Rows deleted at a time. */
+const ROWS_A_SLICE = 20_000
+
+/** A table that is dropped whole is held in memory whole, as it has to be overwritten. */
+const emptied = (db: DatabaseSync): void => {
+  const remove = db.prepare('DELETE FROM events WHERE position <= (SELECT max(position) FROM (SELECT position FROM events ORDER BY position LIMIT ?))')
+  while (remove.run(ROWS_A_SLICE).changes > 0);
+}
+
 /**
  * Where the events of each stream are: `stream_places` by a number for the stream's name (`streamKey`), complete up to the position in `indexed`; what comes
  * after it is found by reading on. The index that SQLite kept by names before cost each event of a commit a page of its own.
@@ -58,6 +67,9 @@ const indexApart: Migration = (db, identity) => {
       time INTEGER NOT NULL, data TEXT, meta TEXT NOT NULL, payload BLOB, digest BLOB NOT NULL, data_digest BLOB
     ) STRICT;
     INSERT INTO log SELECT * FROM events ORDER BY position;
+  `)
+  emptied(db)
+  db.exec(`
     DROP TABLE events;
     ALTER TABLE log RENAME TO events;
     CREATE INDEX events_erased ON events (position) WHERE data IS NULL;
@@ -119,6 +131,8 @@ export const migrate = (db: DatabaseSync, file: string, identity: NewIdentity, m
     if (db.isTransaction) db.exec('ROLLBACK')
     throw new StoreOpenError('io', `${file} could not be brought from schema ${from} to ${migrations.length}; it is unchanged. ${describeError(cause)}`, { cause })
   }
+  // All of the log was written once more, and would stay beside it.
+  if (from > 0) db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
 }
 
 /** The names in the file. */

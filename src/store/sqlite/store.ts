@@ -1,7 +1,7 @@
 // The embedded store: one SQLite file, written and read in the caller's thread. Everything that makes it durable is checked when it is opened.
 import * as E from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
-import { mkdir } from 'node:fs/promises'
+import { lstat, mkdir, realpath } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { realWorld, type World } from '../../world.ts'
 import { IN_FLIGHT_LIMITS, MAX_APPEND_BYTES, assertAppendable, assertPrunable, encodedBytes, pruneRange, tooLarge, type InFlightLimits } from '../append-check.ts'
@@ -63,6 +63,12 @@ const fileOf = ({ directory, file }: SqliteOptions): string => {
   throw new RangeError('A store needs a directory or a file')
 }
 
+/** Where a link leads, as SQLite does: what belongs to the log lies beside it there. */
+const realFile = async (file: string): Promise<string> => {
+  const found = await lstat(file).catch(() => undefined)
+  return found?.isSymbolicLink() === true ? realpath(file) : file
+}
+
 /** Listeners for something that happens at most once. */
 const once = () => {
   let cause: Error | undefined
@@ -104,7 +110,7 @@ const openParts = async (file: string, options: SqliteOptions, world: World): Pr
   await makeDirectory(directory)
   if (options.allowAnyFileSystem !== true) await assertLocalFileSystem(directory)
   const lock = lockFor(file, world)
-  const opened: { readonly close: () => void }[] = [{ close: lock.release }]
+  const opened: { readonly close: () => unknown }[] = [{ close: lock.release }]
   try {
     const checkpoints = checkpointThread(file)
     const writer = openWriter({
@@ -128,7 +134,7 @@ const openParts = async (file: string, options: SqliteOptions, world: World): Pr
     }
     return { lock, checkpoints, writer, sync, reader, allDurable }
   } catch (error) {
-    for (const part of opened.toReversed()) part.close()
+    for (const part of opened.toReversed()) await part.close()
     throw error
   }
 }
@@ -148,14 +154,14 @@ const closeParts = async (parts: Parts, group: GroupCommit, news: Commits): Prom
   news.end()
   parts.reader.close()
   await parts.checkpoints.close()
+  await parts.sync.close()
   parts.writer.close(!group.failed)
-  parts.sync.close()
   parts.lock.release()
 }
 
 /** Opens the log of a directory, makes it if there is none. Rejects with StoreOpenError, whose message says what to do. */
 export const openSqliteStore = async (options: SqliteOptions): Promise<SqliteStore> => {
-  const file = fileOf(options)
+  const file = await realFile(fileOf(options))
   const { world = realWorld, maxAppendBytes = MAX_APPEND_BYTES } = options
   const parts = await openParts(file, options, world)
   const { reader, writer, sync, allDurable } = parts

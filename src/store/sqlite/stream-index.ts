@@ -11,6 +11,8 @@ export type Places = readonly number[]
 export interface Tail {
   readonly add: (stream: string, revision: number, position: number) => void
   readonly of: (stream: string) => Places
+  /** Lets go of an event, which is pruned. */
+  readonly drop: (stream: string, position: number) => void
   /** Lets go of events up to a position. */
   readonly indexedTo: (position: number) => void
   readonly clear: () => void
@@ -38,6 +40,14 @@ export const createTail = (): Tail => {
       size += 1
     },
     of: (stream) => streams.get(stream) ?? NO_PLACES,
+    drop: (stream, position) => {
+      const places = streams.get(stream)
+      const at = places?.findIndex((place, index) => index % 2 === 1 && place === position) ?? -1
+      if (places === undefined || at < 0) return
+      places.splice(at - 1, 2)
+      size -= 1
+      if (places.length === 0) streams.delete(stream)
+    },
     indexedTo: (position) => {
       if (position >= newest) return clear()
       for (const [stream, places] of streams) {
@@ -91,7 +101,8 @@ export const streamIndexOf = (db: DatabaseSync, storeId: string): StreamIndex =>
     seen = Math.max(seen, position)
   }
   const refresh = (): void => {
-    const [position] = reach.get() as unknown as readonly [number]
+    const position = (reach.get() as unknown as readonly [number] | undefined)?.[0]
+    if (position === undefined) throw new Error('The log does not say how far its index of streams reaches: restore it from a backup')
     if (position !== reached) movedTo(position)
     for (const row of newer.iterate(seen)) {
       const [at, stream, revision] = row as unknown as readonly [number, string, number]

@@ -22,13 +22,15 @@ export const realDisk: Disk = { open: (file) => openSync(file, 'r+'), sync: fdat
 export interface Sync {
   /** What the file holds now is durable: when it returns, or when what it returns resolves. Throws or rejects when nobody knows whether it is. One at a time. */
   readonly run: () => Promise<void> | undefined
-  readonly close: () => void
+  /** Waits for what is under way. */
+  readonly close: () => Promise<void>
 }
 
 /** `file` has to exist, and no other part of this process may have locked it, as closing it would let go of such a lock. */
 export const syncOf = (file: string, world: Pick<World, 'monotonic'>, disk = realDisk): Sync => {
   const descriptor = disk.open(file)
   let average = 0
+  let underWay: Promise<void> = Promise.resolve()
   const took = (ms: number): void => {
     average += (ms - average) * WEIGHT
   }
@@ -43,12 +45,15 @@ export const syncOf = (file: string, world: Pick<World, 'monotonic'>, disk = rea
     })
   return {
     run: () => {
-      if (average > QUICK_MS) return beside()
+      if (average > QUICK_MS) return (underWay = beside())
       const began = world.monotonic()
       disk.sync(descriptor)
       took(world.monotonic() - began)
       return undefined
     },
-    close: () => disk.close(descriptor),
+    close: async () => {
+      await underWay.catch(() => undefined)
+      disk.close(descriptor)
+    },
   }
 }
