@@ -31,10 +31,8 @@ const installedNode = () => {
 /** Runs the same command line on another Node and ends as it ends. */
 const handOver = (node) => {
   const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
-  const forward = (signal) => child.kill(signal)
-  // A terminal sends Ctrl-C to the child too; passing it on would count as pressing it twice.
-  process.on('SIGINT', () => (process.stdin.isTTY ? undefined : forward('SIGINT')))
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, forward)
+  // A terminal and most supervisors signal the child too, and nothing tells here whether they did: the command line takes two at a time for one.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`stint: cannot start ${node}: ${error.message}`))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
+import { openShell, type Command } from './support/shell.ts'
 
 const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
@@ -177,8 +178,44 @@ describe('the packed tarball', () => {
 })
 
 describe('the launcher of a checkout', () => {
-  it('hands over to the Node that the project installed', async (context) => {
+  const shell = openShell()
+  afterAll(() => shell.close())
+  const ownNode = (context: TestContext): string => {
     if (plainNode === undefined || plainMajor < 20) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs 20 or newer`)
-    expect(await run(plainNode ?? '', [join('bin', 'stint.js'), '--version'], root, plainNode)).toMatchObject({ code: 0, out: `${version}\n` })
+    return plainNode ?? ''
+  }
+  /** A server that the machine's own Node hands over, in a process group that can be signalled as a whole. */
+  const served = async (node: string): Promise<{ readonly server: Command; readonly url: string }> => {
+    const server = shell.start(`exec "${node}" bin/stint.js serve --port 0 --data :memory:`, { cwd: root })
+    const [, url = ''] = await server.line(/^listening (\S+)$/)
+    return { server, url }
+  }
+
+  /** A long poll that the server has under way. */
+  const polled = async (url: string): Promise<{ readonly answer: Promise<Response> }> => {
+    const job = { id: 'polled', service: 'index', server: 'one' }
+    await fetch(`${url}/v1/jobs`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(job) })
+    const path = `${url}/v1/jobs/polled/directive`
+    const etag = (await fetch(path)).headers.get('etag') ?? ''
+    const answer = fetch(path, { headers: { Prefer: 'wait=30', 'If-None-Match': etag } })
+    while (!/^stint_\w*polls\w* 1$/m.test(await (await fetch(`${url}/metrics`)).text()));
+    return { answer }
+  }
+
+  it('hands over to the Node that the project installed', async (context) => {
+    const node = ownNode(context)
+    expect(await run(node, [join('bin', 'stint.js'), '--version'], root, node)).toMatchObject({ code: 0, out: `${version}\n` })
+  })
+
+  it('answers what was taken when its whole process group is told to stop', async (context) => {
+    const node = ownNode(context)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const { server, url } = await served(node)
+      const poll = await polled(url)
+      server.kill(signal)
+      expect(await server.ended()).toBe(0)
+      expect((await poll.answer).status).toBe(304)
+      expect(server.written()).not.toContain('ending at once')
+    }
   })
 })
