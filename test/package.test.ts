@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import { openShell, type Command } from './support/shell.ts'
 
 const root = join(import.meta.dirname, '..')
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+const { version, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string; devDependencies: Readonly<Record<string, string>> }
 
 interface Ran {
   readonly code: number
@@ -42,23 +42,22 @@ const plainMajor = Number(/^v(\d+)/.exec(plainVersion)?.[1] ?? 0)
 
 const sdkOn = (node: string, cwd: string): Promise<Ran> => run(node, ['--input-type=module', '--eval', `import { connect } from 'stint'; console.log(typeof connect)`], cwd, node)
 
-/** A file of a user with strict settings; it fails to compile if a type of the client is lost or refers to what the package does not ship. */
-const CONSUMER = `import { connect } from 'stint'
-type Stint = ReturnType<typeof connect>
+/** Files of users; one fails to compile if a type is lost or refers to what the package does not ship. */
+const typed = (name: string, module: string): string => `import { ${name} } from '${module}'
 type IsAny<T> = 0 extends 1 & T ? true : false
-export const typed: IsAny<Stint> extends true ? never : string = 'typed'
+export const ${name}Is: IsAny<ReturnType<typeof ${name}>> extends true ? never : string = 'typed'
 `
-const CONSUMER_TSCONFIG = {
-  compilerOptions: {
-    module: 'NodeNext',
-    target: 'ES2022',
-    lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
-    types: [],
-    strict: true,
-    noEmit: true,
-  },
-  include: ['consumer.ts'],
+const STRICT = { module: 'NodeNext', strict: true, noEmit: true, skipLibCheck: false }
+/** As in a browser, where nothing of Node is known. */
+const BROWSER = {
+  files: ['connect.ts'],
+  compilerOptions: { ...STRICT, target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'], types: [] },
 }
+/** As on Node, where nothing of browsers is. */
+const SERVER = { files: ['connect.ts', 'embedded.ts', 'express.ts'], compilerOptions: { ...STRICT, target: 'ES2024', lib: ['ES2024'], types: ['node'] } }
+
+/** What such a user installs beside the package, as the README says. */
+const USER_TYPES = ['@types/node', '@types/express'].map((name) => `${name}@${devDependencies[name]}`)
 
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/
@@ -79,7 +78,7 @@ describe('the packed tarball', () => {
     const packed = await sure('npm pack', run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], stage))
     files = [...packed.out.matchAll(/"path": "([^"]+)"/g)].map((match) => match[1] ?? '')
     writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-    const installed = await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, `stint-${version}.tgz`)], project)
+    const installed = await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, `stint-${version}.tgz`), ...USER_TYPES], project)
     offline = installed.code !== 0 && unreachable.test(installed.err)
     if (installed.code !== 0 && !offline) throw new Error(`npm install ended with ${installed.code}\n${installed.err}`)
   }, 300_000)
@@ -134,11 +133,15 @@ describe('the packed tarball', () => {
     expect(await sdkOn(needsOlderNode(context), project)).toMatchObject({ code: 0, out: 'function\n' })
   })
 
-  it('gives the types of the client to a strict compiler', async (context) => {
+  it('gives its types to a compiler that checks them too, with a browser around it or Node', async (context) => {
     needsInstall(context)
-    writeFileSync(join(project, 'consumer.ts'), CONSUMER)
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
-    expect(await run(process.execPath, [tsc, '-p', '.'], project)).toMatchObject({ code: 0, out: '' })
+    writeFileSync(join(project, 'connect.ts'), typed('connect', 'stint'))
+    writeFileSync(join(project, 'embedded.ts'), typed('open', 'stint/embedded'))
+    writeFileSync(join(project, 'express.ts'), typed('exactlyOnce', 'stint/express'))
+    for (const settings of [BROWSER, SERVER]) {
+      writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(settings))
+      expect(await run(process.execPath, [tsc, '-p', '.'], project)).toMatchObject({ code: 0, out: '' })
+    }
   })
 
   it('runs its command line by npx', async (context) => {
