@@ -1,9 +1,8 @@
 // What a user gets: the packed tarball, installed into an empty project. It proves what no run from the sources can: built files, `exports`, types and the launcher.
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { openShell, type Command } from './support/shell.ts'
 
@@ -56,6 +55,9 @@ const BROWSER = {
 /** As on Node, where nothing of browsers is. */
 const SERVER = { files: ['connect.ts', 'embedded.ts', 'express.ts'], compilerOptions: { ...STRICT, target: 'ES2024', lib: ['ES2024'], types: ['node'] } }
 
+const shell = openShell()
+afterAll(() => shell.close())
+
 /** What such a user installs beside the package, as the README says. */
 const USER_TYPES = ['@types/node', '@types/express'].map((name) => `${name}@${devDependencies[name]}`)
 
@@ -91,6 +93,18 @@ describe('the packed tarball', () => {
   const needsOlderNode = (context: TestContext): string => {
     if (plainNode === undefined || plainMajor < 20 || plainMajor >= 24) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs one from 20 to 23`)
     return plainNode ?? ''
+  }
+
+  /** The installed server on a directory of its own; `stop` answers its exit code. */
+  const served = async (): Promise<{ readonly url: string; readonly stop: () => Promise<number | null> }> => {
+    const data = mkdtempSync(join(folder, 'data-'))
+    const server = shell.start(`exec "${process.execPath}" node_modules/stint/bin/stint.js serve --port 0 --data "${data}" --log-level warn`, { cwd: project })
+    const [, url = ''] = await server.line(/^listening (\S+)$/)
+    const stop = (): Promise<number | null> => {
+      server.kill('SIGTERM')
+      return server.ended()
+    }
+    return { url, stop }
   }
 
   it('holds the program, the built library and nothing of the sources', () => {
@@ -133,6 +147,28 @@ describe('the packed tarball', () => {
     expect(await sdkOn(needsOlderNode(context), project)).toMatchObject({ code: 0, out: 'function\n' })
   })
 
+  it('says what a directory as store needs where Node is too old for it, and takes a server there', async (context) => {
+    needsInstall(context)
+    const node = needsOlderNode(context)
+    const program = `
+      import { exactlyOnce } from 'stint/express'
+      const told = async (store) => {
+        const once = exactlyOnce({ store, contract: 'orders', onTrouble: console.log })
+        console.log(await once.ready().then(() => 'ready', (cause) => cause.message))
+        await once.close().catch(() => undefined)
+      }
+      await told('./express-data')
+      await told(process.argv[2])`
+    writeFileSync(join(project, 'express.js'), program)
+    const { url, stop } = await served()
+    try {
+      const { out } = await run(node, ['express.js', url], project, node)
+      expect(out).toMatch(/^exactlyOnce: a directory as store needs Node 24 from 24\.15 on, .* this is Node \d+\.\d+\.\d+\. The address of a Stint server .*\nready\n$/)
+    } finally {
+      expect(await stop()).toBe(0)
+    }
+  })
+
   it('gives its types to a compiler that checks them too, with a browser around it or Node', async (context) => {
     needsInstall(context)
     writeFileSync(join(project, 'connect.ts'), typed('connect', 'stint'))
@@ -151,23 +187,12 @@ describe('the packed tarball', () => {
 
   it('serves from a file, with the threads of store and tables, and stops when told', async (context) => {
     needsInstall(context)
-    const server = spawn(process.execPath, [join('node_modules', 'stint', 'bin', 'stint.js'), 'serve', '--port', '0', '--data', join(folder, 'data'), '--log-level', 'warn'], {
-      cwd: project,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const exited = new Promise<number | null>((resolve) => server.once('exit', resolve))
+    const { url, stop } = await served()
     try {
-      let url = ''
-      for await (const line of createInterface(server.stdout)) {
-        url = /^listening (\S+)$/.exec(line)?.[1] ?? ''
-        if (url !== '') break
-      }
       expect((await fetch(`${url}/readyz`)).status).toBe(200)
       expect((await fetch(`${url}/v1/jobs`)).status).toBe(200)
-      server.kill('SIGTERM')
-      expect(await exited).toBe(0)
     } finally {
-      server.kill('SIGKILL')
+      expect(await stop()).toBe(0)
     }
   })
 
@@ -181,14 +206,12 @@ describe('the packed tarball', () => {
 })
 
 describe('the launcher of a checkout', () => {
-  const shell = openShell()
-  afterAll(() => shell.close())
   const ownNode = (context: TestContext): string => {
     if (plainNode === undefined || plainMajor < 20) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs 20 or newer`)
     return plainNode ?? ''
   }
   /** A server that the machine's own Node hands over, in a process group that can be signalled as a whole. */
-  const served = async (node: string): Promise<{ readonly server: Command; readonly url: string }> => {
+  const handedOver = async (node: string): Promise<{ readonly server: Command; readonly url: string }> => {
     const server = shell.start(`exec "${node}" bin/stint.js serve --port 0 --data :memory:`, { cwd: root })
     const [, url = ''] = await server.line(/^listening (\S+)$/)
     return { server, url }
@@ -213,7 +236,7 @@ describe('the launcher of a checkout', () => {
   it('answers what was taken when its whole process group is told to stop', async (context) => {
     const node = ownNode(context)
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      const { server, url } = await served(node)
+      const { server, url } = await handedOver(node)
       const poll = await polled(url)
       server.kill(signal)
       expect(await server.ended()).toBe(0)
