@@ -55,7 +55,8 @@ if (main === undefined) {
   if (node === undefined) {
     fail(
       `stint: the command line and the server need Node 24 from 24.15 on, or Node 26 or newer, for the built-in SQLite 3.51.3; this is Node ${process.versions.node}.\n` +
-        'Install it from https://nodejs.org, or for this project alone: npm install --save-dev --allow-scripts=node node@24\n' +
+        // npm 11.19 runs no install script that package.json does not allow, and refuses to be told on the command line; the npm of an older Node passes the setting over.
+        'Install it from https://nodejs.org, or for this project alone: npm pkg set allowScripts.node=true --json && npm install --save-dev node@24\n' +
         "The client library (`import { connect } from 'stint'`) runs on Node 20 and newer.",
     )
   } else {

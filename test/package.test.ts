@@ -201,7 +201,7 @@ describe('the packed tarball', () => {
     const node = needsOlderNode(context)
     const ran = await run(node, [join('node_modules', 'stint', 'bin', 'stint.js'), '--version'], project, node)
     expect(ran.code).toBe(2)
-    expect(ran.err).toMatch(/need Node 24 from 24\.15 on.*\n.*node@24/)
+    expect(ran.err).toMatch(/need Node 24 from 24\.15 on.*\n.*: npm pkg set allowScripts\.node=true --json && npm install --save-dev node@24\n/)
   })
 })
 
