@@ -31,10 +31,8 @@ const installedNode = () => {
 /** Runs the same command line on another Node and ends as it ends. */
 const handOver = (node) => {
   const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' })
-  const forward = (signal) => child.kill(signal)
-  // A terminal sends Ctrl-C to the child too; passing it on would count as pressing it twice.
-  process.on('SIGINT', () => (process.stdin.isTTY ? undefined : forward('SIGINT')))
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, forward)
+  // A terminal and most supervisors signal the child too, and nothing tells here whether they did: the command line takes two at a time for one.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`stint: cannot start ${node}: ${error.message}`))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code)
@@ -57,7 +55,8 @@ if (main === undefined) {
   if (node === undefined) {
     fail(
       `stint: the command line and the server need Node 24 from 24.15 on, or Node 26 or newer, for the built-in SQLite 3.51.3; this is Node ${process.versions.node}.\n` +
-        'Install it from https://nodejs.org, or for this project alone: npm install --save-dev --allow-scripts=node node@24\n' +
+        // npm 11.19 runs no install script that package.json does not allow, and refuses to be told on the command line; the npm of an older Node passes the setting over.
+        'Install it from https://nodejs.org, or for this project alone: npm pkg set allowScripts.node=true --json && npm install --save-dev node@24\n' +
         "The client library (`import { connect } from 'stint'`) runs on Node 20 and newer.",
     )
   } else {

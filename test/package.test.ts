@@ -1,13 +1,13 @@
 // What a user gets: the packed tarball, installed into an empty project. It proves what no run from the sources can: built files, `exports`, types and the launcher.
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
+import { openShell, type Command } from './support/shell.ts'
 
 const root = join(import.meta.dirname, '..')
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+const { version, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string; devDependencies: Readonly<Record<string, string>> }
 
 interface Ran {
   readonly code: number
@@ -41,23 +41,25 @@ const plainMajor = Number(/^v(\d+)/.exec(plainVersion)?.[1] ?? 0)
 
 const sdkOn = (node: string, cwd: string): Promise<Ran> => run(node, ['--input-type=module', '--eval', `import { connect } from 'stint'; console.log(typeof connect)`], cwd, node)
 
-/** A file of a user with strict settings; it fails to compile if a type of the client is lost or refers to what the package does not ship. */
-const CONSUMER = `import { connect } from 'stint'
-type Stint = ReturnType<typeof connect>
+/** Files of users; one fails to compile if a type is lost or refers to what the package does not ship. */
+const typed = (name: string, module: string): string => `import { ${name} } from '${module}'
 type IsAny<T> = 0 extends 1 & T ? true : false
-export const typed: IsAny<Stint> extends true ? never : string = 'typed'
+export const ${name}Is: IsAny<ReturnType<typeof ${name}>> extends true ? never : string = 'typed'
 `
-const CONSUMER_TSCONFIG = {
-  compilerOptions: {
-    module: 'NodeNext',
-    target: 'ES2022',
-    lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
-    types: [],
-    strict: true,
-    noEmit: true,
-  },
-  include: ['consumer.ts'],
+const STRICT = { module: 'NodeNext', strict: true, noEmit: true, skipLibCheck: false }
+/** As in a browser, where nothing of Node is known. */
+const BROWSER = {
+  files: ['connect.ts'],
+  compilerOptions: { ...STRICT, target: 'ES2022', lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'], types: [] },
 }
+/** As on Node, where nothing of browsers is. */
+const SERVER = { files: ['connect.ts', 'embedded.ts', 'express.ts'], compilerOptions: { ...STRICT, target: 'ES2024', lib: ['ES2024'], types: ['node'] } }
+
+const shell = openShell()
+afterAll(() => shell.close())
+
+/** What such a user installs beside the package, as the README says. */
+const USER_TYPES = ['@types/node', '@types/express'].map((name) => `${name}@${devDependencies[name]}`)
 
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
 const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ENOTCACHED/
@@ -78,7 +80,7 @@ describe('the packed tarball', () => {
     const packed = await sure('npm pack', run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], stage))
     files = [...packed.out.matchAll(/"path": "([^"]+)"/g)].map((match) => match[1] ?? '')
     writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-    const installed = await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, `stint-${version}.tgz`)], project)
+    const installed = await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, `stint-${version}.tgz`), ...USER_TYPES], project)
     offline = installed.code !== 0 && unreachable.test(installed.err)
     if (installed.code !== 0 && !offline) throw new Error(`npm install ended with ${installed.code}\n${installed.err}`)
   }, 300_000)
@@ -91,6 +93,18 @@ describe('the packed tarball', () => {
   const needsOlderNode = (context: TestContext): string => {
     if (plainNode === undefined || plainMajor < 20 || plainMajor >= 24) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs one from 20 to 23`)
     return plainNode ?? ''
+  }
+
+  /** The installed server on a directory of its own; `stop` answers its exit code. */
+  const served = async (): Promise<{ readonly url: string; readonly stop: () => Promise<number | null> }> => {
+    const data = mkdtempSync(join(folder, 'data-'))
+    const server = shell.start(`exec "${process.execPath}" node_modules/stint/bin/stint.js serve --port 0 --data "${data}" --log-level warn`, { cwd: project })
+    const [, url = ''] = await server.line(/^listening (\S+)$/)
+    const stop = (): Promise<number | null> => {
+      server.kill('SIGTERM')
+      return server.ended()
+    }
+    return { url, stop }
   }
 
   it('holds the program, the built library and nothing of the sources', () => {
@@ -133,11 +147,37 @@ describe('the packed tarball', () => {
     expect(await sdkOn(needsOlderNode(context), project)).toMatchObject({ code: 0, out: 'function\n' })
   })
 
-  it('gives the types of the client to a strict compiler', async (context) => {
+  it('says what a directory as store needs where Node is too old for it, and takes a server there', async (context) => {
     needsInstall(context)
-    writeFileSync(join(project, 'consumer.ts'), CONSUMER)
-    writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
-    expect(await run(process.execPath, [tsc, '-p', '.'], project)).toMatchObject({ code: 0, out: '' })
+    const node = needsOlderNode(context)
+    const program = `
+      import { exactlyOnce } from 'stint/express'
+      const told = async (store) => {
+        const once = exactlyOnce({ store, contract: 'orders', onTrouble: console.log })
+        console.log(await once.ready().then(() => 'ready', (cause) => cause.message))
+        await once.close().catch(() => undefined)
+      }
+      await told('./express-data')
+      await told(process.argv[2])`
+    writeFileSync(join(project, 'express.js'), program)
+    const { url, stop } = await served()
+    try {
+      const { out } = await run(node, ['express.js', url], project, node)
+      expect(out).toMatch(/^exactlyOnce: a directory as store needs Node 24 from 24\.15 on, .* this is Node \d+\.\d+\.\d+\. The address of a Stint server .*\nready\n$/)
+    } finally {
+      expect(await stop()).toBe(0)
+    }
+  })
+
+  it('gives its types to a compiler that checks them too, with a browser around it or Node', async (context) => {
+    needsInstall(context)
+    writeFileSync(join(project, 'connect.ts'), typed('connect', 'stint'))
+    writeFileSync(join(project, 'embedded.ts'), typed('open', 'stint/embedded'))
+    writeFileSync(join(project, 'express.ts'), typed('exactlyOnce', 'stint/express'))
+    for (const settings of [BROWSER, SERVER]) {
+      writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(settings))
+      expect(await run(process.execPath, [tsc, '-p', '.'], project)).toMatchObject({ code: 0, out: '' })
+    }
   })
 
   it('runs its command line by npx', async (context) => {
@@ -147,23 +187,12 @@ describe('the packed tarball', () => {
 
   it('serves from a file, with the threads of store and tables, and stops when told', async (context) => {
     needsInstall(context)
-    const server = spawn(process.execPath, [join('node_modules', 'stint', 'bin', 'stint.js'), 'serve', '--port', '0', '--data', join(folder, 'data'), '--log-level', 'warn'], {
-      cwd: project,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const exited = new Promise<number | null>((resolve) => server.once('exit', resolve))
+    const { url, stop } = await served()
     try {
-      let url = ''
-      for await (const line of createInterface(server.stdout)) {
-        url = /^listening (\S+)$/.exec(line)?.[1] ?? ''
-        if (url !== '') break
-      }
       expect((await fetch(`${url}/readyz`)).status).toBe(200)
       expect((await fetch(`${url}/v1/jobs`)).status).toBe(200)
-      server.kill('SIGTERM')
-      expect(await exited).toBe(0)
     } finally {
-      server.kill('SIGKILL')
+      expect(await stop()).toBe(0)
     }
   })
 
@@ -172,13 +201,47 @@ describe('the packed tarball', () => {
     const node = needsOlderNode(context)
     const ran = await run(node, [join('node_modules', 'stint', 'bin', 'stint.js'), '--version'], project, node)
     expect(ran.code).toBe(2)
-    expect(ran.err).toMatch(/need Node 24 from 24\.15 on.*\n.*node@24/)
+    expect(ran.err).toMatch(/need Node 24 from 24\.15 on.*\n.*: npm pkg set allowScripts\.node=true --json && npm install --save-dev node@24\n/)
   })
 })
 
 describe('the launcher of a checkout', () => {
-  it('hands over to the Node that the project installed', async (context) => {
+  const ownNode = (context: TestContext): string => {
     if (plainNode === undefined || plainMajor < 20) context.skip(`the machine's own Node is ${plainVersion || 'missing'}; this needs 20 or newer`)
-    expect(await run(plainNode ?? '', [join('bin', 'stint.js'), '--version'], root, plainNode)).toMatchObject({ code: 0, out: `${version}\n` })
+    return plainNode ?? ''
+  }
+  /** A server that the machine's own Node hands over, in a process group that can be signalled as a whole. */
+  const handedOver = async (node: string): Promise<{ readonly server: Command; readonly url: string }> => {
+    const server = shell.start(`exec "${node}" bin/stint.js serve --port 0 --data :memory:`, { cwd: root })
+    const [, url = ''] = await server.line(/^listening (\S+)$/)
+    return { server, url }
+  }
+
+  /** A long poll that the server has under way. */
+  const polled = async (url: string): Promise<{ readonly answer: Promise<Response> }> => {
+    const job = { id: 'polled', service: 'index', server: 'one' }
+    await fetch(`${url}/v1/jobs`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(job) })
+    const path = `${url}/v1/jobs/polled/directive`
+    const etag = (await fetch(path)).headers.get('etag') ?? ''
+    const answer = fetch(path, { headers: { Prefer: 'wait=30', 'If-None-Match': etag } })
+    while (!/^stint_\w*polls\w* 1$/m.test(await (await fetch(`${url}/metrics`)).text()));
+    return { answer }
+  }
+
+  it('hands over to the Node that the project installed', async (context) => {
+    const node = ownNode(context)
+    expect(await run(node, [join('bin', 'stint.js'), '--version'], root, node)).toMatchObject({ code: 0, out: `${version}\n` })
+  })
+
+  it('answers what was taken when its whole process group is told to stop', async (context) => {
+    const node = ownNode(context)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const { server, url } = await handedOver(node)
+      const poll = await polled(url)
+      server.kill(signal)
+      expect(await server.ended()).toBe(0)
+      expect((await poll.answer).status).toBe(304)
+      expect(server.written()).not.toContain('ending at once')
+    }
   })
 })

@@ -5,6 +5,7 @@ import { createHttp, type Http } from '../client/http.ts'
 import { realWorld, type World } from '../world.ts'
 import { parseDuration } from './duration.ts'
 import { CliFailure, EXIT, usage } from './failure.ts'
+import { hearStops, type StopSignal } from './stop-signals.ts'
 import { paintFor, type Paint } from './terminal/text.ts'
 
 export type Format = 'table' | 'json' | 'jsonl'
@@ -56,14 +57,19 @@ const urlOf = (given: string | undefined): string => {
   return url
 }
 
-const interruption = () => {
+/** The second signal meets the default, which ends the process. */
+const endByDefault = (signal: StopSignal): void => {
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+}
+
+const interruption = (world: World) => {
   let controller: AbortController | undefined
   return (): AbortSignal => {
     if (controller !== undefined) return controller.signal
     const made = new AbortController()
     controller = made
-    // `once`: the second signal meets the default, which ends the process.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => made.abort(new Error(signal)))
+    hearStops(world, { first: (signal) => made.abort(new Error(signal)), again: endByDefault })
     return made.signal
   }
 }
@@ -106,7 +112,7 @@ export const contextOf = (command: Command): Context => {
     get http() {
       return (http ??= createHttp({ url: getUrl(), token: options.token ?? process.env['STINT_TOKEN'], as: options.as, world, fetch }))
     },
-    interrupted: interruption(),
+    interrupted: interruption(world),
     confirm: confirming(options.yes === true),
   }
 }

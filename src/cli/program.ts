@@ -58,9 +58,15 @@ const addOffline = (program: Command): void => {
       'after',
       `\nExit code 1 when the chain of digests is broken or a kept table is not what the log says.\n${examples('stint verify', 'stint verify monday.db', 'stint verify -o json')}`,
     )
-  withSettings(program.command('backup').description('copy the log, beside a running server too').argument('<target>', 'file to make, or a directory to make one in'), ['data'])
+  withSettings(
+    program
+      .command('backup')
+      .description('copy the log, beside a running server too')
+      .argument('<target>', 'file to make, or a directory to make one in; with a slash at its end the directory is made too'),
+    ['data'],
+  )
     .action(late('backup'))
-    .addHelpText('after', examples('stint backup monday.db', 'stint backup /var/backups --data /var/lib/stint'))
+    .addHelpText('after', examples('stint backup monday.db', 'stint backup /var/backups/ --data /var/lib/stint'))
   withSettings(program.command('restore').description('put a backup into a data directory that has no log').argument('<backup>', 'file that `stint backup` made'), ['data'])
     .action(late('restore'))
     .addHelpText('after', examples('stint restore monday.db --data ./restored'))

@@ -1,12 +1,11 @@
 // `stint serve`: runs a server until it is told to stop.
 import { createLog } from '../log.ts'
 import { startServer, type RunningServer } from '../main.ts'
-import { pause } from '../world.ts'
+import { pause, type World } from '../world.ts'
 import type { Context } from './context.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { configDirectoryOf, configOf, type ServerFlags } from './server-options.ts'
-
-const STOPS = ['SIGTERM', 'SIGINT'] as const
+import { hearStops } from './stop-signals.ts'
 
 const endAtOnce = (say: (line: string) => void, signal: NodeJS.Signals, when: string): never => {
   say(`stint: ${signal} ${when}: ending at once`)
@@ -14,13 +13,9 @@ const endAtOnce = (say: (line: string) => void, signal: NodeJS.Signals, when: st
 }
 
 /** Tells which signal came first; the second one ends the process at once. */
-const stopSignal = (say: (line: string) => void) => {
+const stopSignal = (world: World, say: (line: string) => void) => {
   const stopping = new AbortController()
-  const heard = (signal: NodeJS.Signals): void => {
-    if (stopping.signal.aborted) endAtOnce(say, signal, 'again')
-    stopping.abort(signal)
-  }
-  for (const signal of STOPS) process.on(signal, heard)
+  hearStops(world, { first: (signal) => stopping.abort(signal), again: (signal) => endAtOnce(say, signal, 'again') })
   return stopping
 }
 
@@ -60,7 +55,7 @@ export const serve = async (context: Context, flags: ServerFlags): Promise<void>
   const { world, say } = context
   const config = configOf(flags)
   const log = createLog({ level: config.logLevel, world, human: process.stderr.isTTY })
-  const stopping = stopSignal(say)
+  const stopping = stopSignal(world, say)
   process.once('uncaughtException', (cause) => {
     log.fatal({ err: cause }, 'a defect in Stint: ending at once, a restart goes on from the log')
     process.exit(EXIT.fault)

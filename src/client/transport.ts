@@ -6,7 +6,7 @@ import type * as undici from 'undici'
 export interface Answered {
   readonly status: number
   readonly url: string
-  readonly type: ResponseType
+  readonly type: Response['type']
   readonly headers: Headers
   readonly text: () => Promise<string>
   readonly arrayBuffer: () => Promise<ArrayBuffer>

@@ -1,6 +1,6 @@
 // An implementation node (D): where it listens and which operations it can run. Events, state and decision of the aggregate; what it runs are work items.
 import * as t from 'io-ts'
-import { aggregateCodec } from './aggregate-codec.ts'
+import { aggregateCodec, type AggregateCodec } from './aggregate-codec.ts'
 import { accept, reject, type Decision } from './decider.ts'
 import type { At } from './work-item/evolve.ts'
 
@@ -58,7 +58,7 @@ const codec = aggregateCodec<NodeEvent>('node', NODE_EVENT_VERSION, nodeEvents)
 export const encodeNodeEvent = codec.encode
 
 /** The event that was stored as this type, version and (already parsed) data. */
-export const decodeNodeEvent = codec.decode
+export const decodeNodeEvent: AggregateCodec<NodeEvent>['decode'] = codec.decode
 
 // ---- state ----
 

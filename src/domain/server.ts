@@ -1,7 +1,7 @@
 // The servers that have one log open together: who is there is a function of their one stream and of time. Events, state and questions of the aggregate; nothing is decided here,
 // since each server speaks of itself alone.
 import * as t from 'io-ts'
-import { aggregateCodec } from './aggregate-codec.ts'
+import { aggregateCodec, type AggregateCodec } from './aggregate-codec.ts'
 
 /** The one stream that holds them. */
 export const SERVERS_STREAM = 'servers'
@@ -32,7 +32,7 @@ const codec = aggregateCodec<ServerEvent>('server', SERVER_EVENT_VERSION, server
 export const encodeServerEvent = codec.encode
 
 /** The event that was stored as this type, version and (already parsed) data. */
-export const decodeServerEvent = codec.decode
+export const decodeServerEvent: AggregateCodec<ServerEvent>['decode'] = codec.decode
 
 /** What a server last said of itself. */
 export interface Server {

@@ -5,6 +5,7 @@ import { realWorld, type World } from '../world.ts'
 import { configOf, type ContractSettings } from './contract-settings.ts'
 import type { ContractStore } from './contract-store.ts'
 import { contractMiddleware, type ContractMiddleware } from './middleware.ts'
+import { loadFailure } from './node-needed.ts'
 import type { Embedded } from './open.ts'
 import type { MiddlewareOptions } from './options.ts'
 import { agreeOnContract, serverContract } from './server-contract.ts'
@@ -40,10 +41,17 @@ interface Opened {
 /** Engines of this process by directory, as only one may have it: routes with the same directory share it. */
 const engines = new Map<string, { opening: Promise<Embedded>; users: number }>()
 
+/** Apps that use a server need no engine, and load none. */
+const openEngineAt = async (data: string): Promise<Embedded> => {
+  const { open } = await import('./open.ts').catch((cause: unknown) => {
+    throw loadFailure(cause)
+  })
+  return open({ data })
+}
+
 const shared = async (data: string): Promise<{ readonly embedded: Embedded; readonly close: () => Promise<void> }> => {
   const path = resolve(data)
-  // Apps that use a server need no engine, and load none.
-  const known = engines.get(path) ?? { opening: import('./open.ts').then(({ open }) => open({ data: path })), users: 0 }
+  const known = engines.get(path) ?? { opening: openEngineAt(path), users: 0 }
   engines.set(path, known)
   known.users += 1
   const leave = async (): Promise<void> => {

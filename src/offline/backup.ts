@@ -1,7 +1,7 @@
 // Copies of the log: taken beside a running server, and put where a server will be started. A restored log begins a life of its own (its positions are not those of the original).
 import * as E from 'fp-ts/lib/Either.js'
 import { existsSync, mkdirSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, resolve, sep } from 'node:path'
 import { LOG_FILE } from '../settings.ts'
 import { StoreFault, type Head } from '../store/port.ts'
 import { backupLog } from '../store/sqlite/backup.ts'
@@ -17,16 +17,36 @@ export interface Copied {
 
 const isDirectory = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
 
+const namesDirectory = (path: string): boolean => path.endsWith('/') || path.endsWith(sep) || isDirectory(path)
+
 /** In a directory a copy is named after its time, so that daily backups need no script. */
 const fileFor = (target: string, world: World): string => {
   const stamp = new Date(world.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')
-  return resolve(isDirectory(target) ? join(target, `stint-${stamp}Z.db`) : target)
+  return resolve(namesDirectory(target) ? join(target, `stint-${stamp}Z.db`) : target)
 }
 
-/** Copies the log of a data directory as of now. Throws NoLog or StoreOpenError; Left when the target exists or cannot be written. */
+/** Makes the directory that `target` is said to be, unless it is there. */
+const makeDirectory = (target: string): E.Either<StoreFault, void> => {
+  try {
+    mkdirSync(target, { recursive: true })
+    return E.right(undefined)
+  } catch (cause) {
+    return E.left(new StoreFault('unavailable', `The directory ${resolve(target)} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`))
+  }
+}
+
+/**
+ * Copies the log of a data directory as of now, to a file or into a directory; one that ends with a slash is made if it is not there.
+ * Throws NoLog or StoreOpenError; Left when the target exists or cannot be written.
+ */
 export const backupData = async (data: string, target: string, world: World): Promise<E.Either<StoreFault, Copied>> => {
+  const source = logFileOf(data)
   const file = fileFor(target, world)
-  const copied = await backupLog(logFileOf(data), file, world)()
+  if (namesDirectory(target)) {
+    const made = makeDirectory(target)
+    if (E.isLeft(made)) return made
+  }
+  const copied = await backupLog(source, file, world)()
   return E.isLeft(copied) ? copied : E.right({ file, head: copied.right, bytes: statSync(file).size })
 }
 

@@ -1,12 +1,15 @@
 // The commands that need no server: replay, verify, backup, restore and doctor, on sound data, beside a running server, and on damaged data.
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import * as E from 'fp-ts/lib/Either.js'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createHttp } from '../../src/client/http.ts'
+import { backupData } from '../../src/offline/backup.ts'
 import { registerJob, reportJob } from '../../src/wire/jobs.ts'
 import { realWorld } from '../../src/world.ts'
 import { processes } from '../support/process.ts'
+import { virtualWorld } from '../support/virtual-world.ts'
 
 const { folder, serve, stint } = processes('cli-offline')
 const live = join(folder, 'live')
@@ -149,6 +152,25 @@ describe('backup and restore', () => {
     const [path = ''] = /^.*\.db(?= )/.exec(printed) ?? []
     expect(err).toContain(`\`stint verify '${path}'\``)
     expect(await stint(['verify', path])).toMatchObject({ code: 0 })
+  })
+
+  it('make the directory that a slash at the end says it is, and use it again', async () => {
+    expect(await stint(['backup', 'new/copies/', '--data', live])).toMatchObject({ code: 0 })
+    const [first = ''] = readdirSync(join(folder, 'new', 'copies'))
+    expect(first).toMatch(/^stint-\d{8}T\d{6}Z\.db$/)
+    expect(await stint(['verify', join('new', 'copies', first)])).toMatchObject({ code: 0 })
+    // Names tell seconds, and commands take less.
+    const another = await backupData(live, `${join(folder, 'new', 'copies')}/`, virtualWorld())
+    expect(E.isRight(another)).toBe(true)
+    expect(readdirSync(join(folder, 'new', 'copies'))).toHaveLength(2)
+  })
+
+  it('make no directory without a log, nor in the place of a file', async () => {
+    expect(await stint(['backup', 'in-vain/', '--data', join(folder, 'nowhere')])).toMatchObject({ code: 3 })
+    expect(existsSync(join(folder, 'in-vain'))).toBe(false)
+    writeFileSync(join(folder, 'a-file'), 'precious')
+    expect(await stint(['backup', 'a-file/', '--data', live])).toMatchObject({ code: 4, err: expect.stringContaining('a-file cannot be made') })
+    expect(readFileSync(join(folder, 'a-file'), 'utf8')).toBe('precious')
   })
 
   it('take a backup whose name has no ending', async () => {
