@@ -9,7 +9,7 @@
 // What is leased ahead waits until a handler is free. Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
 import type { LeasedRequest } from '../wire/requests.ts'
 import type { LeasedTask } from '../wire/tasks.ts'
-import { pause } from '../world.ts'
+import { pause, type Cancel } from '../world.ts'
 import { createBeginnings } from './beginnings.ts'
 import { createBusy } from './busy.ts'
 import { createOutages, createTeller, type OnProblem } from './complaints.ts'
@@ -30,6 +30,8 @@ import type { Ending, Verb, WorkSource } from './work-source.ts'
 
 /** Below the minute after which most proxies cut a connection that is still. */
 const WAIT_SECONDS = 50
+/** Milliseconds in which a signal that comes again is the same request: `timeout`, systemd and launchers send it to a process and to its group. */
+const SAME_REQUEST_MS = 500
 const GRACE_SECONDS = 10
 const FLUSH_SECONDS = 10
 const REASON_MAX = 1_000
@@ -53,7 +55,7 @@ export interface WorkingOptions {
   readonly graceSeconds?: number
   /** Seconds for which `close` tries to get the last endings through (10). */
   readonly flushSeconds?: number
-  /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, once nothing else keeps it. */
+  /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, once nothing else keeps it. The same signal half a second later ends it at once. */
   readonly closeOn?: readonly string[]
   /** Hears of what went wrong without being thrown anywhere, with an id if it is that one's alone: leases that were lost, endings that were refused, Stint out of reach (once for each outage). A warning on the console unless given. */
   readonly onProblem?: OnProblem
@@ -294,6 +296,13 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     if (untold > 0) onProblem(new Error(`Expected all endings to reach Stint, but ${untold} did not before the worker was closed.`))
   }
 
+  let cancelDeafen: Cancel | undefined
+  /** From now on the signal does to the process what it does by itself. */
+  const deafen = (): void => {
+    cancelDeafen?.()
+    for (const signal of closeOn) globalThis.process?.off(signal, closeNow)
+  }
+
   const shut = async (graceSeconds: number): Promise<void> => {
     await Promise.all([requests.stop(), untilIdle(graceSeconds * 1_000)])
     for (const item of held) {
@@ -303,7 +312,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     await allTold((options.flushSeconds ?? FLUSH_SECONDS) * 1_000)
     ending.abort(new Closed('worker'))
     meter.close()
-    for (const signal of closeOn) globalThis.process?.off(signal, closeNow)
+    deafen()
     await Promise.all([endings.ended(), reports.ended(), keeper.ended()])
     onClosed()
     closed.resolve()
@@ -317,8 +326,11 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     }
     return closing
   }
-  const closeNow = (): void => void close()
-  for (const signal of closeOn) globalThis.process?.once(signal, closeNow)
+  const closeNow = (): void => {
+    void close()
+    cancelDeafen ??= world.timer(SAME_REQUEST_MS, deafen)
+  }
+  for (const signal of closeOn) globalThis.process?.on(signal, closeNow)
   changed()
 
   return { worker, figures: () => ({ ...counts }), close, closed: closed.promise, [Symbol.asyncDispose]: () => close() }

@@ -311,6 +311,9 @@ describe('when it is closed', () => {
     const listeners = process.listenerCount('SIGUSR2')
     const told = client.worker(options({ closeOn: ['SIGUSR2'] }), () => 1)
     process.emit('SIGUSR2')
+    // It comes from the group as well as from the launcher: the same request.
+    expect(process.listenerCount('SIGUSR2')).toBe(listeners + 1)
+    process.emit('SIGUSR2')
     await told.closed
     expect(process.listenerCount('SIGUSR2')).toBe(listeners)
     const other = client.worker(options(), () => 1)
