@@ -24,7 +24,7 @@ const startTimes = async (count: number): Promise<Row> => {
   }
   return rowOf('Start of an empty server, to “listening”', quantile(took, 0.5), 'ms', {
     aim: { most: 1_000 },
-    limit: 'Loading Node and the program in three threads, types stripped on the way, and making the two files. Compiled, as it is published, it is a tenth faster.',
+    limit: 'Loading Node and the program in two threads, types stripped on the way, and making the two files. Compiled, as it is published, it is a tenth faster.',
     against: SCRIPT,
     more: { starts: took.map((each) => numberText(rounded(each, 0))).join(' · ') },
   })
@@ -41,7 +41,7 @@ export const measureIdle = async ({ isQuick }: Effort): Promise<readonly Row[]> 
     await whenIdle(server.pid)
     say('an empty server')
     const memory = rowOf('Memory of an empty server', rssMiB(server.pid), 'MiB', {
-      limit: 'Node, its three threads and the program, of which a fourth is the stripper of types, absent where it is compiled, as published.',
+      limit: 'Node, its two threads and the program, of which a fourth is the stripper of types, absent where it is compiled, as published.',
     })
     const empty = rowOf('CPU of an empty server', await cpuShare(server.pid, seconds), '% of a core', {
       limit: 'Timers of Node; ticks of 10 ms are the finest that can be measured.',

@@ -142,7 +142,7 @@ const throughMiddleware = async (seconds: number, fdatasyncs: number): Promise<r
     }),
     ...rowsOf('through the middleware on a file', embedded, (cost) => ({ ...ofBare(cost), '× fdatasync': rounded(cost.perSecond / fdatasyncs, 1) }), BARE_ROUTE, {
       alone: { limit: 'Two commits, one after the other.' },
-      many: { aim: REQUESTS_AIM, limit: 'The app’s main thread: half of it is the middleware and the engine, a sixth HTTP. The writer is idle for most of the time.' },
+      many: { aim: REQUESTS_AIM, limit: 'The app’s main thread: half of it is the middleware and the engine, a sixth HTTP.' },
       again: {
         aim: REPLIES_AIM,
         limit: 'The app’s main thread: HTTP is more than a third of it, and a fourth is the middleware, which reads, compares and holds. Nothing is read from the disk.',

@@ -56,9 +56,9 @@ const insertMany = async ({ call }: Client): Promise<void> => {
   if (refused !== undefined) throw new Error(`An insert was refused: ${JSON.stringify(refused)}`)
 }
 
-const LIMIT_ALONE = 'One fdatasync for each request, and waking one another: caller, server, writer, tables.'
+const LIMIT_ALONE = 'One fdatasync for each request, and waking one another: caller, server and back.'
 const LIMIT_MANY =
-  'The server’s main thread. A third of its time are system calls, for the answers and to wake the writer and the tables; the rest is HTTP, decoding, rules, digests and encoding. On two cores it shares them with the callers and its own two other threads.'
+  'The server’s main thread: HTTP, decoding, rules, digests and encoding, and the log, which it writes and syncs itself. On two cores it shares them with the callers and its own tables.'
 
 const bareName = (callers: number): string => `Bare node:http answers hello, ${callers} caller${callers === 1 ? '' : 's'}`
 

@@ -113,7 +113,7 @@ export const measureTaskLatency = async ({ isQuick }: Effort): Promise<readonly 
     'Pick-up of a new task, 50 a second',
     picked,
     { p50: 1.2, p99: 3.5 },
-    'One commit, the birth with the lease, and waking one another: caller, server, writer, server, worker.',
+    'One commit, the birth with the lease, and waking one another: caller, server, worker.',
   )
   say('give-back')
   return [...floorRows(floor), ...pickUp, ...(await onServer((stint, server) => giveBackRows(stint, server, isQuick)))]

@@ -76,9 +76,14 @@ describe('an operation that is sent to a node', () => {
     const copy = steeredClass('CopyImage', LONG)
     const stage = await openStage([copy.operation])
     const node = await stage.start()
-    expect((await stage.management.send({ id: 'a', operation: 'CopyImage' })).status).toBe(202)
+    // In the very turn in which it is taken: its answer, and its beginning, come after that.
+    const taken = node.engine.changed('long-task/a', 3_600_000)
+    const sent = stage.management.send({ id: 'a', operation: 'CopyImage' })
+    await taken
     // No time passes: nothing that runs is waited for.
-    await node.close()
+    const closed = node.close()
+    expect((await sent).status).toBe(202)
+    await closed
     expect(copy.runs).toEqual([])
   })
 
