@@ -31,16 +31,27 @@ export interface Live {
 /** Settled items whose state stays at hand, so that a repeated last report costs no read. */
 const SETTLED_KEPT = 10_000
 
+/** Requests are called again long after they settled, and each that is not at hand is read from its stream: as many as have small replies on the shelf. */
+const REQUESTS_KEPT = 40_000
+
 export const createLive = (): Live => {
   const live = new Map<WorkItemId, Entry<Waiting | Held | Owing>>()
   const settled = createOldestFirst<WorkItemId, Entry>()
+  const requests = createOldestFirst<WorkItemId, Entry>()
   const listeners: ChangeListener[] = []
   let held = 0
   let pending = 0
 
   const remember = (workItem: WorkItemId, entry: Entry): void => {
-    settled.set(workItem, entry)
-    settled.trim(SETTLED_KEPT)
+    const isRequest = entry.item.kind === 'request'
+    const kept = isRequest ? requests : settled
+    kept.set(workItem, entry)
+    kept.trim(isRequest ? REQUESTS_KEPT : SETTLED_KEPT)
+  }
+
+  const forgetSettled = (workItem: WorkItemId): void => {
+    settled.delete(workItem)
+    requests.delete(workItem)
   }
 
   const isPending = ({ kind, status }: Existing): boolean => kind === 'request' && status !== 'settled'
@@ -59,7 +70,7 @@ export const createLive = (): Live => {
     if (isPending(after)) pending += 1
     if (isLive(after)) {
       live.set(workItem, { item: after, position })
-      if (standing === undefined && before.status !== 'absent') settled.delete(workItem)
+      if (standing === undefined && before.status !== 'absent') forgetSettled(workItem)
     } else {
       if (standing !== undefined) live.delete(workItem)
       remember(workItem, { item: after, position })
@@ -68,12 +79,12 @@ export const createLive = (): Live => {
   }
 
   return {
-    get: (workItem) => live.get(workItem) ?? settled.get(workItem),
+    get: (workItem) => live.get(workItem) ?? settled.get(workItem) ?? requests.get(workItem),
     put,
     forget: (workItem) => {
       uncount(live.get(workItem))
       live.delete(workItem)
-      settled.delete(workItem)
+      forgetSettled(workItem)
     },
     onChange: (listener) => void listeners.push(listener),
     entries: () => live.entries(),

@@ -122,8 +122,10 @@ export const openSqliteReader = (file: string, options: ReaderOptions = {}): Sql
         return E.right(run())
       }),
     )
+  /** Of one stream; who shares what the writer knows is of its thread, so nothing is written between two statements. */
+  const fromOne = options.index === undefined ? fromStreams : <A>(run: () => A): TE.TaskEither<StoreFault, A> => read(() => E.right(run()))
   return {
-    readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) => fromStreams(() => streams.rows(stream, from, max).map((row) => eventOfRow(row, incarnation))),
+    readStream: (stream, { from = 0, max = DEFAULT_MAX } = {}) => fromOne(() => streams.rows(stream, from, max).map((row) => eventOfRow(row, incarnation))),
     readFirst: (names) =>
       fromStreams(() =>
         names.map((stream) => {

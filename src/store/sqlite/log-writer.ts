@@ -187,7 +187,9 @@ const writerOf = (db: DatabaseSync, settings: LogWriterSettings): LogWriter => {
     }
     const first = tail.sequence + 1
     try {
-      return { kind: 'written', isDurable, first, results: writeAll(operations) }
+      const results = writeAll(operations)
+      // Of conflicts alone nothing is to be synced: what they met is durable.
+      return { kind: 'written', isDurable: isDurable || tail.sequence < first, first, results }
     } catch (cause) {
       if (!isFull(cause)) throw cause
       takeBack(cause)
