@@ -1,7 +1,7 @@
 // What the SQLite store answers when the world fails: a commit that breaks, a disk that is full, a thread that is gone, too much at once.
 import * as E from 'fp-ts/lib/Either.js'
 import { describe, expect, it } from 'vitest'
-import { copyFileSync, readdirSync, statSync } from 'node:fs'
+import { copyFileSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Worker } from 'node:worker_threads'
@@ -391,6 +391,20 @@ describe('when the disk is full', () => {
     world.advance(1_000)
     expect(store.reach?.trouble()).toBeUndefined()
     expect(told.map((reason) => reason !== undefined)).toEqual([true, false, true, false, true, false])
+    await store.close()
+  })
+
+  it('stays in trouble where its directory cannot be looked at', async () => {
+    const world = virtualWorld()
+    const data = directory()
+    const store = await openSqliteStore({ directory: data, maxFileBytes: 1_000_000, world })
+    left(await store.append('a', 'any', [sample(1, { payload: Buffer.alloc(2_000_000) })])())
+    renameSync(data, `${data}-moved`)
+    world.advance(1_000)
+    expect(store.reach?.trouble()).toBeDefined()
+    renameSync(`${data}-moved`, data)
+    world.advance(1_000)
+    expect(store.reach?.trouble()).toBeUndefined()
     await store.close()
   })
 

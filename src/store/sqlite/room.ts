@@ -18,10 +18,14 @@ export interface Room {
   readonly close: () => void
 }
 
-/** Bytes free for this user on the file system of a directory. */
+/** Bytes free for this user on the file system of a directory; of one that cannot be looked at, none. */
 const freeBytes = (directory: string): number => {
-  const { bavail, bsize } = statfsSync(directory)
-  return bavail * bsize
+  try {
+    const { bavail, bsize } = statfsSync(directory)
+    return bavail * bsize
+  } catch {
+    return 0
+  }
 }
 
 /** `fits`: whether the log itself would take more. */
