@@ -4,6 +4,7 @@ import { enableCompileCache } from 'node:module'
 // A command lives a tenth of a second, and most of that would go into compiling it anew each time.
 enableCompileCache()
 const { run } = await import('./program.ts')
+const { STOP_SIGNALS } = await import('./stop-signals.ts')
 
 // Whoever reads us may stop reading (`stint jobs list | head`): that is no error of ours.
 process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
@@ -12,3 +13,5 @@ process.stdout.on('error', (cause: NodeJS.ErrnoException) => {
 })
 
 process.exitCode = await run(process.argv.slice(2))
+// Node gives signals back to the system while it takes itself apart, and a request to stop that comes twice would kill what has ended well: whoever heard the first one ends at once.
+if (STOP_SIGNALS.some((signal) => process.listenerCount(signal) > 0)) process.exit()

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { processes, type Running } from '../support/process.ts'
 
@@ -55,6 +56,17 @@ describe('serve', () => {
     expect(await stopped(server, 'SIGINT')).toMatchObject({ code: 0 })
     const answer = await poll
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([304, '1'])
+  })
+
+  it('ends well however late the same request to stop is passed on to it', async () => {
+    const server = await serve(['--data', ':memory:'])
+    let over = false
+    const ended = server.ended().finally(() => (over = true))
+    while (!over) {
+      server.kill('SIGTERM')
+      await nextTurn()
+    }
+    expect(await ended).toEqual({ code: 0, signal: null })
   })
 
   it('ends at once when it is told to while it starts', async () => {
