@@ -89,7 +89,11 @@ const itemOf = ({ question: { id, content, callback }, isTaken }: Open): string 
 
 const answerOf = ({ status, headers: said, text, bodyBase64 }: RepliedAs): RawAnswer => {
   const headers = new Headers()
-  for (const [name, value] of Object.entries(said)) for (const each of typeof value === 'string' ? [value] : value) headers.append(name, each)
+  for (const name in said) {
+    const value = said[name] as string | readonly string[]
+    if (typeof value === 'string') headers.append(name, value)
+    else for (const each of value) headers.append(name, each)
+  }
   return { status, headers, bytes: bodyBase64 === undefined ? TO_BYTES.encode(text ?? '') : fromBase64(bodyBase64) }
 }
 

@@ -7,6 +7,8 @@ const BYTES_TYPE = 'application/octet-stream'
 
 const isJson = (mediaType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType)
 
+const TO_BYTES = new TextEncoder()
+
 /** A value as JSON. Throws `StintError` (`invalid`) for what JSON cannot say. */
 export const jsonText = (value: unknown): string => {
   try {
@@ -26,5 +28,5 @@ export const contentOf = (body: unknown, mediaType?: string): Content => {
   if (body instanceof Uint8Array) return { bytes: body, mediaType: mediaType ?? BYTES_TYPE }
   if (body === undefined) return { bytes: new Uint8Array(), mediaType: mediaType ?? BYTES_TYPE }
   const isText = typeof body === 'string' && mediaType !== undefined && !isJson(mediaType)
-  return { bytes: new TextEncoder().encode(isText ? body : jsonText(body)), mediaType: mediaType ?? JSON_TYPE }
+  return { bytes: TO_BYTES.encode(isText ? body : jsonText(body)), mediaType: mediaType ?? JSON_TYPE }
 }

@@ -37,9 +37,11 @@ const releaseOf = (header: string): Pick<GivenReply, 'releasePolicy' | 'expiresA
   return { releasePolicy: isPolicy(policy) ? policy : 'required', expiresAt: /;\s*expires="([^"]*)"/.exec(header)?.[1] }
 }
 
+const utf8 = new TextDecoder()
+
 /** @param isFirst the same call was told before that its request is the first with this id */
 export const givenReply = (id: string, { status, headers, bytes }: RawAnswer, isFirst: boolean): GivenReply => {
-  const text = (): string => new TextDecoder().decode(bytes)
+  const text = (): string => utf8.decode(bytes)
   return {
     id,
     workItem: headers.get(WORK_ITEM_HEADER) ?? '',

@@ -109,18 +109,17 @@ const bytesOf = ({ body, bodyBase64 }: LeasedRequest): Uint8Array => {
 export const handedRequest = <Body>(item: HeldItem<LeasedRequest>, extend: Handed['extend']): WorkerRequest<Body> => {
   const { leased } = item
   const { caller, attempt, body, bodyBase64, mediaType, method, path } = leased
-  return handed(item, extend, {
+  const request = handed(item, extend, {
     caller,
     attempt,
     body: (bodyBase64 === undefined ? body : fromBase64(bodyBase64)) as Body,
-    get bytes() {
-      return bytesOf(leased)
-    },
     mediaType,
     method,
     path,
     json: () => (bodyBase64 === undefined && body !== undefined ? body : (JSON.parse(new TextDecoder().decode(bytesOf(leased))) as unknown)),
   })
+  // Most handlers never ask for them.
+  return Object.defineProperty(request as WorkerRequest<Body>, 'bytes', { get: () => bytesOf(leased), enumerable: true, configurable: true })
 }
 
 export interface RequestSourceOptions {

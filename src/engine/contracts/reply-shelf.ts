@@ -51,7 +51,7 @@ export const createReplyShelf = (reader: EventReader, bytesMax = SHELF_BYTES): R
       if (item.reply === undefined) return E.right(undefined)
       const known = shelf.get(workItem)
       if (known !== undefined) {
-        put(workItem, known)
+        shelf.set(workItem, known)
         return E.right(known)
       }
       const read = await reader.readStream(streamOf(workItem), { from: item.endRevision, max: 1 })()
