@@ -19,10 +19,10 @@ export interface Beginnings<Leased extends LeasedItem> {
 }
 
 /** The abort that came while it waited here; one that it was leased with is its handler's to hear of, which may have to undo what an earlier attempt did. */
-const abortedSince = ({ leased, held: { job } }: HeldItem): AbortRequested | undefined => {
+const abortedSince = ({ leased, held }: HeldItem): AbortRequested | undefined => {
   // The signal is made when it is asked for, which most tasks are too short for.
-  if (leased.directive === 'abort' || job.directive !== 'abort') return undefined
-  const reason: unknown = job.signal.reason
+  if (leased.directive === 'abort' || held.directive !== 'abort') return undefined
+  const reason: unknown = held.signal.reason
   return reason instanceof AbortRequested ? reason : undefined
 }
 

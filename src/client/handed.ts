@@ -11,19 +11,19 @@ export interface Handed extends Pick<Job, 'id' | 'directive' | 'progress' | 'pha
 }
 
 /** The face of a held item, with `facts` of its own kind. One literal: to put properties on it afterwards costs several times as much, and each task has one. */
-export const handed = <Facts extends object>({ held: { job } }: HeldItem, extend: Handed['extend'], facts: Facts): Handed & Facts => ({
+export const handed = <Facts extends object>({ held }: HeldItem, extend: Handed['extend'], facts: Facts): Handed & Facts => ({
   ...facts,
-  id: job.id,
+  id: held.id,
   get signal() {
-    return job.signal
+    return held.signal
   },
   get directive() {
-    return job.directive
+    return held.directive
   },
-  progress: job.progress,
-  phase: job.phase,
-  checkpoint: job.checkpoint,
-  partial: job.partial,
-  refuse: job.refuse,
+  progress: held.progress,
+  phase: held.phase,
+  checkpoint: held.checkpoint,
+  partial: held.partial,
+  refuse: held.refuse,
   extend,
 })

@@ -4,9 +4,9 @@ import type { RegisterBody } from '../wire/jobs.ts'
 import { pause as wait, type World } from '../world.ts'
 import { deferred } from './deferred.ts'
 import { LeaseLost } from './errors.ts'
-import { createOutbox, type Outbox } from './outbox.ts'
-import { createSayings } from './sayings.ts'
-import { abortOf, createWish, type Directive, type DirectiveAnswer } from './wish.ts'
+import { createOutbox, type Outbox, type Report } from './outbox.ts'
+import { createSayings, type Sayings } from './sayings.ts'
+import { abortOf, createWish, type Directive, type DirectiveAnswer, type Wish } from './wish.ts'
 
 /** A job that computes without a break gives the event loop a turn at a checkpoint each so many milliseconds: an abort could never arrive otherwise. */
 export const TURN_EVERY_MS = 20
@@ -33,7 +33,8 @@ export interface Job {
 }
 
 /** The side of a job that the job server sees, and of a task that the worker sees. */
-export interface HeldJob<Taken extends { readonly id: string } = RegisterBody & { readonly id: string }> {
+export interface HeldJob<Taken extends { readonly id: string } = RegisterBody & { readonly id: string }> extends Job {
+  /** What its author is given, and nothing else of it. */
   readonly job: Job
   /** The registration of a job, the leased task of a task. */
   readonly registration: Taken
@@ -76,148 +77,238 @@ export interface JobSetting<Taken> {
   readonly onSettled: () => void
 }
 
+const faceOf = (held: Job): Job => ({
+  id: held.id,
+  get attempt() {
+    return held.attempt
+  },
+  get signal() {
+    return held.signal
+  },
+  get directive() {
+    return held.directive
+  },
+  progress: held.progress,
+  phase: held.phase,
+  checkpoint: held.checkpoint,
+  partial: held.partial,
+  refuse: held.refuse,
+})
+
 /** An abort signal that is made when it is asked for: making and aborting one costs more than a short task does. */
-const lazySignal = () => {
-  let controller: AbortController | undefined
-  let over: { readonly reason?: Error } | undefined
-  return {
-    signal: (): AbortSignal => {
-      if (controller === undefined) {
-        controller = new AbortController()
-        if (over !== undefined) controller.abort(over.reason)
-      }
-      return controller.signal
-    },
-    abort: (reason?: Error): void => {
-      if (over !== undefined) return
-      over = reason === undefined ? {} : { reason }
-      controller?.abort(reason)
-    },
+class LazySignal {
+  #controller: AbortController | undefined
+  #over: { readonly reason?: Error } | undefined
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#over !== undefined) this.#controller.abort(this.#over.reason)
+    }
+    return this.#controller.signal
+  }
+
+  abort(reason?: Error): void {
+    if (this.#over !== undefined) return
+    this.#over = reason === undefined ? {} : { reason }
+    this.#controller?.abort(reason)
   }
 }
 
-export const createJob = <Taken extends { readonly id: string }>({ world, registration, onChange, onProblem, onSettled, ...setting }: JobSetting<Taken>): HeldJob<Taken> => {
-  const outbox = setting.outbox ?? createOutbox()
-  const wish = createWish()
-  const sayings = createSayings(outbox, onChange, onProblem)
-  const stopping = lazySignal()
-  const over = lazySignal()
-  const { promise: settled, resolve: resolveSettled } = deferred()
-  let lease: string | undefined
-  let attempt = 1
-  let stopReason: Error | undefined
-  let isEnded = false
-  let isParked = false
-  let partial: unknown
-  let lastSign = world.monotonic()
-  let lastTurn = lastSign
+/**
+ * A job in hand. Thousands may be, and most are short tasks that say nothing on the way: an object whose methods are not made anew for each, and whose parts are made when they are first
+ * needed, takes a fifth of what closures take.
+ */
+class JobInHand<Taken extends { readonly id: string }> implements HeldJob<Taken> {
+  readonly id: string
+  readonly registration: Taken
+  readonly outbox: Outbox
+  readonly #setting: JobSetting<Taken>
+  readonly #stopping = new LazySignal()
+  readonly #over = new LazySignal()
+  #job: Job | undefined
+  #wish: Wish | undefined
+  #sayings: Sayings | undefined
+  #settling: ReturnType<typeof deferred> | undefined
+  #isSettled = false
+  #lease: string | undefined
+  #attempt = 1
+  #stopReason: Error | undefined
+  #isEnded = false
+  #isParked = false
+  #partial: unknown
+  #lastSign: number
+  #lastTurn: number
 
-  const stop = (reason: Error): void => {
-    if (isEnded || stopReason !== undefined) return
-    stopReason = reason
-    outbox.clear()
-    over.abort()
-    stopping.abort(reason)
-    wish.wake()
+  constructor(setting: JobSetting<Taken>) {
+    const { world, registration, outbox = createOutbox() } = setting
+    this.#setting = setting
+    this.id = registration.id
+    this.registration = registration
+    this.outbox = outbox
+    this.#lastSign = world.monotonic()
+    this.#lastTurn = this.#lastSign
   }
 
-  const isOpen = (): boolean => !isEnded && stopReason === undefined
-
-  const settle = (): void => {
-    outbox.clear()
-    over.abort()
-    onSettled()
-    resolveSettled()
+  get #isOpen(): boolean {
+    return !this.#isEnded && this.#stopReason === undefined
   }
 
-  const standing = (): void => {
-    if (stopReason !== undefined) throw stopReason
-    const receipt = wish.receipt()
-    if (wish.now() === 'abort' && receipt !== undefined) throw abortOf(receipt)
+  /** Those who never hear of a wish have none. */
+  get #wished(): Wish {
+    return (this.#wish ??= createWish())
   }
 
-  const checkpoint = async (): Promise<void> => {
-    if (world.monotonic() - lastTurn >= TURN_EVERY_MS) {
+  get #said(): Sayings {
+    const { onChange, onProblem } = this.#setting
+    return (this.#sayings ??= createSayings(this.outbox, onChange, onProblem))
+  }
+
+  #say(report: Report): void {
+    this.outbox.add(report)
+    this.#setting.onChange()
+  }
+
+  // What its author sees: taken off the object, each goes on working.
+
+  readonly progress: Job['progress'] = (progress) => {
+    if (this.#isOpen) this.#said.progress(progress)
+  }
+
+  readonly phase: Job['phase'] = (name) => {
+    if (this.#isOpen) this.#said.phase(name)
+  }
+
+  readonly partial: Job['partial'] = (value) => {
+    this.#partial = value
+  }
+
+  readonly refuse: Job['refuse'] = (reason) => {
+    const directive = this.#isOpen ? this.#wish?.refuse() : undefined
+    if (directive !== undefined) this.#said.refuse(directive, reason)
+  }
+
+  readonly checkpoint: Job['checkpoint'] = async () => {
+    const { world } = this.#setting
+    if (world.monotonic() - this.#lastTurn >= TURN_EVERY_MS) {
       await wait(world, 0)
-      lastTurn = world.monotonic()
+      this.#lastTurn = world.monotonic()
     }
-    for (standing(); wish.now() === 'pause' && isOpen(); standing()) {
-      if (!isParked) sayings.say({ state: 'paused' })
-      isParked = true
-      await wish.changed()
+    for (this.#standing(); this.directive === 'pause' && this.#isOpen; this.#standing()) {
+      if (!this.#isParked) this.#say({ state: 'paused' })
+      this.#isParked = true
+      await this.#wished.changed()
     }
-    if (isParked) sayings.say({ state: 'running' })
-    isParked = false
+    if (this.#isParked) this.#say({ state: 'running' })
+    this.#isParked = false
   }
 
-  const job: Job = {
-    id: registration.id,
-    get attempt() {
-      return attempt
-    },
-    get signal() {
-      return stopping.signal()
-    },
-    get directive() {
-      return wish.now()
-    },
-    progress: (progress) => {
-      if (isOpen()) sayings.progress(progress)
-    },
-    phase: (name) => {
-      if (isOpen()) sayings.phase(name)
-    },
-    checkpoint,
-    partial: (value) => {
-      partial = value
-    },
-    refuse: (reason) => {
-      const directive = isOpen() ? wish.refuse() : undefined
-      if (directive !== undefined) sayings.refuse(directive, reason)
-    },
+  get attempt(): number {
+    return this.#attempt
   }
 
-  return {
-    job,
-    registration,
-    outbox,
-    lease: () => lease,
-    registered: (given, number) => {
-      lease = given
-      attempt = number
-      lastSign = world.monotonic()
-      onChange()
-    },
-    unregistered: () => {
-      lease = undefined
-    },
-    told: (answer) => {
-      if (isEnded) return
-      wish.told(answer)
-      const receipt = wish.receipt()
-      if (wish.now() === 'abort' && receipt !== undefined) stopping.abort(abortOf(receipt))
-    },
-    stop,
-    stopReason: () => stopReason,
-    end: (outcome) => {
-      if (isEnded) return
-      isEnded = true
-      over.abort()
-      wish.wake()
-      // What was settled without it may still take a late result; a job that another holds may not.
-      if (stopReason instanceof LeaseLost && stopReason.code !== 'settled') settle()
-      else sayings.say({ outcome })
-    },
-    settle,
-    isEnded: () => isEnded,
-    settled,
-    get over() {
-      return over.signal()
-    },
-    partialResult: () => partial,
-    lastSign: () => lastSign,
-    signGiven: (at) => {
-      lastSign = Math.max(lastSign, at)
-    },
+  get signal(): AbortSignal {
+    return this.#stopping.signal
+  }
+
+  get directive(): Directive {
+    return this.#wish?.now() ?? 'normal'
+  }
+
+  // What whoever holds it sees.
+
+  get job(): Job {
+    return (this.#job ??= faceOf(this))
+  }
+
+  lease(): string | undefined {
+    return this.#lease
+  }
+
+  registered(lease: string, attempt: number): void {
+    const { world, onChange } = this.#setting
+    this.#lease = lease
+    this.#attempt = attempt
+    this.#lastSign = world.monotonic()
+    onChange()
+  }
+
+  unregistered(): void {
+    this.#lease = undefined
+  }
+
+  told(answer: DirectiveAnswer): void {
+    if (this.#isEnded) return
+    this.#wished.told(answer)
+    const abort = this.#abortWanted()
+    if (abort !== undefined) this.#stopping.abort(abort)
+  }
+
+  stop(reason: Error): void {
+    if (!this.#isOpen) return
+    this.#stopReason = reason
+    this.outbox.clear()
+    this.#over.abort()
+    this.#stopping.abort(reason)
+    this.#wish?.wake()
+  }
+
+  stopReason(): Error | undefined {
+    return this.#stopReason
+  }
+
+  end(outcome: Outcome): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#over.abort()
+    this.#wish?.wake()
+    // What was settled without it may still take a late result; a job that another holds may not.
+    if (this.#stopReason instanceof LeaseLost && this.#stopReason.code !== 'settled') this.settle()
+    else this.#say({ outcome })
+  }
+
+  settle(): void {
+    this.outbox.clear()
+    this.#over.abort()
+    this.#setting.onSettled()
+    this.#isSettled = true
+    this.#settling?.resolve()
+  }
+
+  isEnded(): boolean {
+    return this.#isEnded
+  }
+
+  get settled(): Promise<void> {
+    if (this.#isSettled) return Promise.resolve()
+    return (this.#settling ??= deferred()).promise
+  }
+
+  get over(): AbortSignal {
+    return this.#over.signal
+  }
+
+  partialResult(): unknown {
+    return this.#partial
+  }
+
+  lastSign(): number {
+    return this.#lastSign
+  }
+
+  signGiven(at: number): void {
+    this.#lastSign = Math.max(this.#lastSign, at)
+  }
+
+  #abortWanted(): Error | undefined {
+    const receipt = this.#wish?.receipt()
+    return this.directive === 'abort' && receipt !== undefined ? abortOf(receipt) : undefined
+  }
+
+  #standing(): void {
+    const over = this.#stopReason ?? this.#abortWanted()
+    if (over !== undefined) throw over
   }
 }
+
+export const createJob = <Taken extends { readonly id: string }>(setting: JobSetting<Taken>): HeldJob<Taken> => new JobInHand(setting)

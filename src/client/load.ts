@@ -17,11 +17,10 @@ const EVENT_LOOP_DELAY_MS_MAX = 100
 const MEMORY_USED_MAX = 0.9
 
 /** Whether a worker takes up no more work, unless it is given a predicate of its own. */
-export const isOverloaded = ({ running, concurrency, eventLoopDelayMs = 0, memoryUsed = 0 }: Load): boolean =>
-  running >= concurrency || eventLoopDelayMs > EVENT_LOOP_DELAY_MS_MAX || memoryUsed > MEMORY_USED_MAX
+export const isOverloaded = (load: Load): boolean => load.running >= load.concurrency || isOverloadedAhead(load)
 
 /** The same for a worker that leases ahead: that all its handlers run is no reason to lease no more. */
-export const isOverloadedAhead = (load: Load): boolean => isOverloaded({ ...load, running: 0 })
+export const isOverloadedAhead = ({ eventLoopDelayMs = 0, memoryUsed = 0 }: Load): boolean => eventLoopDelayMs > EVENT_LOOP_DELAY_MS_MAX || memoryUsed > MEMORY_USED_MAX
 
 export interface LoadMeter {
   readonly load: (running: number, concurrency: number) => Load

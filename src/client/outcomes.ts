@@ -77,4 +77,4 @@ export const bare = (outcome: Outcome): Outcome => {
   return { failed: { code: code.slice(0, 100), message: message.slice(0, 1_000), ...(retry === undefined ? {} : { retry }) } }
 }
 
-export const isBare = (outcome: Outcome): boolean => JSON.stringify(outcome) === JSON.stringify(bare(outcome))
+export const isBare = (outcome: Outcome): boolean => ('completed' in outcome ? outcome.completed.result === undefined : JSON.stringify(outcome) === JSON.stringify(bare(outcome)))

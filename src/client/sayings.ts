@@ -1,6 +1,6 @@
 // What a handler says of its progress, made fit for Stint, and passed on only when it says something new. A bad value is a problem of the report, never of the work (spec A).
 import { progress as progressCodec, reportFields, type Progress } from '../wire/items.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, Report } from './outbox.ts'
 import { invalid, isValid } from './validity.ts'
 
 const PHASE_MAX = 200
@@ -72,12 +72,11 @@ export const createSayings = (outbox: Outbox, onChange: () => void, onProblem: (
   const complain = createComplaint(onProblem)
   let phase: string | undefined
   let progress = ''
-  const say = (report: Parameters<Outbox['add']>[0]): void => {
+  const say = (report: Report): void => {
     outbox.add(report)
     onChange()
   }
   return {
-    say,
     phase: (given: string): void => {
       const next = isValid(reportFields.optional.phase, given) ? given : fittingText('a phase', given, PHASE_MAX, complain)
       if (next === '') complain('a phase empty', 'Expected a phase of at least 1 character, but it is empty: it is left out.')
@@ -97,3 +96,5 @@ export const createSayings = (outbox: Outbox, onChange: () => void, onProblem: (
     refuse: (directive: number, given: string): void => say({ refuse: { directive, reason: fittingText('a reason', given, REASON_MAX, complain) ?? '' } }),
   }
 }
+
+export type Sayings = ReturnType<typeof createSayings>

@@ -44,3 +44,5 @@ export const createWish = () => {
     wake,
   }
 }
+
+export type Wish = ReturnType<typeof createWish>

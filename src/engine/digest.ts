@@ -16,9 +16,12 @@ const isCanonical = (value: unknown): boolean => {
 const sorted = (value: unknown): string => {
   if (Array.isArray(value)) return `[${value.map((item) => sorted(item ?? null)).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const fields = Object.entries(value).filter(([, field]) => field !== undefined)
-  fields.sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${sorted(field)}`).join(',')}}`
+  let text = ''
+  for (const key of Object.keys(value).sort()) {
+    const field = (value as Readonly<Record<string, unknown>>)[key]
+    if (field !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${sorted(field)}`
+  }
+  return `{${text}}`
 }
 
 /** JSON with sorted keys and without what is undefined. */
