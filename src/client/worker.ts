@@ -9,8 +9,9 @@
 // What is leased ahead waits until a handler is free. Nothing on this way waits for a timer. What Stint does not answer is said again, until it is answered or the worker is closed.
 import type { LeasedRequest } from '../wire/requests.ts'
 import type { LeasedTask } from '../wire/tasks.ts'
-import { pause, type Cancel } from '../world.ts'
+import { pause } from '../world.ts'
 import { createBeginnings } from './beginnings.ts'
+import { closeOn } from './close-on.ts'
 import { createBusy } from './busy.ts'
 import { createOutages, createTeller, type OnProblem } from './complaints.ts'
 import { deferred } from './deferred.ts'
@@ -30,8 +31,6 @@ import type { Ending, Verb, WorkSource } from './work-source.ts'
 
 /** Below the minute after which most proxies cut a connection that is still. */
 const WAIT_SECONDS = 50
-/** Milliseconds in which a signal that comes again is the same request: `timeout`, systemd and launchers send it to a process and to its group. */
-const SAME_REQUEST_MS = 500
 const GRACE_SECONDS = 10
 const FLUSH_SECONDS = 10
 const REASON_MAX = 1_000
@@ -130,7 +129,7 @@ const placesOf = (concurrency: number, prefetch: number): number => {
 
 const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who, kind, source, handle, onClosed }: Working<Leased>): Worker => {
   const { world } = http
-  const { concurrency = 1, isBusy = prefetch === 0 ? isOverloaded : isOverloadedAhead, closeOn = [] } = options
+  const { concurrency = 1, isBusy = prefetch === 0 ? isOverloaded : isOverloadedAhead } = options
   const onProblem = createTeller({
     who: `worker ${worker} of ${who}`,
     kind,
@@ -296,13 +295,6 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     if (untold > 0) onProblem(new Error(`Expected all endings to reach Stint, but ${untold} did not before the worker was closed.`))
   }
 
-  let cancelDeafen: Cancel | undefined
-  /** From now on the signal does to the process what it does by itself. */
-  const deafen = (): void => {
-    cancelDeafen?.()
-    for (const signal of closeOn) globalThis.process?.off(signal, closeNow)
-  }
-
   const shut = async (graceSeconds: number): Promise<void> => {
     await Promise.all([requests.stop(), untilIdle(graceSeconds * 1_000)])
     for (const item of held) {
@@ -326,11 +318,7 @@ const work = <Leased extends LeasedItem>({ http, options, prefetch, worker, who,
     }
     return closing
   }
-  const closeNow = (): void => {
-    void close()
-    cancelDeafen ??= world.timer(SAME_REQUEST_MS, deafen)
-  }
-  for (const signal of closeOn) globalThis.process?.on(signal, closeNow)
+  const deafen = closeOn(options.closeOn ?? [], world, () => void close())
   changed()
 
   return { worker, figures: () => ({ ...counts }), close, closed: closed.promise, [Symbol.asyncDispose]: () => close() }

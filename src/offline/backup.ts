@@ -19,10 +19,14 @@ const isDirectory = (path: string): boolean => existsSync(path) && statSync(path
 
 const namesDirectory = (path: string): boolean => path.endsWith('/') || path.endsWith(sep) || isDirectory(path)
 
-/** In a directory a copy is named after its time, so that daily backups need no script. */
+/** In a directory a copy is named after its time, so that daily backups need no script; the second of one second is told from the first. */
 const fileFor = (target: string, world: World): string => {
+  if (!namesDirectory(target)) return resolve(target)
   const stamp = new Date(world.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')
-  return resolve(namesDirectory(target) ? join(target, `stint-${stamp}Z.db`) : target)
+  const numbered = (count: number): string => resolve(target, `stint-${stamp}Z${count === 1 ? '' : `-${count}`}.db`)
+  let count = 1
+  while (existsSync(numbered(count))) count += 1
+  return numbered(count)
 }
 
 /** Makes the directory that `target` is said to be, unless it is there. */
