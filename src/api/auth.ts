@@ -1,7 +1,7 @@
 // Who is calling: from the bearer token or, where no auth is configured, simply this machine (rules 30, surface 19).
 import type { IncomingHttpHeaders } from 'node:http'
 import * as E from 'fp-ts/lib/Either.js'
-import type { Tokens } from '../engine/engine.ts'
+import type { Tokens } from '../engine/tokens.ts'
 import type { World } from '../world.ts'
 import { jwtVerifier } from './jwt.ts'
 import { allRoles, knownRoles, rolesButAdmin, type Principal } from './principal.ts'

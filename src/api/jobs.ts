@@ -1,7 +1,7 @@
 // Job proxies (A) over HTTP: job servers register and report, administrators look and direct.
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest } from '../engine/digest.ts'
-import type { Done } from '../engine/engine.ts'
+import type { Done } from '../engine/command.ts'
 import * as wire from '../wire/jobs.ts'
 import { jobId, type WorkItemId } from '../wire/words.ts'
 import { execute, newId, ok, type Call, type Handle, type Handled } from './call.ts'

@@ -1,7 +1,7 @@
 // Lease calls over HTTP, of queues and contracts alike: what is leased goes to the worker in the answer, and comes back at once when the answer did not get there (rules 27)
 // or when the worker has lost its right meanwhile.
 import * as E from 'fp-ts/lib/Either.js'
-import type { Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine/engine.ts'
+import type { Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine/command.ts'
 import type { LeaseAnswer, LeaseBody } from '../wire/tasks.ts'
 import { PAYLOAD_BYTES_MAX } from '../wire/tasks.ts'
 import type { QueueConfig, WorkItemId } from '../wire/words.ts'

@@ -1,7 +1,8 @@
 // Long tasks (D) over HTTP: management nodes give operations out, look and direct; implementation nodes report. Each report of many is authorised by itself.
 import * as E from 'fp-ts/lib/Either.js'
 import { contentDigest } from '../engine/digest.ts'
-import type { Done, Engine } from '../engine/engine.ts'
+import type { Done } from '../engine/command.ts'
+import type { Engine } from '../engine/engine.ts'
 import type { ReportBody } from '../wire/items.ts'
 import * as wire from '../wire/long-tasks.ts'
 import type { AnswerOf } from '../wire/route.ts'

@@ -1,5 +1,5 @@
 // Every refusal as a problem document (RFC 9457): the one place where what the engine says becomes a status and a code.
-import type { Refusal } from '../engine/engine.ts'
+import type { Refusal } from '../engine/command.ts'
 import { problems, type ProblemCode } from '../wire/problems.ts'
 import type { FieldError } from '../wire/schema.ts'
 

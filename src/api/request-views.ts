@@ -2,7 +2,7 @@
 import type { ContractView } from '../engine/contracts/contracts.ts'
 import type { KeptReply } from '../engine/contracts/reply-shelf.ts'
 import { exactJson, isJsonMediaType } from '../engine/digest.ts'
-import type { LeasedItem } from '../engine/engine.ts'
+import type { LeasedItem } from '../engine/command.ts'
 import type { ContractShown } from '../wire/contracts.ts'
 import type { LeasedRequest, RequestShown } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'

@@ -1,7 +1,7 @@
 // What workers and middleware do with requests, beside the one reply: lease, report, extend, give back, fail. Only the `workers` of the contract may.
 import * as E from 'fp-ts/lib/Either.js'
 import { isJsonMediaType } from '../engine/digest.ts'
-import type { CommandToDo } from '../engine/engine.ts'
+import type { CommandToDo } from '../engine/command.ts'
 import type * as wire from '../wire/requests.ts'
 import { REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type { FieldError } from '../wire/schema.ts'

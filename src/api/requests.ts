@@ -1,7 +1,7 @@
 // Requests (C) over HTTP, as callers meet them: called, shown, listed, released. What workers do with them is in request-work.ts.
 import * as E from 'fp-ts/lib/Either.js'
 import { bodyFingerprint } from '../engine/digest.ts'
-import type { Done, Refusal } from '../engine/engine.ts'
+import type { Done, Refusal } from '../engine/command.ts'
 import { mediaType as mediaTypeCodec, REQUEST_BYTES_MAX } from '../wire/requests.ts'
 import type * as wire from '../wire/requests.ts'
 import { itemId } from '../wire/items.ts'

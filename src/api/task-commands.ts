@@ -1,6 +1,6 @@
 // What the handlers of tasks share: the task's global name, and a command on it with what became of the task.
 import * as E from 'fp-ts/lib/Either.js'
-import type { CommandToDo, Done } from '../engine/engine.ts'
+import type { CommandToDo, Done } from '../engine/command.ts'
 import type { AnswerOf } from '../wire/route.ts'
 import type * as wire from '../wire/tasks.ts'
 import { surfaceState, taskId, type WorkItemId } from '../wire/words.ts'

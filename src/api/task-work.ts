@@ -1,6 +1,6 @@
 // What workers do with tasks: lease, report, extend, give back and settle. Only a `user_email` of the queue may, and each item of many is asked about by itself.
 import * as E from 'fp-ts/lib/Either.js'
-import type { CommandToDo } from '../engine/engine.ts'
+import type { CommandToDo } from '../engine/command.ts'
 import type * as wire from '../wire/tasks.ts'
 import type { ReportBody } from '../wire/items.ts'
 import { taskId, type WorkItemId } from '../wire/words.ts'

@@ -1,6 +1,6 @@
 // Bearer tokens over HTTP: made, listed and revoked by administrators; a secret is shown once, by the call that made it.
 import * as E from 'fp-ts/lib/Either.js'
-import type { TokenEntry } from '../engine/engine.ts'
+import type { TokenEntry } from '../engine/tokens.ts'
 import type * as wire from '../wire/service.ts'
 import type { Role } from '../wire/route.ts'
 import { ok, type Handle } from './call.ts'

@@ -1,6 +1,6 @@
 // What callers are shown: rows, leases and events in the JSON of the surface. Signs of life are laid over what is recorded; leases go to their holder only.
 import { isJsonMediaType } from '../engine/digest.ts'
-import type { NodeGate, Presence, QueueGate } from '../engine/engine.ts'
+import type { NodeGate, Presence, QueueGate } from '../engine/findings.ts'
 import type { Ending, ItemRow } from '../projections/tables.ts'
 import type { HistoryEvent, Receipt } from '../wire/items.ts'
 import type { JobProxy } from '../wire/jobs.ts'

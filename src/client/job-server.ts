@@ -18,6 +18,7 @@ import { abortBehind, completed, failed, outcomeOf } from './outcomes.ts'
 import { createRoster, REPORTS_A_SILENCE, type Registration } from './roster.ts'
 import { takeOver } from './takeover.ts'
 import { valid } from './validity.ts'
+import type { Run, RunOptions, Started } from './run.ts'
 
 /** Seconds for which `close` tries to get the last reports through. */
 const FLUSH_SECONDS = 10
@@ -54,22 +55,6 @@ export interface JobServerOptions {
 }
 
 export type CloseMode = 'finish' | 'fail'
-
-export interface RunOptions {
-  /** Your own id for the job: run at most once. A UUIDv7 if left out. */
-  readonly id?: string | undefined
-  /** Facts about the job for those who look at it, at most 16 KiB as JSON. */
-  readonly attributes?: Record<string, unknown> | undefined
-  readonly expectedSeconds?: number | undefined
-}
-
-export interface Started<Result> {
-  readonly job: Job
-  /** What the function returns or throws. */
-  readonly result: Promise<Result>
-}
-
-export type Run<Result> = (job: Job) => Result | Promise<Result>
 
 export interface JobServer extends AsyncDisposable {
   readonly instance: string

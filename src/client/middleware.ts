@@ -1,7 +1,7 @@
 // Turns a route handler of an express-like server into a job. It knows requests and responses by their shape only, so that no web framework is needed here.
 import { AlreadyRunning, AlreadySettled } from './errors.ts'
 import type { Job } from './job.ts'
-import type { RunOptions, Started } from './job-server.ts'
+import type { RunOptions, Started } from './run.ts'
 
 /** What it needs of a response: express, node:http and what resembles them have it. */
 export interface ResponseLike {

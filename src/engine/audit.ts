@@ -3,7 +3,8 @@ import * as E from 'fp-ts/lib/Either.js'
 import { auditStream, type AuditEvent } from '../domain/audit.ts'
 import type { EventStore, Position } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { Context, Engine } from './engine.ts'
+import type { Context } from './command.ts'
+import type { Engine } from './engine.ts'
 import { encodeMeta, uuidV5 } from './envelope.ts'
 
 /** Refusals recorded in a second for one principal and code. */

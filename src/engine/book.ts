@@ -4,7 +4,7 @@ import type { EncodedEvent, UndecodableEvent } from '../domain/work-item/codec.t
 import type { At } from '../domain/work-item/evolve.ts'
 import { StoreFault, type AppendTooLarge, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { Context } from './engine.ts'
+import type { Context } from './command.ts'
 import { encodeMeta, uuidV5 } from './envelope.ts'
 
 const STREAM_PAGE = 1_000

@@ -1,5 +1,5 @@
 // What kind of command it is, as far as carrying it out depends on that.
-import type { CommandToDo } from './engine.ts'
+import type { CommandToDo } from './command.ts'
 
 export const isBirth = (command: CommandToDo): boolean =>
   command.type === 'RegisterJob' || command.type === 'InsertTask' || command.type === 'AcceptRequest' || command.type === 'DispatchOperation'

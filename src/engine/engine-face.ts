@@ -1,7 +1,7 @@
 // The parts of a running engine as its face shows them, and how they are stopped: first what gives commands by itself, then commands, then what they are written to.
 import * as E from 'fp-ts/lib/Either.js'
 import type { Tables } from '../projections/tables.ts'
-import { foreignPosition, type EventStore, type Position } from '../store/port.ts'
+import { foreignPosition, type EventStore, type Position, type StoreFault } from '../store/port.ts'
 import type { World } from '../world.ts'
 import type { AppendFigures } from './append-figures.ts'
 import { createAudit } from './audit.ts'
@@ -12,7 +12,6 @@ import type { Engine } from './engine.ts'
 import type { Handler } from './handle.ts'
 import type { Lag } from './lag.ts'
 import type { Live } from './live.ts'
-import type { OpenedEngine } from './open.ts'
 import type { PresenceTable } from './presence.ts'
 import { createHistory, createRead } from './read.ts'
 import type { Recovered } from './recover.ts'
@@ -23,6 +22,16 @@ import type { Sweeper } from './sweeper.ts'
 import type { Timers } from './timers.ts'
 import type { FollowingTokens } from './tokens.ts'
 import type { Watch } from './watch.ts'
+
+/** The engine for whoever opened it. */
+export interface OpenedEngine extends Engine {
+  /** What the start had to do. */
+  readonly recovered: Recovered
+  /** The store failed for good: commands are refused until a restart (rules 9). */
+  readonly failed: (cause: unknown) => void
+  /** Tells the other servers of a shared log where this one is reached. */
+  readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
+}
 
 /** How far an engine is on its way to its end. */
 export interface Life {

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { encodeEvent } from '../domain/work-item/codec.ts'
 import type { WorkItemEvent } from '../domain/work-item/events.ts'
 import type { EventToAppend } from '../store/port.ts'
-import type { Context } from './engine.ts'
+import type { Context } from './command.ts'
 
 /** What is hashed lies here, unless it is longer: a buffer for each id would cost as much as its hash. */
 const SCRATCH = Buffer.alloc(4_096)

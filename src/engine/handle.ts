@@ -15,7 +15,7 @@ import { absent, isHeld, type WorkItem } from '../domain/work-item/state.ts'
 import { StoreFault, type AppendFailure, type Appended, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
 import { carriesLease, isBirth, isFromHolder, needsNoHead } from './command-kinds.ts'
-import type { Busy, CommandToDo, Context, Done, Engine, Refusal } from './engine.ts'
+import type { Busy, CommandToDo, Context, Done, Execute, Refusal } from './command.ts'
 import { toAppend } from './envelope.ts'
 import type { Live } from './live.ts'
 import { tellsNews } from './long-tasks/news.ts'
@@ -34,7 +34,7 @@ export interface Moot {
 }
 
 export interface Handler {
-  readonly execute: Engine['execute']
+  readonly execute: Execute
   /** For timers: `isMoot` is asked when its turn has come, since a command ahead of it in the lane may have overtaken it. */
   readonly executeUnless: (isMoot: () => boolean, workItem: WorkItemId, command: CommandToDo, context: Context) => Promise<E.Either<Refusal | Moot, Done>>
   /** The item as `live` or its stream has it. */

@@ -14,8 +14,8 @@ import { openSharedLog } from './cluster/shared-log.ts'
 import type { UrlPattern } from '../domain/policy/url-pattern.ts'
 import type { Lookup } from './delivery/addresses.ts'
 import { createDoors, type Doors } from './doors.ts'
-import type { Busy, Engine } from './engine.ts'
-import { engineFace, type Life } from './engine-face.ts'
+import type { Busy } from './command.ts'
+import { engineFace, type Life, type OpenedEngine } from './engine-face.ts'
 import { createHandler, type Handler } from './handle.ts'
 import { createLag, type Lag } from './lag.ts'
 import { endLeasesOf } from './left-leases.ts'
@@ -72,15 +72,6 @@ export interface EngineOptions {
   readonly onRecovering?: (folded: number, position: Position) => void
   /** Whose leases are over when the log is opened: the handlers that this very process runs, as the lock on the log proves that their holder is gone (rules 17). */
   readonly endLeasesOf?: string
-}
-
-export interface OpenedEngine extends Engine {
-  /** What the start had to do. */
-  readonly recovered: Recovered
-  /** The store failed for good: commands are refused until a restart (rules 9). */
-  readonly failed: (cause: unknown) => void
-  /** Tells the other servers of a shared log where this one is reached. */
-  readonly announce: (url: string) => Promise<E.Either<StoreFault, unknown>>
 }
 
 /** Deletes what is erased, or takes it out of reach, as far as the store can; undefined where it can do neither. */

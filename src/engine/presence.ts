@@ -3,7 +3,7 @@ import type { WorkItemId } from '../domain/ids.ts'
 import type { Progress, WorkItemEvent } from '../domain/work-item/events.ts'
 import { isHeld, type Existing, type WorkItem } from '../domain/work-item/state.ts'
 import type { World } from '../world.ts'
-import type { Presence } from './engine.ts'
+import type { Presence } from './findings.ts'
 
 /** Recorded of what a holder told, and only then. */
 const NEWS: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['Leased', 'PhaseEntered', 'ProgressReported', 'Paused', 'Resumed'])

@@ -1,9 +1,30 @@
 // The refusals of a day, newest first, as the audit stream has them.
 import * as E from 'fp-ts/lib/Either.js'
 import { auditEvents, auditStream } from '../domain/audit.ts'
-import { StoreFault, type EventReader, type RecordedEvent } from '../store/port.ts'
-import type { Engine, RefusalRow } from './engine.ts'
+import { StoreFault, type EventReader, type Position, type RecordedEvent } from '../store/port.ts'
 import { lengthOf } from './stream-length.ts'
+
+/** One refusal as the audit stream has it. */
+export interface RefusalRow {
+  /** In the stream of its day. */
+  readonly revision: number
+  readonly position: Position
+  /** Milliseconds since 1970 UTC. */
+  readonly time: number
+  readonly code: string
+  readonly route: string
+  readonly subject: string
+  /** How people read the subject. */
+  readonly actor: string
+  readonly target: string | undefined
+  readonly detail: string | undefined
+}
+
+/** What was refused on a day (`2026-01-31`, UTC), newest first: at most `max`, only those with the code, only those before a revision of that day's stream. */
+export type Refusals = (
+  day: string,
+  filter: { readonly code?: string | undefined; readonly before?: number | undefined; readonly max: number },
+) => Promise<E.Either<StoreFault, readonly RefusalRow[]>>
 
 /** Events read at once. */
 const PAGE = 1_000
@@ -16,7 +37,7 @@ const rowOf = ({ data, meta, position, revision, time, type }: RecordedEvent): E
 }
 
 export const createRefusals =
-  (reader: EventReader): Engine['refusals'] =>
+  (reader: EventReader): Refusals =>
   async (day, { before, code, max }) => {
     const stream = auditStream(day)
     const length = before === undefined ? await lengthOf(reader, stream) : E.right(before)

@@ -1,7 +1,7 @@
 // Whether the engine takes commands, and what stands in the way if it does not.
 import type { Tables } from '../projections/tables.ts'
 import type { Position } from '../store/port.ts'
-import type { Check, Status } from './engine.ts'
+import type { Check, Status } from './findings.ts'
 import type { Lag } from './lag.ts'
 import type { Live } from './live.ts'
 import type { Queues } from './queues/queues.ts'

@@ -3,7 +3,7 @@
 // While the log cannot be reached nobody is judged: whoever holds a lease may have spoken where it could not be recorded. When it can be reached again, what was silent or over meanwhile gets
 // the same grace as after a standstill. A server whose clock is off takes no timers; over a shared log the next in rank does.
 import type { Reach, Trouble } from '../store/port.ts'
-import type { Check } from './engine.ts'
+import type { Check } from './findings.ts'
 
 /** What the clock of a server may be off by, in milliseconds. */
 export const CLOCK_OFF_MAX_MS = 1_000

@@ -11,7 +11,8 @@ import type { Due, DueFilter, DuePage, Tables } from '../projections/tables.ts'
 import { StoreFault, type Position } from '../store/port.ts'
 import { pause, type Cancel, type World } from '../world.ts'
 import type { CommandOfType } from '../domain/work-item/commands.ts'
-import type { Context, Done, Refusal, SweeperFigures, Timeless } from './engine.ts'
+import type { Context, Done, Refusal, Timeless } from './command.ts'
+import type { SweeperFigures } from './findings.ts'
 import type { Handler } from './handle.ts'
 
 /** How long things are kept, in milliseconds; undefined: for ever. */

@@ -5,8 +5,33 @@ import type * as t from 'io-ts'
 import { decideRevoke, evolveTokens, isValid, TOKENS_STREAM, tokenEvents, type Token, type TokenBook, type TokenEvent } from '../domain/tokens.ts'
 import { StoreFault, type EventStore, type Position, type RecordedEvent } from '../store/port.ts'
 import type { World } from '../world.ts'
-import type { Context, Refusal, TokenEntry, Tokens } from './engine.ts'
+import type { Context, Refusal } from './command.ts'
 import { encodeMeta, uuidV5 } from './envelope.ts'
+
+/** A token as it is kept: never its secret. */
+export interface TokenEntry {
+  readonly id: string
+  readonly name: string
+  readonly email: string
+  readonly roles: readonly string[]
+  readonly createdAt: number
+  readonly expiresAt?: number | undefined
+  readonly revokedAt?: number | undefined
+}
+
+export interface Tokens {
+  readonly size: () => number
+  readonly list: () => readonly TokenEntry[]
+  /** Makes a token; the secret `stint_<id>_<secret>` is returned here and nowhere else. */
+  readonly add: (
+    token: { readonly name: string; readonly email: string; readonly roles: readonly string[]; readonly expiresMs?: number | undefined },
+    context: Context,
+  ) => Promise<E.Either<Refusal, TokenEntry & { readonly token: string }>>
+  /** With `keepsAdministrator` the last valid token of an administrator is not revoked: no other way in is left. */
+  readonly revoke: (id: string, context: Context, rule: { readonly keepsAdministrator: boolean }) => Promise<E.Either<Refusal, TokenEntry>>
+  /** The token that this secret belongs to, if it is neither revoked nor expired. */
+  readonly authenticate: (token: string) => TokenEntry | undefined
+}
 
 const SECRET_LENGTH = 43
 const TOKEN = /^stint_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/

@@ -1,6 +1,6 @@
 // Which task a lease call is given: by priority and age, by tag, by key, by the rate of the queue, and by who has just given it back.
 import { afterEach, describe, expect, it } from 'vitest'
-import type { CommandToDo } from '../../src/engine/engine.ts'
+import type { CommandToDo } from '../../src/engine/command.ts'
 import { contextOf, settle, startEngine, type TestEngine } from '../support/engine.ts'
 import { configure, queueConfig } from '../support/queues.ts'
 import { expectReplayEqual } from '../support/replay.ts'

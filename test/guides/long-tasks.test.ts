@@ -124,7 +124,7 @@ describe('the tables of the guide to long tasks', () => {
   it('name every gate that a long task can wait at', () => {
     const gatesIn = (file: string, pattern: RegExp): readonly string[] =>
       [...(pattern.exec(readFileSync(join(root, file), 'utf8'))?.[1] ?? '').matchAll(/'([\w-]+)'/g)].map((match) => match[1] ?? '')
-    const gates = [...gatesIn('src/engine/engine.ts', /interface NodeGate \{[^}]*?readonly gate: ([^\n]*)/), ...gatesIn('src/domain/policy/why.ts', /export type Gate = (.*)/)]
+    const gates = [...gatesIn('src/engine/findings.ts', /interface NodeGate \{[^}]*?readonly gate: ([^\n]*)/), ...gatesIn('src/domain/policy/why.ts', /export type Gate = (.*)/)]
     // What waits is at a gate of its node, where there is a server to tell; the others are those of tasks and requests.
     const never = new Set(['ready', 'broke-off', 'delay', 'dead-letter'])
     expect(

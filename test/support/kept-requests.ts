@@ -3,7 +3,7 @@ import type * as E from 'fp-ts/lib/Either.js'
 import { requestId, type WorkItemId } from '../../src/domain/ids.ts'
 import type { Effect, Release } from '../../src/domain/work-item/events.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
-import type { Done, Refusal } from '../../src/engine/engine.ts'
+import type { Done, Refusal } from '../../src/engine/command.ts'
 import { contextOf, right, type TestEngine } from './engine.ts'
 
 export const REQUIRED: Release = { policy: 'required' }

@@ -1,7 +1,8 @@
 // Several servers over one log in one process: each has an engine, tables and a connection to the log of its own, which can be cut, or be slow to tell what the others append.
 import * as E from 'fp-ts/lib/Either.js'
 import type * as TE from 'fp-ts/lib/TaskEither.js'
-import { openEngine, type EngineSettings, type OpenedEngine } from '../../src/engine/open.ts'
+import { openEngine, type EngineSettings } from '../../src/engine/open.ts'
+import type { OpenedEngine } from '../../src/engine/engine-face.ts'
 import { tablesInProcess } from '../../src/projections/open.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { StoreFault, type EventStore, type Subscribed } from '../../src/store/port.ts'

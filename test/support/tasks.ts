@@ -3,7 +3,7 @@ import type * as E from 'fp-ts/lib/Either.js'
 import { taskId, type WorkItemId } from '../../src/domain/ids.ts'
 import { isHeld } from '../../src/domain/work-item/state.ts'
 import { contentDigest } from '../../src/engine/digest.ts'
-import type { CommandToDo, Done, LeasedItem, LeaseRequest, Refusal } from '../../src/engine/engine.ts'
+import type { CommandToDo, Done, LeasedItem, LeaseRequest, Refusal } from '../../src/engine/command.ts'
 import { contextOf, right, type TestEngine } from './engine.ts'
 
 export interface Put {

@@ -1,6 +1,7 @@
 // What a handler of the v1beta2 Task Queue API may know of its call: the queue is found and the caller allowed by the time it is asked.
 import * as E from 'fp-ts/lib/Either.js'
-import type { Context, Engine } from '../../engine/engine.ts'
+import type { Context } from '../../engine/command.ts'
+import type { Engine } from '../../engine/engine.ts'
 import type { QueueView } from '../../engine/queues/queues.ts'
 import { taskId, type WorkItemId } from '../../wire/words.ts'
 import type { World } from '../../world.ts'

@@ -1,7 +1,7 @@
 // One place that every call of the v1beta2 Task Queue API passes: find the method, authenticate, find the queue, authorise, decode, handle, encode.
 import type { Request, Response } from 'express'
 import * as E from 'fp-ts/lib/Either.js'
-import type { Context } from '../../engine/engine.ts'
+import type { Context } from '../../engine/command.ts'
 import type { QueueView } from '../../engine/queues/queues.ts'
 import { queueLine } from '../../wire/words.ts'
 import { inQueue } from '../../wire/queues.ts'

@@ -1,6 +1,6 @@
 // Leases of the v1beta2 Task Queue API: lease, and the two ways to change how long a lease lasts. A lease is known by the timestamp of its end.
 import * as E from 'fp-ts/lib/Either.js'
-import type { CommandToDo, LeasedItem } from '../../engine/engine.ts'
+import type { CommandToDo, LeasedItem } from '../../engine/command.ts'
 import { isHeld, nameIn, type Existing, type Held } from '../../wire/words.ts'
 import type { TaskBody } from './body.ts'
 import { isName, isQueueOf, payloadOf, workItemOf, type DialectCall, type Handle, type Handled } from './call.ts'

@@ -1,5 +1,5 @@
 // Refusals in the shape of the v1beta2 Task Queue API: every problem of the native surface and every refusal of the engine in the words that its clients know.
-import type { Refusal } from '../../engine/engine.ts'
+import type { Refusal } from '../../engine/command.ts'
 import { fromRefusal, problemDocument, retryAfterSeconds, statusOf, type Problem } from '../problem.ts'
 
 /** `taskqueue`: what the service refuses · `usageLimits`: too much · `global`: what any service would say. */

@@ -4,7 +4,7 @@ import type { Outbox, Report } from '../../client/outbox.ts'
 import { bare, isBare } from '../../client/outcomes.ts'
 import { PROGRESS_INTERVAL_MS } from '../../domain/policy/streams.ts'
 import type { Existing } from '../../domain/work-item/state.ts'
-import type { Refusal } from '../../engine/engine.ts'
+import type { Refusal } from '../../engine/command.ts'
 import { pause, type World } from '../../world.ts'
 
 export interface ScribeSetting {

@@ -12,7 +12,7 @@ import type { AppendTooLarge, EventStore, StoreFault } from '../../store/port.ts
 import type { World } from '../../world.ts'
 import { createBook, type Aggregate, type Book } from '../book.ts'
 import { contentDigest } from '../digest.ts'
-import type { Context, Done, LeaseCall, LeasedItem, Refusal, Timeless } from '../engine.ts'
+import type { Context, Done, LeaseCall, LeasedItem, Refusal, Timeless } from '../command.ts'
 import { secretsFor, type Addressees } from '../delivery/addressee.ts'
 import type { Secret } from '../delivery/signature.ts'
 import type { Handler } from '../handle.ts'

@@ -10,7 +10,7 @@ import type { Existing, WorkItem } from '../../domain/work-item/state.ts'
 import type { Tables } from '../../projections/tables.ts'
 import { StoreFault, type Position } from '../../store/port.ts'
 import type { World } from '../../world.ts'
-import type { Busy, OverQuota } from '../engine.ts'
+import type { Busy, OverQuota } from '../command.ts'
 
 /** A request that is about to be accepted. */
 export interface Claim {

@@ -2,7 +2,7 @@
 import { isSameProgress } from '../../domain/work-item/holding.ts'
 import type { Progress, WorkItemEvent } from '../../domain/work-item/events.ts'
 import type { WorkItem } from '../../domain/work-item/state.ts'
-import type { CommandToDo } from '../engine.ts'
+import type { CommandToDo } from '../command.ts'
 
 /** That its node has taken it, entered a phase, parked it or gone on. */
 const NEWS: ReadonlySet<string> = new Set<WorkItemEvent['type']>(['Leased', 'PhaseEntered', 'Paused', 'Resumed'])

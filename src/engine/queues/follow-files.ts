@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { QueueConfig } from '../../domain/queue/config.ts'
 import type { World } from '../../world.ts'
-import type { Context } from '../engine.ts'
+import type { Context } from '../command.ts'
 import { describeFileErrors, readApps, type FileError } from '../queue-files.ts'
 import { watchQueueFiles, type QueuesInForce } from '../queue-files-watch.ts'
 import type { Queues } from './queues.ts'

@@ -8,7 +8,7 @@ import { isHeld, isLive, leasable, surfaceState, type Existing, type Leasable, t
 import { readEvent } from '../../projections/fold.ts'
 import { StoreFault, type EventStore, type RecordedEvent } from '../../store/port.ts'
 import type { World } from '../../world.ts'
-import type { CommandToDo, Context, Done, LeaseCall, LeasedItem, Refusal } from '../engine.ts'
+import type { CommandToDo, Context, Done, LeaseCall, LeasedItem, Refusal } from '../command.ts'
 import { uuidV5 } from '../envelope.ts'
 import type { Handler } from '../handle.ts'
 import type { Live } from '../live.ts'

@@ -2,7 +2,7 @@
 import type { WorkItemId } from '../../domain/ids.ts'
 import type { LeaseGrant } from '../../domain/work-item/commands.ts'
 import type { World } from '../../world.ts'
-import type { LeasedItem } from '../engine.ts'
+import type { LeasedItem } from '../command.ts'
 import type { Ask, QueueIndex, Waiter } from './queue-index.ts'
 
 /** Work items that were claimed, or the one task that was leased already as it was born. */

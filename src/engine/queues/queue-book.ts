@@ -7,7 +7,7 @@ import type { QueueEvent } from '../../domain/queue/events.ts'
 import { absentQueue, evolveQueue, type Queue } from '../../domain/queue/state.ts'
 import type { AppendTooLarge, StoreFault } from '../../store/port.ts'
 import { createBook, type Aggregate } from '../book.ts'
-import type { Context } from '../engine.ts'
+import type { Context } from '../command.ts'
 
 export interface QueueName {
   readonly app: string

@@ -2,7 +2,7 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { WorkItemId } from '../../domain/ids.ts'
 import { isHeld, type Existing, type Held, type WorkItem } from '../../domain/work-item/state.ts'
-import type { LeaseCall, LeasedItem, Refusal } from '../engine.ts'
+import type { LeaseCall, LeasedItem, Refusal } from '../command.ts'
 import type { Live } from '../live.ts'
 
 export interface Requests {

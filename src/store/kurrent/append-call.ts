@@ -5,7 +5,6 @@ import type { Cancel, World } from '../../world.ts'
 import { answerOf, requestOf, type Answer, type WireAppend } from './append-requests.ts'
 import { SilenceError, type AppendCall, type Connection } from './connection.ts'
 import { kindOfFailure } from './failures.ts'
-import type { KurrentReach } from './reach.ts'
 
 interface Pending {
   readonly sentAt: number
@@ -23,12 +22,20 @@ interface OpenCall {
   isAnswered: boolean
 }
 
+/** What an append asks of whoever watches the log. */
+export interface Assurance {
+  /** Resolves once it is known that the log is the one that was opened; at once if nothing has failed since. Rejects with why not. */
+  readonly sure: () => Promise<void>
+  /** Something broke off: what is there now may be another log. */
+  readonly doubted: () => void
+}
+
 export class AppendSender {
   readonly #connection: Connection
   readonly #world: World
   readonly #deadlineMs: number
   #open: OpenCall | undefined
-  #reach: Pick<KurrentReach, 'sure' | 'doubted'> = { sure: async () => undefined, doubted: () => undefined }
+  #reach: Assurance = { sure: async () => undefined, doubted: () => undefined }
   #cancelTimer: Cancel | undefined
 
   constructor(connection: Connection, world: World, deadlineMs: number) {
@@ -38,7 +45,7 @@ export class AppendSender {
   }
 
   /** Asks it from now on whether the log is the right one, before anything is sent on a new call. */
-  askFirst(reach: Pick<KurrentReach, 'sure' | 'doubted'>): void {
+  askFirst(reach: Assurance): void {
     this.#reach = reach
   }
 

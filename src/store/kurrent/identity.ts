@@ -4,7 +4,7 @@ import { newIncarnation } from '../position.ts'
 import type { AppendSender } from './append-call.ts'
 import type { Connection } from './connection.ts'
 import { encodeEvent, decodeEvent } from './event-codec.ts'
-import type { WireReader } from './log-reader.ts'
+import type { WireReader } from './wire-reader.ts'
 import { streamRequest, type WireEvent } from './read-requests.ts'
 import { IDENTITY_STREAM } from './streams.ts'
 

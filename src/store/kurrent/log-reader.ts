@@ -1,6 +1,5 @@
 // Reads of an EventStoreDB as the port means them: only Stint's events, each with its position. A read that fails for what may pass is made again.
 import * as E from 'fp-ts/lib/Either.js'
-import type { ReadReq } from '@eventstore/db-client/generated/streams_pb.js'
 import { StoreFault, foreignPosition, type EventReader, type Head, type Position, type RecordedEvent } from '../port.ts'
 import type { WireAppend } from './append-requests.ts'
 import type { Sighting } from './appender.ts'
@@ -11,57 +10,13 @@ import type { Identity } from './identity.ts'
 import type { Patience } from './patience.ts'
 import { metadataOf } from './metadata.ts'
 import type { KurrentReach } from './reach.ts'
-import { allRequest, eventOf, streamRequest, type WireEvent } from './read-requests.ts'
+import { allRequest, streamRequest, type WireEvent } from './read-requests.ts'
 import { commitOf, isSystemEvent, positionOf, type StreamNames } from './streams.ts'
+import type { WireReader } from './wire-reader.ts'
 
 const DEFAULT_MAX = 1_000
-/** Silence of a read of one stream that is a failure. */
-const STREAM_SILENCE_MS = 5_000
-/** The same for $all, where the server may have to pass over much that is not Stint's. */
+/** Silence of a read of $all that is a failure: there the server may have to pass over much that is not Stint's. */
 const ALL_SILENCE_MS = 60_000
-/** Reads at a time. A server takes about a hundred calls on one connection, and lets the rest wait behind them. */
-const READS_MAX = 32
-
-/** Lets so many in at a time; the others wait in order. */
-const gate = (max: number): (<Answer>(run: () => Promise<Answer>) => Promise<Answer>) => {
-  let inside = 0
-  const waiting: (() => void)[] = []
-  return async (run) => {
-    if (inside >= max) await new Promise<void>((resolve) => waiting.push(resolve))
-    else inside += 1
-    try {
-      return await run()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) inside -= 1
-      else next()
-    }
-  }
-}
-
-/** What is read of a connection, as it came. */
-export interface WireReader {
-  readonly read: (request: ReadReq, silenceMs?: number) => Promise<readonly WireEvent[]>
-}
-
-export const wireReader = (connection: Connection): WireReader => {
-  const through = gate(READS_MAX)
-  return {
-    read: (request, silenceMs = STREAM_SILENCE_MS) =>
-      through(async () => {
-        const events: WireEvent[] = []
-        await connection.read(request, {
-          silenceMs,
-          onMessage: (message) => {
-            const event = eventOf(message)
-            if (event !== undefined) events.push(event)
-          },
-        })
-        return events
-      }),
-  }
-}
-
 /** The event as the port has it. Throws StoreFault `damaged`. */
 export const recordedOf = (event: WireEvent, incarnation: string): RecordedEvent => {
   const position = positionOf(incarnation, event.commit)

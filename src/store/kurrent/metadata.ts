@@ -1,6 +1,6 @@
 // A stream's metadata as the server keeps it: the last event of a stream of its own. The client's own reading is not used, as the revision that it answers is in truth a position.
 import type { Connection } from './connection.ts'
-import type { WireReader } from './log-reader.ts'
+import type { WireReader } from './wire-reader.ts'
 import { streamRequest } from './read-requests.ts'
 
 export interface Metadata {

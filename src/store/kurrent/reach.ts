@@ -5,10 +5,11 @@
 import * as E from 'fp-ts/lib/Either.js'
 import type { Cancel, World } from '../../world.ts'
 import { StoreFault, type Reach, type Trouble } from '../port.ts'
+import type { Assurance } from './append-call.ts'
 import type { Connection } from './connection.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
 import { identityOf, type Identity } from './identity.ts'
-import { wireReader, type WireReader } from './log-reader.ts'
+import { wireReader, type WireReader } from './wire-reader.ts'
 import { metadataOf } from './metadata.ts'
 import type { Patience } from './patience.ts'
 import { streamRequest, type WireEvent } from './read-requests.ts'
@@ -39,11 +40,7 @@ export interface ReachOptions {
   readonly patienceMs: number
 }
 
-export interface KurrentReach extends Reach {
-  /** Resolves once it is known that the log is the one that was opened; at once if nothing has failed since. Rejects with why not. */
-  readonly sure: () => Promise<void>
-  /** Something broke off: what is there now may be another log. */
-  readonly doubted: () => void
+export interface KurrentReach extends Reach, Assurance {
   /** Something failed that may pass: looks whether the log can be reached. */
   readonly failed: () => void
   /** The log holds this event; `dated` where this process has just appended it, and its first answer has come. */

@@ -6,7 +6,7 @@ import { StoreFault } from '../port.ts'
 import type { AppendSender } from './append-call.ts'
 import type { Connection } from './connection.ts'
 import { faultOf, kindOfFailure } from './failures.ts'
-import type { WireReader } from './log-reader.ts'
+import type { WireReader } from './wire-reader.ts'
 import { metadataOf, metastreamOf, type Metadata } from './metadata.ts'
 import type { Patience } from './patience.ts'
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { jobId, taskId } from '../../../src/domain/ids.ts'
 import { isHeld } from '../../../src/domain/work-item/state.ts'
 import { DEFAULT_CONTRACT } from '../../../src/domain/contract.ts'
-import type { Done, LeasedItem } from '../../../src/engine/engine.ts'
+import type { Done, LeasedItem } from '../../../src/engine/command.ts'
 import { ask, contextOf, direct, insert, left, register, report, right, settle, type TestEngine } from '../../support/engine.ts'
 import { createServers, expectEqualServers, leaderOf, leaseFrom, type Servers, type TestServer } from '../../support/servers.ts'
 

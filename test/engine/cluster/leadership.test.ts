@@ -4,7 +4,7 @@ import { contractLine, decodeLeaderEvent, encodeLeaderEvent, evolveLeaders, queu
 import { DEFAULT_STINT_SETTINGS, type QueueConfig } from '../../../src/domain/queue/config.ts'
 import { requestId, taskId } from '../../../src/domain/ids.ts'
 import { SERVER_GRACE_MS, SERVER_TERM_MS } from '../../../src/engine/cluster/membership.ts'
-import type { LeaseRequest } from '../../../src/engine/engine.ts'
+import type { LeaseRequest } from '../../../src/engine/command.ts'
 import { contextOf, insert, lease, left, right, settle } from '../../support/engine.ts'
 import { accept } from '../../support/kept-requests.ts'
 import { createServers, expectEqualServers, leaderOf, leaseFrom, type Servers, type TestServer } from '../../support/servers.ts'
