@@ -2,10 +2,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { createInterface } from 'node:readline/promises'
 import { createHttp, type Http } from '../client/http.ts'
+import { hearStops } from '../client/stops.ts'
 import { realWorld, type World } from '../world.ts'
 import { parseDuration } from './duration.ts'
 import { CliFailure, EXIT, usage } from './failure.ts'
-import { hearStops, type StopSignal } from './stop-signals.ts'
+import { STOP_SIGNALS, type StopSignal } from './stop-signals.ts'
 import { paintFor, type Paint } from './terminal/text.ts'
 
 export type Format = 'table' | 'json' | 'jsonl'
@@ -69,7 +70,7 @@ const interruption = (world: World) => {
     if (controller !== undefined) return controller.signal
     const made = new AbortController()
     controller = made
-    hearStops(world, { first: (signal) => made.abort(new Error(signal)), again: endByDefault })
+    hearStops(STOP_SIGNALS, world, { first: (signal) => made.abort(new Error(signal)), again: endByDefault })
     return made.signal
   }
 }

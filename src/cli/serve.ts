@@ -1,11 +1,12 @@
 // `stint serve`: runs a server until it is told to stop.
+import { hearStops } from '../client/stops.ts'
 import { createLog } from '../log.ts'
 import { startServer, type RunningServer } from '../main.ts'
 import { pause, type World } from '../world.ts'
 import type { Context } from './context.ts'
 import { CliFailure, EXIT } from './failure.ts'
 import { configDirectoryOf, configOf, type ServerFlags } from './server-options.ts'
-import { hearStops } from './stop-signals.ts'
+import { STOP_SIGNALS } from './stop-signals.ts'
 
 const endAtOnce = (say: (line: string) => void, signal: NodeJS.Signals, when: string): never => {
   say(`stint: ${signal} ${when}: ending at once`)
@@ -15,7 +16,7 @@ const endAtOnce = (say: (line: string) => void, signal: NodeJS.Signals, when: st
 /** Tells which signal came first; the second one ends the process at once. */
 const stopSignal = (world: World, say: (line: string) => void) => {
   const stopping = new AbortController()
-  hearStops(world, { first: (signal) => stopping.abort(signal), again: (signal) => endAtOnce(say, signal, 'again') })
+  hearStops(STOP_SIGNALS, world, { first: (signal) => stopping.abort(signal), again: (signal) => endAtOnce(say, signal, 'again') })
   return stopping
 }
 

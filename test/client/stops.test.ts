@@ -1,14 +1,14 @@
 // Requests to stop: which signals are one, and which end a process at once.
 import { EventEmitter } from 'node:events'
 import { expect, it } from 'vitest'
-import { hearStops } from '../../src/cli/stop-signals.ts'
+import { hearStops } from '../../src/client/stops.ts'
 import { virtualWorld } from '../support/virtual-world.ts'
 
 const listening = () => {
   const world = virtualWorld()
   const source = new EventEmitter()
   const told: string[] = []
-  hearStops(world, { first: (signal) => told.push(`first ${signal}`), again: (signal) => told.push(`again ${signal}`) }, source)
+  hearStops(['SIGTERM', 'SIGINT'], world, { first: (signal) => told.push(`first ${signal}`), again: (signal) => told.push(`again ${signal}`) }, source)
   return { world, told, send: (signal: 'SIGTERM' | 'SIGINT') => source.emit(signal, signal) }
 }
 
