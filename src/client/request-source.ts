@@ -21,9 +21,10 @@ import type { ManyAnswer } from './answer.ts'
 import { fromBase64, toBase64 } from './base64.ts'
 import { contentOf, JSON_TYPE, jsonText } from './content.ts'
 import { PermanentFailure, StintError } from './errors.ts'
-import { handed, type Handed } from './handed.ts'
+import type { Handed } from './handed.ts'
 import type { HeldItem } from './held-item.ts'
 import type { CallOptions, Http } from './http.ts'
+import { faceOf } from './job.ts'
 import { bare, isBare } from './outcomes.ts'
 import { invalid, valid } from './validity.ts'
 import type { Ending, PlainOutcome, Verb, WorkSource } from './work-source.ts'
@@ -108,14 +109,14 @@ const bytesOf = ({ body, bodyBase64 }: LeasedRequest): Uint8Array => {
 
 export const handedRequest = <Body>(item: HeldItem<LeasedRequest>, extend: Handed['extend']): WorkerRequest<Body> => {
   const { leased } = item
-  const { caller, attempt, body, bodyBase64, mediaType, method, path } = leased
-  const request = handed(item, extend, {
+  const { caller, body, bodyBase64, mediaType, method, path } = leased
+  const request = faceOf(item.held, {
     caller,
-    attempt,
     body: (bodyBase64 === undefined ? body : fromBase64(bodyBase64)) as Body,
     mediaType,
     method,
     path,
+    extend,
     json: () => (bodyBase64 === undefined && body !== undefined ? body : (JSON.parse(new TextDecoder().decode(bytesOf(leased))) as unknown)),
   })
   // Most handlers never ask for them.

@@ -2,9 +2,10 @@
 import { askTaskDirective, completeTask, extendTask, failTask, leaseBody, leaseTasks, releaseTask, reportTask, type CompletedBeside, type LeasedTask } from '../wire/tasks.ts'
 import type { Route } from '../wire/route.ts'
 import { fromBase64 } from './base64.ts'
-import { handed, type Handed } from './handed.ts'
+import type { Handed } from './handed.ts'
 import type { HeldItem } from './held-item.ts'
 import type { CallOptions, Http } from './http.ts'
+import { faceOf } from './job.ts'
 import { bare, completed, isBare } from './outcomes.ts'
 import type { QueueName } from './tasks.ts'
 import { valid } from './validity.ts'
@@ -35,8 +36,8 @@ export interface TaskSourceOptions extends QueueName {
 const payloadOf = ({ payload, payloadBase64 }: LeasedTask): unknown => (payloadBase64 === undefined ? payload : fromBase64(payloadBase64))
 
 export const handedTask = <Payload>(item: HeldItem<LeasedTask>, extend: Handed['extend']): WorkerTask<Payload> => {
-  const { attempt, tag, key, priority, mediaType = 'application/json' } = item.leased
-  return handed(item, extend, { attempt, payload: payloadOf(item.leased) as Payload, mediaType, tag, key, priority })
+  const { tag, key, priority, mediaType = 'application/json' } = item.leased
+  return faceOf(item.held, { payload: payloadOf(item.leased) as Payload, mediaType, tag, key, priority, extend })
 }
 
 const textOf = ({ id, lease }: HeldItem, fields: object): string => JSON.stringify({ id, lease, ...fields })
