@@ -5,7 +5,7 @@ import type { World } from '../world.ts'
  * For so many milliseconds after the first signal another one is the same request: `timeout`, systemd and launchers signal a process and all of its group, of which the launcher passes
  * its own on. A person who presses Ctrl-C a second time takes longer.
  */
-const SAME_REQUEST_MS = 500
+export const SAME_REQUEST_MS = 500
 
 export interface Stops<Signal extends string> {
   readonly first: (signal: Signal) => void

@@ -54,7 +54,7 @@ export interface WorkingOptions {
   readonly graceSeconds?: number
   /** Seconds for which `close` tries to get the last endings through (10). */
   readonly flushSeconds?: number
-  /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, once nothing else keeps it. The same signal half a second later ends it at once. */
+  /** Closes the worker when the process is told so: `['SIGTERM']`. Node only. The process then ends by itself, half a second later at the soonest and once nothing else keeps it. The same signal half a second later ends it at once. */
   readonly closeOn?: readonly string[]
   /** Hears of what went wrong without being thrown anywhere, with an id if it is that one's alone: leases that were lost, endings that were refused, Stint out of reach (once for each outage). A warning on the console unless given. */
   readonly onProblem?: OnProblem

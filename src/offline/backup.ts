@@ -19,11 +19,11 @@ const isDirectory = (path: string): boolean => existsSync(path) && statSync(path
 
 const namesDirectory = (path: string): boolean => path.endsWith('/') || path.endsWith(sep) || isDirectory(path)
 
-/** In a directory a copy is named after its time, so that daily backups need no script; the second of one second is told from the first. */
+/** In a directory a copy is named after its time, so that daily backups need no script; the second of one second is told from the first, and sorts behind it. */
 const fileFor = (target: string, world: World): string => {
   if (!namesDirectory(target)) return resolve(target)
   const stamp = new Date(world.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')
-  const numbered = (count: number): string => resolve(target, `stint-${stamp}Z${count === 1 ? '' : `-${count}`}.db`)
+  const numbered = (count: number): string => resolve(target, `stint-${stamp}Z${count === 1 ? '' : `_${count}`}.db`)
   let count = 1
   while (existsSync(numbered(count))) count += 1
   return numbered(count)

@@ -166,7 +166,7 @@ describe('backup and restore', () => {
       return E.isRight(made) ? basename(made.right.file, '.db') : made.left.message
     }
     const second = await another()
-    expect([await another(), await another()]).toEqual([`${second}-2`, `${second}-3`])
+    expect([await another(), await another()]).toEqual([`${second}_2`, `${second}_3`])
     expect(readdirSync(join(folder, 'new', 'copies'))).toHaveLength(4)
   })
 
