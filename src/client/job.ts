@@ -162,8 +162,7 @@ class JobInHand<Taken extends { readonly id: string }> implements HeldJob<Taken>
   }
 
   get #said(): Sayings {
-    const { onChange, onProblem } = this.#setting
-    return (this.#sayings ??= createSayings(this.outbox, onChange, onProblem))
+    return (this.#sayings ??= createSayings((report) => this.#say(report), this.#setting.onProblem))
   }
 
   #say(report: Report): void {

@@ -1,6 +1,6 @@
 // What a handler says of its progress, made fit for Stint, and passed on only when it says something new. A bad value is a problem of the report, never of the work (spec A).
 import { progress as progressCodec, reportFields, type Progress } from '../wire/items.ts'
-import type { Outbox, Report } from './outbox.ts'
+import type { Report } from './outbox.ts'
 import { invalid, isValid } from './validity.ts'
 
 const PHASE_MAX = 200
@@ -67,15 +67,11 @@ const fittingProgress = (given: unknown, complain: Complain): Progress | undefin
   return said.length === 0 ? undefined : Object.fromEntries(said)
 }
 
-/** What one job says goes into `outbox`; `onProblem` hears of what could not be said as it was given, each kind once. Nothing here throws. */
-export const createSayings = (outbox: Outbox, onChange: () => void, onProblem: (problem: Error) => void) => {
+/** What one job says goes to `say`; `onProblem` hears of what could not be said as it was given, each kind once. Nothing here throws. */
+export const createSayings = (say: (report: Report) => void, onProblem: (problem: Error) => void) => {
   const complain = createComplaint(onProblem)
   let phase: string | undefined
   let progress = ''
-  const say = (report: Report): void => {
-    outbox.add(report)
-    onChange()
-  }
   return {
     phase: (given: string): void => {
       const next = isValid(reportFields.optional.phase, given) ? given : fittingText('a phase', given, PHASE_MAX, complain)

@@ -1,6 +1,7 @@
 // The worker of the SDK against a whole Stint: what an inside application writes, what its handlers are given, and what is told of how they ended.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AbortRequested, Closed, GiveBack, PermanentFailure, StintError, type HistoryEvent, type WorkerTask } from '../../src/client/index.ts'
+import { until } from '../support/eventually.ts'
 import type { Seen } from '../support/gateway.ts'
 import { aborted, steered } from '../support/job-functions.ts'
 import { MAIL, startWorkerStage, type WorkerStage } from '../support/worker-stage.ts'
@@ -308,9 +309,14 @@ describe('when it is closed', () => {
   })
 
   it('is closed with its client, and by a signal to its process', async () => {
+    const listeners = process.listenerCount('SIGUSR2')
     const told = client.worker(options({ closeOn: ['SIGUSR2'] }), () => 1)
     process.emit('SIGUSR2')
+    // It comes from the group as well as from the launcher: the same request.
+    expect(process.listenerCount('SIGUSR2')).toBe(listeners + 1)
+    process.emit('SIGUSR2')
     await told.closed
+    await until(() => process.listenerCount('SIGUSR2') === listeners)
     const other = client.worker(options(), () => 1)
     await client.close()
     await other.closed
